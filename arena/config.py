@@ -1,0 +1,178 @@
+"""What the operator decides: settings from the environment and `.env`, read once. The only reader of the environment."""
+
+import os
+import sys
+from collections.abc import Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+from dotenv import dotenv_values
+from pydantic import Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from arena.errors import ConfigError
+
+SHIPPED_DIR = Path(__file__).resolve().parent.parent
+"""Where `app.py`, `models.yaml` and the shipped `data/` lie."""
+
+
+class Settings(BaseSettings):
+    """Everything an operator may set; each field is `ARENA_<NAME>` in the environment, and `None` means unset."""
+
+    model_config = SettingsConfigDict(env_prefix="ARENA_", env_file=".env", extra="ignore", frozen=True)
+
+    host: str = "127.0.0.1"
+    """Address to listen on; `0.0.0.0` on Hugging Face Spaces and in the container."""
+
+    port: int = Field(default=7860, ge=0, le=65535)
+    """Port to listen on."""
+
+    models: Path = Path("models.yaml")
+    """The roster file: `models.yaml`, or FastChat's `api_endpoints.json`."""
+
+    data_dir: Path = Path("data")
+    """Where the database, exports and backups live; a local disk."""
+
+    backup_dir: Path | None = None
+    """Where snapshots go; default `<data dir>/backups`."""
+
+    database_url: str | None = None
+    """Any SQLAlchemy URL of SQLite or PostgreSQL; default `sqlite:///<data dir>/arena.db`."""
+
+    admin_password: SecretStr | None = None
+    """Opens the operator's pages; unset: made at the first start and kept in the data folder."""
+
+    secret: SecretStr | None = None
+    """Signs cookies and keys address hashes; unset: made at the first start and kept in the data folder."""
+
+    metrics_token: SecretStr | None = None
+    """Bearer token that opens `/metrics` to a scraper; unset: the operator's session only."""
+
+    google_credentials_json: SecretStr | None = None
+    """A service account's JSON itself, for hosts whose secrets are strings."""
+
+    backup_repo: str | None = None
+    """A Hugging Face dataset repo for database snapshots."""
+
+    demo: bool = False
+    """Offline demonstration models only."""
+
+    pace: Literal["common", "live"] = "common"
+    """`common`: both answers advance together, so that speed tells nothing; `live`: text is shown as it comes."""
+
+    pace_characters_per_s: int = Field(default=600, ge=20)
+    """How fast text is shown at most, per pane, in characters a second."""
+
+    frames_per_s: float = Field(default=10.0, gt=0, le=30)
+    """How often a running battle's panes are refreshed."""
+
+    first_token_s: float = Field(default=10.0, gt=0)
+    """Deadline for the first token of one attempt."""
+
+    first_text_s: float = Field(default=25.0, gt=0)
+    """Deadline for the first text of a seat, all attempts and replacements together."""
+
+    silence_s: float = Field(default=20.0, gt=0)
+    """Longest silence between two tokens."""
+
+    answer_s: float = Field(default=120.0, gt=0)
+    """Deadline for a whole answer."""
+
+    max_answer_characters: int = Field(default=100_000, ge=1)
+    """Longest answer; a longer one is cut off and failed."""
+
+    max_prompt_characters: int = Field(default=30_000, ge=1)
+    """Longest challenge; a longer one is refused with a notice, never cut."""
+
+    max_turns: int = Field(default=50, ge=1)
+    """Most turns of one conversation."""
+
+    max_battles: int = Field(default=200, ge=1)
+    """Most battles running at once; a further one is told to come back."""
+
+    battles_per_minute: int = Field(default=20, ge=1)
+    """Most battles one voter may start in a minute."""
+
+    rest_after_failures: int = Field(default=3, ge=1)
+    """Failures in a row after which a model is rested."""
+
+    rest_s: float = Field(default=30.0, gt=0)
+    """First rest of a failing model; doubled at each failed trial, up to ten minutes."""
+
+    drain_s: float = Field(default=15.0, ge=0)
+    """How long running battles may finish when the arena is stopped."""
+
+    question: str = "Which answer better demonstrates structural tension?"
+    """The voting question above the vote bar; stored with each vote."""
+
+    question_version: str = "1"
+    """Version of the voting question; stored with each vote."""
+
+    session_hours: float = Field(default=12.0, gt=0)
+    """How long an operator's session lasts."""
+
+    forwarded_hops: int = Field(default=0, ge=0)
+    """Number of trusted proxies in front; 0 believes no X-Forwarded-For."""
+
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    """How much the log says."""
+
+    @cached_property
+    def resolved_database_url(self) -> str:
+        """The database's URL; demo votes have a file of their own and can never reach a real leaderboard."""
+        if self.demo:
+            return f"sqlite:///{self.data_dir / 'demo.db'}"
+        return self.database_url or f"sqlite:///{self.data_dir / 'arena.db'}"
+
+    @cached_property
+    def resolved_backup_dir(self) -> Path:
+        """Where backups go."""
+        return self.backup_dir or self.data_dir / "backups"
+
+
+def load_settings(**overrides: Any) -> Settings:
+    """Read the environment and `.env`; `overrides` (from command line flags) win, and those that are `None` are unset.
+
+    Raises:
+        ConfigError: a variable has a value of the wrong kind; names the variable and what is accepted.
+
+    """
+    given = {name: value for name, value in overrides.items() if value is not None}
+    try:
+        return Settings(**{**_hosting_defaults(), **given})
+    except ValidationError as error:
+        problems = [f"ARENA_{str(e['loc'][0]).upper()}: {e['msg']} (it is {e['input']!r})" for e in error.errors()]
+        raise ConfigError("; ".join(problems)) from None
+
+
+def _hosting_defaults() -> dict[str, Any]:
+    """Defaults that differ on a Hugging Face Space: listen everywhere, keep backups on the mounted bucket."""
+    environment = read_environment()
+    if "SPACE_ID" not in environment:
+        return {}
+    defaults: dict[str, Any] = {}
+    if "ARENA_HOST" not in environment:
+        defaults["host"] = "0.0.0.0"  # noqa: S104 - a Space is reached through its host's proxy only
+    if "ARENA_BACKUP_DIR" not in environment and Path("/data").is_dir():
+        defaults["backup_dir"] = Path("/data")
+    return defaults
+
+
+def read_environment() -> Mapping[str, str]:
+    """The process's environment over the working folder's `.env`; empty values count as unset."""
+    merged = {**dotenv_values(".env"), **os.environ}
+    return {name: value for name, value in merged.items() if value}
+
+
+def prepare_process() -> None:
+    """Set what must be set before numpy and gradio are first imported; safe to call more than once.
+
+    Measured: two BLAS threads make the small fits 3 to 10 times slower; gradio tries to import matplotlib twice a frame,
+    and summarises its analytics with pandas after each event.
+    """
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
+    os.environ.setdefault("GRADIO_ANALYTICS_CACHE_FREQUENCY", "1000000000")
+    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+    sys.modules.setdefault("matplotlib", None)  # type: ignore[arg-type]

@@ -1,0 +1,57 @@
+"""Every failure the arena raises on purpose.
+
+`str(error)` is a sentence for whoever caused it: a visitor, or for `ConfigError` the operator. It never holds a key, an
+address or a provider's own words; those go to the log as the error's cause. The pages and commands turn an `ArenaError`
+into a notice; anything else is a bug and must reach the log as a traceback.
+"""
+
+from enum import StrEnum
+
+
+class ArenaError(Exception):
+    """Base class: caught at the edges (pages, commands, routes) and nowhere else."""
+
+
+class ConfigError(ArenaError):
+    """The environment, the roster or a command's input is unusable; says what to change."""
+
+
+class BattleError(ArenaError):
+    """A visitor asked for something that the battle's present state, or a limit, does not allow."""
+
+
+class FailureKind(StrEnum):
+    """Why an answer failed; stored with the answer and counted, never shown to a visitor before the vote."""
+
+    UNAUTHORISED = "unauthorised"
+    NOT_FOUND = "not_found"
+    RATE_LIMITED = "rate_limited"
+    BAD_REQUEST = "bad_request"
+    SERVER_ERROR = "server_error"
+    CONNECTION = "connection"
+    NO_FIRST_TOKEN = "no_first_token"
+    SILENCE = "silence"
+    TOO_SLOW = "too_slow"
+    TOO_LONG = "too_long"
+    CUT = "cut"
+    EMPTY = "empty"
+    MALFORMED = "malformed"
+    BLOCKED = "blocked"
+    NOT_CONFIGURED = "not_configured"
+
+
+class ProviderError(ArenaError):
+    """A model's provider failed to answer, and the same request would fail again.
+
+    `kind` says how; `str(error)` is the neutral sentence a visitor may read; `detail` is for the operator's log (it may
+    hold the provider's own words, never a key).
+    """
+
+    def __init__(self, kind: FailureKind, detail: str = "") -> None:
+        super().__init__("One of the models could not answer.")
+        self.kind = kind
+        self.detail = detail
+
+
+class ProviderUnavailable(ProviderError):
+    """A rate limit, time-out, dropped connection or server error: the same request may succeed when tried again."""

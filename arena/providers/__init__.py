@@ -1,0 +1,1 @@
+"""Where answers come from; the only importer of the platforms' SDKs."""

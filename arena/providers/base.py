@@ -1,0 +1,133 @@
+"""What every provider promises, and the pump that turns its stream into an answer in progress."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass, field
+from typing import Literal, Protocol
+
+from arena.errors import ProviderError
+from arena.roster import ModelEntry
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One earlier message of a conversation, or the visitor's latest."""
+
+    role: Literal["user", "assistant"]
+    content: str
+
+
+@dataclass(frozen=True, slots=True)
+class Sampling:
+    """How an answer is sampled."""
+
+    temperature: float = 0.7
+    top_p: float = 1.0
+    max_new_tokens: int = 2000
+
+
+@dataclass(frozen=True, slots=True)
+class Delta:
+    """A piece of an answer; `reasoning` is thinking that the platform sends apart and that is never shown."""
+
+    text: str = ""
+    reasoning: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Finish:
+    """The end of an answer, always the last event of a stream that did not fail."""
+
+    reason: str
+    """The platform's word, lower case: `stop`, `length`, …"""
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    request_id: str | None = None
+
+
+Event = Delta | Finish
+
+
+@dataclass(frozen=True, slots=True)
+class Readiness:
+    """Whether a model can be asked at all, told without spending a token."""
+
+    ready: bool
+    reason: str = ""
+    """For the operator, when not ready: what is missing and what to do about it."""
+    deployment: str | None = None
+    """What the model's name resolved to, where it had to be resolved (a Vertex endpoint)."""
+
+
+class Provider(Protocol):
+    """A source of answers: OpenAI's protocol, Vertex AI, or the offline demonstration."""
+
+    async def prepare(self, model: ModelEntry) -> Readiness:
+        """Load credentials and resolve `model`'s name; never raises for what the platform says, and spends no token."""
+        ...
+
+    def stream(self, model: ModelEntry, messages: Sequence[Message], sampling: Sampling) -> AsyncIterator[Event]:
+        """Ask `model` and yield its answer in order, ended by one `Finish`.
+
+        `messages` alternate and end with the user's; the model's system prompt comes from its entry. Cancelling the
+        task that iterates closes the connection at once, so an abandoned battle stops costing money.
+
+        Raises `ProviderUnavailable` when trying again may help, `ProviderError` when it will not. A stream that ends
+        without `Finish` was cut.
+        """
+        ...
+
+    async def aclose(self) -> None:
+        """Close every connection."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Deadlines:
+    """How long one attempt may take, in seconds, and how long its text may grow."""
+
+    first_token_s: float = 10.0
+    silence_s: float = 20.0
+    answer_s: float = 120.0
+    max_characters: int = 100_000
+
+
+@dataclass(slots=True)
+class AnswerProgress:
+    """One attempt while it runs, and what came of it. Written by its pump only; read by the battle at each frame."""
+
+    text: str = ""
+    reasoning: str = ""
+    finish: Finish | None = None
+    error: ProviderError | None = None
+    first_token_ms: float | None = None
+    total_ms: float | None = None
+    changed: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set at each change; whoever waits for changes clears it."""
+
+    @property
+    def begun(self) -> bool:
+        """There is text to show."""
+        return bool(self.text)
+
+    @property
+    def done(self) -> bool:
+        """Finished or failed: nothing will be added."""
+        return self.finish is not None or self.error is not None
+
+    @property
+    def complete(self) -> bool:
+        """Finished with an answer in it: what a vote may be given on."""
+        return self.finish is not None and self.error is None and bool(self.text.strip())
+
+
+async def pump(events: AsyncIterator[Event], deadlines: Deadlines, progress: AnswerProgress) -> None:
+    """Read a provider's stream to its end into `progress`, within the deadlines; run it as a task of its own.
+
+    It waits for nothing but the network, so cancelling its task closes the connection within a millisecond. Failures end
+    up in `progress.error`: a missing finish reason is `CUT`, no text is `EMPTY`, a missed deadline says which one.
+    """
+    raise NotImplementedError

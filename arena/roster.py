@@ -1,0 +1,307 @@
+"""The roster: which models may fight, from `models.yaml` or FastChat's `api_endpoints.json`."""
+
+import logging
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
+
+from arena.errors import ConfigError
+
+log = logging.getLogger(__name__)
+
+Platform = Literal["openai", "vertex", "demo"]
+PLATFORM_NAMES: Mapping[str, str] = {
+    "openai": "OpenAI",
+    "vertex": "Vertex AI",
+    "demo": "Offline demo",
+    "compatible": "Local server",
+    "imported": "Imported",
+}
+"""What people read for a platform."""
+
+OPENAI_BASE_URL = "https://api.openai.com/v1"
+_VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
+_VERTEX_RESOURCE = re.compile(r"^projects/(?P<project>[^/]+)/locations/(?P<location>[^/]+)/(?:models|endpoints)/[^/]+$")
+_FASTCHAT_ONLY = {"anony_only", "custom_system_prompt", "text-arena", "vision-arena", "multimodal"}
+
+
+class SamplingDefaults(BaseModel):
+    """How a model's answers are sampled unless a visitor of a named page decides otherwise."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    temperature: float = Field(default=0.7, ge=0, le=2)
+    top_p: float = Field(default=1.0, gt=0, le=1)
+    max_new_tokens: int = Field(default=2000, ge=1)
+
+
+class Price(BaseModel):
+    """US dollars per million tokens, for estimates and caps."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    input: float = Field(ge=0)
+    output: float = Field(ge=0)
+
+
+class ModelEntry(BaseModel):
+    """One language model of the roster, as its owner wrote it; `${NAME}`s expanded."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
+
+    id: str = Field(min_length=1, max_length=200)
+    api_type: Platform
+    model_name: str = ""
+    api_base: str | None = None
+    api_key: SecretStr | None = None
+    project_id: str | None = None
+    location: str | None = None
+    display_name: str = ""
+    family: str | None = None
+    version: str | None = None
+    parent: str | None = None
+    role: Literal["battle", "judge"] = "battle"
+    price: Price | None = None
+    targets: tuple[str, ...] = ()
+    excludes: tuple[str, ...] = ()
+    options: dict[str, Any] = Field(default_factory=dict)
+    weight: float = Field(default=1.0, ge=0)
+    system_prompt: str | None = None
+    recommended_config: SamplingDefaults = SamplingDefaults()
+    missing_variables: tuple[str, ...] = ()
+    """Environment variables that the entry names and nobody set; such a model is not ready, and says why."""
+
+    @field_validator("version", mode="before")
+    @classmethod
+    def _version_is_text(cls, value: object) -> object:
+        """YAML reads `version: 3` as a number."""
+        return str(value) if isinstance(value, int | float) and not isinstance(value, bool) else value
+
+    @property
+    def platform(self) -> str:
+        """`openai`, `vertex`, `demo`, or `compatible` for another server that speaks OpenAI's protocol."""
+        if self.api_type == "openai" and (self.api_base or OPENAI_BASE_URL).rstrip("/") != OPENAI_BASE_URL:
+            return "compatible"
+        return self.api_type
+
+
+@dataclass(frozen=True, slots=True)
+class Roster:
+    """The models by id, in the file's order, and what the operator should know about the file."""
+
+    models: Mapping[str, ModelEntry]
+    warnings: tuple[str, ...] = ()
+
+    def __iter__(self) -> Iterator[ModelEntry]:
+        return iter(self.models.values())
+
+    def __len__(self) -> int:
+        return len(self.models)
+
+
+def load_roster(path: Path, environment: Mapping[str, str]) -> Roster:
+    """Read `path`, expand `${NAME}` from `environment`, validate every entry.
+
+    Raises:
+        ConfigError: the file is missing or malformed, or an entry is wrong: names the file, the entry, the key and the
+            accepted values, one line each.
+
+    """
+    entries = _read_mapping(path)
+    warnings: list[str] = []
+    models: dict[str, ModelEntry] = {}
+    problems: list[str] = []
+    for model_id, raw in entries.items():
+        try:
+            entry = _parse_entry(path, str(model_id), raw, environment, warnings)
+        except ConfigError as error:
+            problems.append(str(error))
+            continue
+        if entry is not None:
+            models[entry.id] = entry
+    problems += _dangling_references(path, models)
+    if problems:
+        raise ConfigError("\n".join(problems))
+    for warning in warnings:
+        log.warning("%s", warning)
+    return Roster(models, tuple(warnings))
+
+
+def _read_mapping(path: Path) -> dict[str, Any]:
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise ConfigError(f"{path}: no such file; copy models.yaml here, or name the roster with --models.") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: cannot be read as UTF-8 text: {error}.") from None
+    try:
+        # Outside a string a tab means nothing in JSON but stops YAML, so JSON files lose theirs.
+        plain = text.replace("\t", " ") if path.suffix == ".json" else text
+        loaded = yaml.load(plain, _UniqueKeyLoader)  # noqa: S506 - it is a SafeLoader
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{path}: not valid YAML: {' '.join(str(error).split())}.") from None
+    if loaded is None:
+        return {}
+    if not isinstance(loaded, dict):
+        raise ConfigError(f"{path}: must be a mapping from a model's id to its entry, not a {type(loaded).__name__}.")
+    return loaded
+
+
+class _UniqueKeyLoader(yaml.SafeLoader):
+    """A safe loader that refuses a key written twice, which YAML would silently let win."""
+
+
+def _unique_mapping(loader: _UniqueKeyLoader, node: yaml.MappingNode) -> dict[Any, Any]:
+    seen: set[Any] = set()
+    for key_node, _ in node.value:
+        key = loader.construct_object(key_node)  # type: ignore[no-untyped-call]
+        if key in seen:
+            raise yaml.constructor.ConstructorError(
+                None, None, f"{key!r} is there twice; give each model and each key once", key_node.start_mark
+            )
+        seen.add(key)
+    return loader.construct_mapping(node, deep=True)
+
+
+_UniqueKeyLoader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _unique_mapping)
+
+
+def _parse_entry(
+    path: Path, model_id: str, raw: object, environment: Mapping[str, str], warnings: list[str]
+) -> ModelEntry | None:
+    """One entry, or `None` where FastChat's file names a platform that the arena does not have."""
+    if not isinstance(raw, dict):
+        raise ConfigError(f"{path}: {model_id}: must be a mapping of keys, such as api_type: openai.")
+    fields = {str(key): value for key, value in raw.items()}
+    if path.suffix == ".json" and (reason := _skip_reason(fields)):
+        warnings.append(f"{path}: {model_id}: skipped, {reason}.")
+        return None
+    if fields.pop("custom_system_prompt", False):
+        warnings.append(f"{path}: {model_id}: its custom system prompt is not in the file; set system_prompt.")
+    for key in _FASTCHAT_ONLY:
+        fields.pop(key, None)
+    missing: list[str] = []
+    expanded = {key: _expand(value, environment, missing) for key, value in fields.items() if value is not None}
+    if "missing_variables" in expanded or "id" in expanded:
+        raise ConfigError(f"{path}: {model_id}: the id is the entry's key; {_accepted_keys()}.")
+    try:
+        entry = ModelEntry(id=model_id, missing_variables=tuple(dict.fromkeys(missing)), **expanded)
+    except ValidationError as error:
+        problems = []
+        for e in error.errors():
+            key = str(e["loc"][0])
+            place = f"{path}: {model_id}: {'.'.join(map(str, e['loc']))}"
+            given = fields.get(key) if _mentions_variable(fields.get(key)) else e["input"]
+            problems.append(_explain(place, e["type"], e["msg"], given))
+        raise ConfigError("\n".join(problems)) from None
+    return _completed(path, entry, environment)
+
+
+def _skip_reason(fields: Mapping[str, Any]) -> str | None:
+    api_type = fields.get("api_type")
+    if api_type not in ("openai", "vertex", "demo"):
+        return f"the arena has no api_type {api_type!r} (it has openai, vertex and demo)"
+    if fields.get("text-arena") is False:
+        return "it is for FastChat's vision arena only"
+    return None
+
+
+def _expand(value: object, environment: Mapping[str, str], missing: list[str]) -> object:
+    """`value` with each `${NAME}` replaced; names nobody set are added to `missing` and become empty."""
+
+    def lookup(match: re.Match[str]) -> str:
+        name = match.group(1)
+        if name not in environment:
+            missing.append(name)
+        return environment.get(name, "")
+
+    if isinstance(value, str):
+        return _VARIABLE.sub(lookup, value)
+    if isinstance(value, dict):
+        return {key: _expand(item, environment, missing) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_expand(item, environment, missing) for item in value]
+    return value
+
+
+def _mentions_variable(value: object) -> bool:
+    return isinstance(value, str) and _VARIABLE.search(value) is not None
+
+
+def _completed(path: Path, entry: ModelEntry, environment: Mapping[str, str]) -> ModelEntry:
+    """`entry` with the defaults that depend on its other keys."""
+    named = {"display_name": entry.display_name or entry.id, "model_name": entry.model_name or entry.id}
+    entry = entry.model_copy(update=named)
+    if entry.api_type == "vertex":
+        return entry.model_copy(update=_vertex_defaults(path, entry, environment))
+    if entry.api_type == "openai":
+        return entry.model_copy(update=_openai_defaults(entry, environment))
+    return entry
+
+
+def _vertex_defaults(path: Path, entry: ModelEntry, environment: Mapping[str, str]) -> dict[str, Any]:
+    """Project and location: the entry's, else the resource name's, else Google's and FastChat's variables."""
+    resource = _VERTEX_RESOURCE.match(entry.model_name)
+    if "/" in entry.model_name and not resource and not entry.model_name.startswith("publishers/"):
+        raise ConfigError(
+            f"{path}: {entry.id}: model_name: must be projects/PROJECT/locations/LOCATION/models/ID or …/endpoints/ID, "
+            f"or a published model's name such as gemini-2.5-flash, not {entry.model_name!r}."
+        )
+    named = resource.groupdict() if resource else {}
+
+    def first(key: str, own: str | None, *variables: str) -> str | None:
+        return own or named.get(key) or next((environment[v] for v in variables if v in environment), None)
+
+    project = first("project", entry.project_id, "GOOGLE_CLOUD_PROJECT", "GCP_PROJECT_ID")
+    location = first("location", entry.location, "GOOGLE_CLOUD_LOCATION", "GCP_LOCATION") or "us-central1"
+    missing = entry.missing_variables if project else (*entry.missing_variables, "GOOGLE_CLOUD_PROJECT")
+    return {"project_id": project, "location": location, "missing_variables": missing}
+
+
+def _openai_defaults(entry: ModelEntry, environment: Mapping[str, str]) -> dict[str, Any]:
+    """The base URL, and for OpenAI itself the key: a third party's server never gets OpenAI's key by default."""
+    defaults: dict[str, Any] = {"api_base": entry.api_base or environment.get("OPENAI_BASE_URL") or OPENAI_BASE_URL}
+    has_key = entry.api_key is not None and entry.api_key.get_secret_value() != ""
+    if has_key or entry.missing_variables:
+        return defaults
+    if entry.api_base is None or entry.model_copy(update=defaults).platform == "openai":
+        if "OPENAI_API_KEY" in environment:
+            return {**defaults, "api_key": SecretStr(environment["OPENAI_API_KEY"])}
+        return {**defaults, "missing_variables": ("OPENAI_API_KEY",)}
+    return defaults
+
+
+def _dangling_references(path: Path, models: Mapping[str, ModelEntry]) -> list[str]:
+    """A sentence for each parent, target or exclusion that names no model of the roster."""
+    problems = []
+    for entry in models.values():
+        named = [
+            ("parent", entry.parent),
+            *(("targets", t) for t in entry.targets),
+            *(("excludes", e) for e in entry.excludes),
+        ]
+        for key, other in named:
+            if other is not None and (other not in models or other == entry.id):
+                others = ", ".join(m for m in models if m != entry.id) or "none"
+                problems.append(f"{path}: {entry.id}: {key}: {other!r} is no other model of the roster ({others}).")
+    return problems
+
+
+def _explain(place: str, kind: str, message: str, given: object) -> str:
+    """One sentence on one wrong key. A value that came from the environment, or a key, is never shown."""
+    if kind == "extra_forbidden":
+        return f"{place}: unknown key; {_accepted_keys()}."
+    if kind == "missing":
+        return f"{place}: is missing; accepted are openai, vertex and demo."
+    secret = "api_key" in place or _mentions_variable(given)
+    return f"{place}: {message[0].lower()}{message[1:]}" + ("." if secret else f", not {given!r}.")
+
+
+def _accepted_keys() -> str:
+    keys = [name for name in ModelEntry.model_fields if name not in ("id", "missing_variables")]
+    return "accepted are " + ", ".join(keys)

@@ -1,0 +1,48 @@
+"""Fixtures that every test may use: settings that touch only the test's own folder, and a database in it."""
+
+import logging
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from arena.config import Settings, load_settings, prepare_process
+from arena.database import Database, open_database
+
+prepare_process()
+
+SettingsFactory = Callable[..., Settings]
+
+
+@pytest.fixture(autouse=True)
+def _own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test reads the developer's environment or `.env`, or writes outside its own folder."""
+    for name in (
+        "OPENAI_API_KEY",
+        "OPENAI_BASE_URL",
+        "GOOGLE_APPLICATION_CREDENTIALS",
+        "GOOGLE_CLOUD_PROJECT",
+        "SPACE_ID",
+    ):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("ARENA_DATA_DIR", str(tmp_path / "data"))
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture
+def make_settings(tmp_path: Path) -> SettingsFactory:
+    """Make settings in the test's own folder; keyword arguments override."""
+
+    def make(**overrides: object) -> Settings:
+        return load_settings(**{"data_dir": tmp_path / "data", **overrides})
+
+    return make
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> Iterator[Database]:
+    """A fresh database with all tables."""
+    logging.getLogger("alembic").setLevel(logging.WARNING)
+    store = open_database(f"sqlite:///{tmp_path / 'data' / 'arena.db'}")
+    yield store
+    store.close()
