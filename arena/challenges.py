@@ -3,6 +3,12 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from arena.config import SHIPPED_DIR
+from arena.errors import ConfigError
+
 
 @dataclass(frozen=True, slots=True)
 class Challenge:
@@ -15,6 +21,22 @@ class Challenge:
     """Never in a training export, so that it can measure what training changed."""
 
 
+class _ChallengeEntry(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    id: str = Field(pattern=r"^[a-z0-9][a-z0-9-]*$")
+    text: str = Field(min_length=1)
+    tags: tuple[str, ...] = Field(min_length=1)
+    held_out: bool = False
+
+
+class _ChallengeFile(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    version: int
+    challenges: tuple[_ChallengeEntry, ...]
+
+
 def load_challenges(data_dir: Path) -> tuple[Challenge, ...]:
     """Read `challenges.yaml` from the data folder, else the copy shipped beside `app.py`.
 
@@ -22,4 +44,22 @@ def load_challenges(data_dir: Path) -> tuple[Challenge, ...]:
         ConfigError: names the file, the entry and what is accepted.
 
     """
-    raise NotImplementedError
+    own = data_dir / "challenges.yaml"
+    path = own if own.exists() else SHIPPED_DIR / "data" / "challenges.yaml"
+    try:
+        parsed = _ChallengeFile.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise ConfigError(f"{path}: cannot be read as YAML: {' '.join(str(error).split())}.") from None
+    except ValidationError as error:
+        problems = [f"{path}: {'.'.join(map(str, e['loc']))}: {e['msg']}." for e in error.errors()]
+        raise ConfigError("\n".join(problems)) from None
+    _refuse_repeated_ids(path, parsed)
+    return tuple(Challenge(entry.id, entry.text.strip(), entry.tags, entry.held_out) for entry in parsed.challenges)
+
+
+def _refuse_repeated_ids(path: Path, parsed: _ChallengeFile) -> None:
+    seen: set[str] = set()
+    for entry in parsed.challenges:
+        if entry.id in seen:
+            raise ConfigError(f"{path}: the id {entry.id!r} is there twice; each challenge needs an id of its own.")
+        seen.add(entry.id)
