@@ -1,0 +1,165 @@
+"""A local server that speaks OpenAI's chat completions, streamed, as told by a script for each model.
+
+By hand: `python -m tests.scripted_openai --port 9001`, then point a roster entry's `api_base` at http://127.0.0.1:9001/v1.
+"""
+
+import argparse
+import itertools
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from tests.scripting import Exchange, Fault, Recorded, Script, ScriptedServer, serve_by_hand, stream_pieces
+
+_ERROR_TYPES = {401: "invalid_request_error", 404: "invalid_request_error", 429: "requests", 500: "server_error"}
+_ERROR_CODES = {401: "invalid_api_key", 404: "model_not_found", 429: "rate_limit_exceeded"}
+
+
+class ScriptedOpenAI(ScriptedServer):
+    """OpenAI's protocol; `url` is what a roster's `api_base` or OPENAI_BASE_URL takes."""
+
+    _ids = itertools.count(1)
+
+    @property
+    def url(self) -> str:
+        """The base URL, ending in /v1."""
+        return f"{self.origin}/v1"
+
+    def model_of(self, path: str, body: Mapping[str, Any]) -> str:
+        """The `model` of the body."""
+        return str(body.get("model", ""))
+
+    async def answer(self, exchange: Exchange) -> None:
+        """Chat completions, and the list of models."""
+        path = exchange.request.path.partition("?")[0]
+        if path == "/v1/models":
+            models = [{"id": name, "object": "model", "created": 0, "owned_by": "script"} for name in self.scripts]
+            exchange.respond(200, {"object": "list", "data": models})
+        elif path == "/v1/chat/completions":
+            self.note_request(exchange.request)
+            await self._complete(exchange)
+        else:
+            exchange.respond(404, _error(404, f"Invalid URL ({exchange.request.method} {path})"))
+
+    async def _complete(self, exchange: Exchange) -> None:
+        request = exchange.request
+        script = self.script_for(request)
+        if script is None:
+            exchange.respond(404, _error(404, f"The model `{request.model}` does not exist."))
+            return
+        refused = next((name for name in script.refuses if name in request.body), None)
+        if refused:
+            message = f"Unsupported parameter: '{refused}' is not supported with this model."
+            exchange.respond(400, _error(400, message, refused))
+        elif isinstance(script.fault, int):
+            headers = {"x-request-id": f"req_scripted{next(self._ids)}"}
+            if script.retry_after_s is not None:
+                headers["retry-after"] = f"{script.retry_after_s:g}"
+            exchange.respond(script.fault, _error(script.fault, script.message), headers)
+        else:
+            await self.tell(exchange, self._tell(exchange, script))
+
+    async def _tell(self, exchange: Exchange, script: Script) -> bool:
+        """Stream the answer; `True` if it went out whole."""
+        if await self._said_otherwise(exchange, script):
+            return False
+        number = next(self._ids)
+        prompt = latest_prompt(exchange.request)
+        pieces = script.pieces(prompt)
+        exchange.open_stream({"x-request-id": f"req_scripted{number}"})
+
+        def chunk(delta: Mapping[str, Any], finish: str | None = None) -> bytes:
+            choice = {"index": 0, "delta": delta, "finish_reason": finish, "logprobs": None}
+            return _chunk(number, exchange.request.model, [choice])
+
+        exchange.event(chunk({"role": "assistant", "content": "", "refusal": None}))
+        if script.reasoning:
+            exchange.event(chunk({"reasoning_content": script.reasoning}))
+        error = json.dumps(_error(500, script.message or "The server had an error")).encode()
+        if not await stream_pieces(exchange, script, pieces, lambda piece: chunk({"content": piece}), error):
+            return False
+        exchange.event(chunk({}, script.finish or "stop"))
+        if script.usage and exchange.request.body.get("stream_options", {}).get("include_usage"):
+            exchange.event(_chunk(number, exchange.request.model, [], usage_of(prompt, pieces)))
+        exchange.event(b"[DONE]")
+        exchange.close_stream()
+        return True
+
+    async def _said_otherwise(self, exchange: Exchange, script: Script) -> bool:
+        """Faults before the stream; `True` if there will be none."""
+        match script.fault:
+            case Fault.STALL_HEADERS:
+                await exchange.stall()
+                return False
+            case Fault.DROP_AT_ONCE:
+                exchange.drop()
+            case Fault.HTML:
+                exchange.respond(200, "<!doctype html><title>Sign in</title><p>Please sign in to this network.</p>")
+            case Fault.NOT_STREAMED:
+                text = "".join(script.pieces(latest_prompt(exchange.request)))
+                exchange.respond(200, _whole(exchange.request.model, text))
+            case _:
+                return False
+        return True
+
+
+def latest_prompt(request: Recorded) -> str:
+    """The text of the last message."""
+    messages = request.body.get("messages") or [{"content": ""}]
+    return str(messages[-1]["content"])
+
+
+def usage_of(prompt: str, pieces: list[str]) -> dict[str, int]:
+    """The token counts that the server claims: a word of the prompt is a token, and so is a piece of the answer."""
+    asked = len(prompt.split())
+    return {"prompt_tokens": asked, "completion_tokens": len(pieces), "total_tokens": asked + len(pieces)}
+
+
+def _chunk(number: int, model: str, choices: list[Any], usage: Mapping[str, int] | None = None) -> bytes:
+    body: dict[str, Any] = {
+        "id": f"chatcmpl-scripted{number}",
+        "object": "chat.completion.chunk",
+        "created": 1700000000,
+        "model": model,
+        "choices": choices,
+    }
+    if usage is not None:
+        body["usage"] = usage
+    return json.dumps(body).encode()
+
+
+def _whole(model: str, text: str) -> dict[str, Any]:
+    message = {"role": "assistant", "content": text}
+    choices = [{"index": 0, "message": message, "finish_reason": "stop"}]
+    return {"id": "chatcmpl-whole", "object": "chat.completion", "created": 0, "model": model, "choices": choices}
+
+
+def _error(status: int, message: str, param: str | None = None) -> dict[str, Any]:
+    kind = _ERROR_TYPES.get(status, "invalid_request_error" if status < 500 else "server_error")
+    text = message or f"Scripted status {status}."
+    return {"error": {"message": text, "type": kind, "param": param, "code": _ERROR_CODES.get(status)}}
+
+
+def main() -> None:
+    """Serve every model name with a pleasant answer at a real pace."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--host", default="127.0.0.1")
+    parser.add_argument("--port", type=int, default=9001)
+    arguments = parser.parse_args()
+    script = Script(text=pleasant_answer, first_delay_s=0.4, chunk_delay_s=0.016)
+    server = ScriptedOpenAI(default=script, host=arguments.host, port=arguments.port)
+    serve_by_hand(server, f"OpenAI's protocol on http://{arguments.host}:{arguments.port}/v1, any model name")
+
+
+def pleasant_answer(prompt: str) -> str:
+    """Some paragraphs of Markdown about the prompt, for trying things by hand."""
+    return (
+        f"You asked: *{prompt[:200]}*\n\n### Where you are\n\nThere is a picture of what you want, and there is what "
+        "you have today. Keep both in view.\n\n- Write down the result as if it existed.\n- Look at the present without "
+        "judging it.\n- Choose one step that moves the second towards the first.\n\n"
+        "```python\nprint('one step')\n```\n\nThen look again tomorrow, with $d = |goal - today|$ a little smaller."
+    )
+
+
+if __name__ == "__main__":
+    main()
