@@ -1,4 +1,4 @@
-"""What the operator decides: settings from the environment and `.env`, read once. The only reader of the environment."""
+"""What the operator decides: settings from the environment and `.env`. The only reader of the environment."""
 
 import os
 import sys
@@ -131,14 +131,14 @@ class Settings(BaseSettings):
         return self.backup_dir or self.data_dir / "backups"
 
 
-def load_settings(**overrides: Any) -> Settings:
-    """Read the environment and `.env`; `overrides` (from command line flags) win, and those that are `None` are unset.
+def load_settings(**overrides: object) -> Settings:
+    """Read the environment and `.env`; `overrides` (command line flags) win, and those that are `None` are unset.
 
     Raises:
         ConfigError: a variable has a value of the wrong kind; names the variable and what is accepted.
 
     """
-    given = {name: value for name, value in overrides.items() if value is not None}
+    given: dict[str, Any] = {name: value for name, value in overrides.items() if value is not None}
     try:
         return Settings(**{**_hosting_defaults(), **given})
     except ValidationError as error:
@@ -168,8 +168,8 @@ def read_environment() -> Mapping[str, str]:
 def prepare_process() -> None:
     """Set what must be set before numpy and gradio are first imported; safe to call more than once.
 
-    Measured: two BLAS threads make the small fits 3 to 10 times slower; gradio tries to import matplotlib twice a frame,
-    and summarises its analytics with pandas after each event.
+    Measured: two BLAS threads make the small fits 3 to 10 times slower; gradio tries to import matplotlib twice a
+    frame, and summarises its analytics with pandas after each event.
     """
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")

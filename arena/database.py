@@ -2,13 +2,15 @@
 
 import asyncio
 import logging
+import sqlite3
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar, ParamSpec, TypeVar
 from uuid import uuid4
 
 from sqlalchemy import (
@@ -34,6 +36,7 @@ from arena.errors import ConfigError, FailureKind
 
 log = logging.getLogger(__name__)
 Result = TypeVar("Result")
+Parameters = ParamSpec("Parameters")
 BUSY_TIMEOUT_S = 15
 """How long a writer waits for SQLite's single write lock."""
 
@@ -129,7 +132,7 @@ def new_id() -> str:
 
 
 def now() -> datetime:
-    """This moment, in UTC."""
+    """The present moment, in UTC."""
     return datetime.now(UTC)
 
 
@@ -163,7 +166,7 @@ class Base(DeclarativeBase):
 
 
 class ModelRevision(Base):
-    """What a roster id stood for at one time. Any change of what answers makes a new revision, never merged silently."""
+    """What a roster id stood for at one time. A change of what answers makes a new revision, never merged silently."""
 
     __tablename__ = "model_revisions"
 
@@ -229,7 +232,7 @@ class Prompt(Base):
 
 
 class Answer(Base):
-    """What one model revision said at one turn, at one attempt. A failure is a fact in `failure`, never words in `text`."""
+    """What one revision said at one turn, at one attempt. A failure is a fact in `failure`, never words in `text`."""
 
     __tablename__ = "answers"
 
@@ -326,7 +329,7 @@ class Vote(Base):
 
 
 class PairCount(Base):
-    """How often each verdict fell between two revisions: all that a leaderboard needs, updated in the vote's transaction."""
+    """How often each verdict fell between two revisions: all that a leaderboard needs, kept in the vote's transaction."""
 
     __tablename__ = "pair_counts"
 
@@ -399,9 +402,11 @@ class Database:
         with self._writers.begin() as session:
             yield session
 
-    async def run(self, function: Callable[..., Result], *args: Any) -> Result:
-        """Run blocking `function(*args)` in one of the store's own threads."""
-        return await asyncio.get_running_loop().run_in_executor(self._threads, function, *args)
+    async def run(
+        self, function: Callable[Parameters, Result], *args: Parameters.args, **kwargs: Parameters.kwargs
+    ) -> Result:
+        """Run blocking `function` in one of the store's own threads."""
+        return await asyncio.get_running_loop().run_in_executor(self._threads, partial(function, *args, **kwargs))
 
     def migrate(self) -> None:
         """Bring the tables up to date; a fresh database gets all of them.
@@ -447,7 +452,7 @@ def open_database(url: str) -> Database:
 def _create_engine(url: str) -> Engine:
     try:
         engine = create_engine(url, pool_pre_ping=not url.startswith("sqlite"))
-    except (ArgumentError, NoSuchModuleError) as error:
+    except (ArgumentError, NoSuchModuleError, ModuleNotFoundError) as error:
         raise ConfigError("ARENA_DATABASE_URL must be sqlite:///FILE or postgresql+psycopg://…") from error
     if engine.dialect.name == "sqlite":
         _prepare_sqlite(engine)
@@ -463,7 +468,7 @@ def _prepare_sqlite(engine: Engine) -> None:
     Path(engine.url.database).parent.mkdir(parents=True, exist_ok=True)
 
     @event.listens_for(engine, "connect")
-    def _configure(connection: Any, _: object) -> None:
+    def _configure(connection: sqlite3.Connection, _: object) -> None:
         connection.isolation_level = None  # pysqlite would otherwise begin transactions on its own, and too late
         for pragma in (
             "journal_mode=WAL",

@@ -29,7 +29,7 @@ class FailureKind(StrEnum):
     BAD_REQUEST = "bad_request"
     SERVER_ERROR = "server_error"
     CONNECTION = "connection"
-    NO_FIRST_TOKEN = "no_first_token"
+    NO_FIRST_TOKEN = "no_first_token"  # noqa: S105 - a token of text
     SILENCE = "silence"
     TOO_SLOW = "too_slow"
     TOO_LONG = "too_long"

@@ -1,0 +1,70 @@
+"""Settings: where they come from, and what a wrong one says."""
+
+from pathlib import Path
+
+import pytest
+
+from arena.config import load_settings, read_environment
+from arena.errors import ConfigError
+
+
+def test_the_arena_listens_on_this_machine_only_unless_told_otherwise() -> None:
+    settings = load_settings()
+
+    assert (settings.host, settings.port) == ("127.0.0.1", 7860)
+
+
+def test_flags_win_over_the_environment_which_wins_over_the_env_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / ".env").write_text("ARENA_PORT=1001\nARENA_HOST=10.0.0.1\nARENA_QUESTION=From the file?\n")
+    monkeypatch.setenv("ARENA_PORT", "1002")
+    monkeypatch.setenv("ARENA_HOST", "10.0.0.2")
+
+    settings = load_settings(port=1003, host=None)
+
+    assert (settings.port, settings.host, settings.question) == (1003, "10.0.0.2", "From the file?")
+
+
+def test_a_wrong_value_names_the_variable_and_what_is_accepted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ARENA_PORT", "seventy")
+
+    with pytest.raises(ConfigError, match=r"ARENA_PORT: .*valid integer.*'seventy'"):
+        load_settings()
+
+
+@pytest.mark.parametrize("variable", ["ARENA_SECRET", "ARENA_ADMIN_PASSWORD", "ARENA_GOOGLE_CREDENTIALS_JSON"])
+def test_a_secret_is_not_in_the_settings_text(variable: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(variable, "do-not-show-me")
+
+    assert "do-not-show-me" not in f"{load_settings()!r} {load_settings()}"
+
+
+def test_demo_votes_live_in_a_database_of_their_own(tmp_path: Path) -> None:
+    real = load_settings(database_url="postgresql+psycopg://arena@db/arena")
+    demo = load_settings(database_url="postgresql+psycopg://arena@db/arena", demo=True)
+
+    assert real.resolved_database_url == "postgresql+psycopg://arena@db/arena"
+    assert demo.resolved_database_url == f"sqlite:///{tmp_path / 'data' / 'demo.db'}"
+
+
+def test_a_space_is_reached_through_its_host(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SPACE_ID", "team/arena")
+
+    assert load_settings().host == "0.0.0.0"
+
+    monkeypatch.setenv("ARENA_HOST", "127.0.0.1")
+    assert load_settings().host == "127.0.0.1"
+
+
+def test_an_empty_variable_counts_as_unset(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / ".env").write_text("FROM_FILE=yes\nEMPTY_IN_FILE=\n")
+    monkeypatch.setenv("EMPTY", "")
+    monkeypatch.setenv("ARENA_DATABASE_URL", "")
+
+    environment = read_environment()
+
+    assert environment["FROM_FILE"] == "yes"
+    assert "EMPTY" not in environment
+    assert "EMPTY_IN_FILE" not in environment
+    assert load_settings().resolved_database_url.endswith("arena.db")
