@@ -329,7 +329,7 @@ class Vote(Base):
 
 
 class PairCount(Base):
-    """How often each verdict fell between two revisions: all that a leaderboard needs, kept in the vote's transaction."""
+    """How often each verdict fell between two revisions: all that a leaderboard needs, kept with each vote."""
 
     __tablename__ = "pair_counts"
 

@@ -159,7 +159,7 @@ class _UniqueKeyLoader(yaml.SafeLoader):
 def _unique_mapping(loader: _UniqueKeyLoader, node: yaml.MappingNode) -> dict[Any, Any]:
     seen: set[Any] = set()
     for key_node, _ in node.value:
-        key = loader.construct_object(key_node)  # type: ignore[no-untyped-call]
+        key = loader.construct_object(key_node)
         if key in seen:
             raise yaml.constructor.ConstructorError(
                 None, None, f"{key!r} is there twice; give each model and each key once", key_node.start_mark
@@ -190,7 +190,9 @@ def _parse_entry(
     if "missing_variables" in expanded or "id" in expanded:
         raise ConfigError(f"{path}: {model_id}: the id is the entry's key; {_accepted_keys()}.")
     try:
-        entry = ModelEntry(id=model_id, missing_variables=tuple(dict.fromkeys(missing)), **expanded)
+        entry = ModelEntry.model_validate(
+            {**expanded, "id": model_id, "missing_variables": tuple(dict.fromkeys(missing))}
+        )
     except ValidationError as error:
         problems = []
         for e in error.errors():
