@@ -1,0 +1,1 @@
+"""The Gradio face of the arena, the only importer of gradio."""

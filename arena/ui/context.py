@@ -1,0 +1,30 @@
+"""What every page is built from."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import gradio as gr
+
+from arena.battle import Arena
+from arena.challenges import Challenge
+from arena.config import Settings
+from arena.fleet import Fleet
+from arena.leaderboard import Leaderboard
+from arena.voters import VoterIdentity
+
+
+@dataclass(frozen=True, slots=True)
+class PageContext:
+    """The collaborators of the pages, and how a page learns who asks."""
+
+    arena: Arena
+    fleet: Fleet
+    leaderboard: Leaderboard
+    challenges: Sequence[Challenge]
+    settings: Settings
+    demo: bool
+    """Offline demonstration models answer; every page says so."""
+    voter: Callable[[gr.Request], VoterIdentity]
+    """Who asks, from the signed cookie of the request; nothing that the browser sends otherwise is believed."""
+    is_operator: Callable[[gr.Request], bool]
+    """Whether the request carries an operator's session; every operator handler asks by itself."""

@@ -1,0 +1,61 @@
+"""HTML from templates, always escaped, in a form that Gradio shows without evaluating code.
+
+Gradio's HTML component compiles its content as a JavaScript template, which the pages' content policy forbids. Its Markdown
+component passes a block of HTML through untouched as long as it holds no empty line. So templates are rendered onto one line, and line
+breaks in values become character references.
+"""
+
+from typing import Any
+
+import gradio as gr
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup, escape
+
+
+def _on_one_line(value: object) -> object:
+    """Escape a value and spell its line breaks so that they cannot end a block of HTML."""
+    if value is None or isinstance(value, Markup):
+        return value
+    return Markup(str(escape(value)).replace("\r\n", "&#10;").replace("\r", "&#10;").replace("\n", "&#10;"))  # noqa: S704
+
+
+_TEMPLATES = Environment(
+    loader=PackageLoader("arena.ui"),
+    autoescape=True,
+    undefined=StrictUndefined,
+    finalize=_on_one_line,
+    trim_blocks=True,
+    lstrip_blocks=True,
+)
+
+
+def render(template: str, **values: Any) -> str:
+    """Render `arena/ui/templates/<template>` onto one line; every value is escaped.
+
+    The template's outermost element must be a block (`div`, `section`, …).
+    """
+    lines = _TEMPLATES.get_template(template).render(values).splitlines()
+    return " ".join(line.strip() for line in lines if line.strip())
+
+
+def document(template: str, **values: Any) -> str:
+    """Render a template as it is, line breaks and all: for what is served, not shown through Gradio."""
+    return _TEMPLATES.get_template(template).render(values)
+
+
+def fragment(
+    html: str = "", *, elem_id: str | None = None, classes: tuple[str, ...] = (), visible: bool = True
+) -> gr.Markdown:
+    """A place on a page for HTML made by `render`; it takes such HTML as its value.
+
+    What it shows has been escaped here, so the browser does not sanitise it again (that would open every link in a new tab).
+    """
+    return gr.Markdown(
+        html,
+        elem_id=elem_id,
+        elem_classes=["fragment", *classes],
+        sanitize_html=False,
+        latex_delimiters=[],
+        container=False,
+        visible=visible,
+    )
