@@ -155,8 +155,8 @@ def pleasant_answer(prompt: str) -> str:
     """Some paragraphs of Markdown about the prompt, for trying things by hand."""
     return (
         f"You asked: *{prompt[:200]}*\n\n### Where you are\n\nThere is a picture of what you want, and there is what "
-        "you have today. Keep both in view.\n\n- Write down the result as if it existed.\n- Look at the present without "
-        "judging it.\n- Choose one step that moves the second towards the first.\n\n"
+        "you have today. Keep both in view.\n\n- Write down the result as if it existed.\n- Look at the present "
+        "without judging it.\n- Choose one step that moves the second towards the first.\n\n"
         "```python\nprint('one step')\n```\n\nThen look again tomorrow, with $d = |goal - today|$ a little smaller."
     )
 
