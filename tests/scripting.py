@@ -187,17 +187,18 @@ class Exchange:
         if self.gone.is_set():
             raise ReaderGone
 
-    async def stall(self) -> None:
-        """Be silent until the test releases this model or the reader hangs up."""
-        self.server.note(lambda: self.server.stalled.update([self.request.model]))
-        released = self.server.release_event(self.request.model)
+    async def stall(self, name: str | None = None) -> None:
+        """Be silent until the test releases this model (or `name`), or the reader hangs up."""
+        stalled = name or self.request.model
+        self.server.note(lambda: self.server.stalled.update([stalled]))
+        released = self.server.release_event(stalled)
         waits = [asyncio.create_task(released.wait()), asyncio.create_task(self.gone.wait())]
         try:
             await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
         finally:
             for task in waits:
                 task.cancel()
-            self.server.note(lambda: self.server.stalled.subtract([self.request.model]))
+            self.server.note(lambda: self.server.stalled.subtract([stalled]))
         if self.gone.is_set():
             raise ReaderGone
 
