@@ -3,7 +3,6 @@
 import os
 import sys
 from collections.abc import Mapping
-from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
@@ -118,14 +117,14 @@ class Settings(BaseSettings):
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     """How much the log says."""
 
-    @cached_property
+    @property
     def resolved_database_url(self) -> str:
         """The database's URL; demo votes have a file of their own and can never reach a real leaderboard."""
         if self.demo:
             return f"sqlite:///{self.data_dir / 'demo.db'}"
         return self.database_url or f"sqlite:///{self.data_dir / 'arena.db'}"
 
-    @cached_property
+    @property
     def resolved_backup_dir(self) -> Path:
         """Where backups go."""
         return self.backup_dir or self.data_dir / "backups"

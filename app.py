@@ -1,0 +1,232 @@
+"""Builds the arena from its settings and serves it: `python app.py`. Nothing else.
+
+What takes long to import is imported where it is needed, so that `--help` and a wrong setting answer at once.
+"""
+
+import argparse
+import asyncio
+import contextlib
+import logging
+import logging.handlers
+import sys
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from arena.config import Settings, load_settings, prepare_process, read_environment
+from arena.errors import ConfigError
+
+if TYPE_CHECKING:
+    from fastapi import FastAPI
+
+    from arena.battle import Arena
+    from arena.database import Database
+    from arena.fleet import Fleet
+    from arena.leaderboard import Leaderboard
+    from arena.monitoring import Monitor
+    from arena.roster import Roster
+    from arena.web.session import CookieRules, Sessions
+
+log = logging.getLogger("arena")
+LOG_BYTES, LOG_FILES = 5_000_000, 5
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What the arena is made of; `build_app` keeps it as `app.state.parts`."""
+
+    settings: Settings
+    database: "Database"
+    fleet: "Fleet"
+    leaderboard: "Leaderboard"
+    arena: "Arena"
+    monitor: "Monitor"
+    sessions: "Sessions"
+    cookies: "CookieRules"
+
+    async def drain(self) -> None:
+        """Take no new battles, and let running ones finish for up to `drain_s`."""
+        self.monitor.start_draining()
+        cut = await self.arena.drain(self.settings.drain_s)
+        log.info("Stopping: %s", f"{cut} battles were cut off" if cut else "no battle was cut off")
+
+    async def aclose(self) -> None:
+        """Close every connection."""
+        await self.fleet.aclose()
+        self.database.close()
+
+
+def build_app(settings: Settings) -> "FastAPI":
+    """Wire the parts together; whatever is wrong with them is raised here, before the port opens.
+
+    Raises:
+        ConfigError: the roster, the database or a secret is unusable; says what to change.
+
+    """
+    prepare_process()
+    from fastapi import FastAPI
+
+    from arena.challenges import load_challenges
+    from arena.ui import mount_pages
+    from arena.ui.context import PageContext
+    from arena.web.assets import AssetCache
+    from arena.web.gate import Gate
+    from arena.web.routes import Door
+
+    challenges = load_challenges(settings.data_dir)
+    parts = build_parts(settings)
+    settings = parts.settings
+    app = FastAPI(title="COAIA Arena", openapi_url=None, lifespan=_lifespan)
+    app.state.parts = parts
+    app.include_router(Door(parts.monitor, parts.sessions, parts.cookies, settings).router())
+    context = PageContext(
+        arena=parts.arena,
+        fleet=parts.fleet,
+        leaderboard=parts.leaderboard,
+        challenges=challenges,
+        settings=settings,
+        demo=settings.demo,
+        voter=parts.sessions.voter,
+        is_operator=parts.sessions.is_operators_page,
+    )
+    mount_pages(app, context)
+    app.add_middleware(AssetCache)
+    app.add_middleware(
+        Gate, sessions=parts.sessions, cookies=parts.cookies, monitor=parts.monitor, hops=settings.forwarded_hops
+    )
+    return app
+
+
+def build_parts(settings: Settings) -> Parts:
+    """Build what stands behind the pages, in order of dependency.
+
+    Raises:
+        ConfigError: as `build_app`.
+
+    """
+    from arena.battle import Arena, recover_interrupted
+    from arena.database import open_database
+    from arena.fleet import Fleet
+    from arena.keys import load_admin_password, load_secret
+    from arena.leaderboard import Leaderboard
+    from arena.monitoring import Monitor
+    from arena.providers import build_providers
+    from arena.voters import BattleLimits
+    from arena.web.session import CookieRules, Sessions
+
+    settings, roster = _decide_demo(settings)
+    sessions = Sessions(load_secret(settings), load_admin_password(settings), settings)
+    database = open_database(settings.resolved_database_url)
+    if interrupted := recover_interrupted(database):
+        log.info("%d battles that a stopped process left running are abandoned", interrupted)
+    fleet = Fleet(roster, build_providers(settings), settings)
+    leaderboard = Leaderboard(database)
+    arena = Arena(
+        database=database, fleet=fleet, leaderboard=leaderboard, limits=BattleLimits(settings), settings=settings
+    )
+    monitor = Monitor(arena=arena, fleet=fleet, database=database)
+    cookies = CookieRules(framed="SPACE_ID" in read_environment())
+    return Parts(settings, database, fleet, leaderboard, arena, monitor, sessions, cookies)
+
+
+def _decide_demo(settings: Settings) -> tuple[Settings, "Roster"]:
+    """Demonstration models where they were asked for, or where fewer than two models could ever be asked."""
+    from arena.providers import credentials_configured, demo_roster
+    from arena.roster import load_roster
+
+    roster = load_roster(settings.models, read_environment())
+    if not settings.demo and sum(map(credentials_configured, roster)) < 2:
+        settings = settings.model_copy(update={"demo": True})
+    return settings, demo_roster() if settings.demo else roster
+
+
+@contextlib.asynccontextmanager
+async def _lifespan(app: "FastAPI") -> AsyncIterator[None]:
+    """Ask every platform for its models once pages are served; at the end close what is open."""
+    parts: Parts = app.state.parts
+    preparing = asyncio.create_task(parts.fleet.prepare())
+    try:
+        yield
+    finally:
+        preparing.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await preparing
+        await parts.aclose()
+
+
+def serve(settings: Settings) -> None:
+    """Serve until stopped: the port is reserved first, so that one in use is told at once.
+
+    Raises:
+        ConfigError: as `build_app`, or the port cannot be had.
+
+    """
+    from arena.keys import load_admin_password
+    from arena.web.server import address_of, bind, make_server
+
+    with bind(settings.host, settings.port) as listener:
+        app = build_app(settings)
+        parts: Parts = app.state.parts
+        _say(f"COAIA Arena at {address_of(listener)}")
+        if parts.settings.demo:
+            _say("Offline demonstration: fewer than two models of the roster have credentials.")
+        if sys.stdout.isatty():
+            _say(f"Operator's password: {load_admin_password(settings)}  (sign in at /login)")
+        asyncio.run(make_server(app, parts.drain).serve(sockets=[listener]))
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Serve the arena; exit status 2 for an unusable configuration."""
+    given = _parser().parse_args(arguments)
+    try:
+        settings = load_settings(
+            host=given.host,
+            port=given.port,
+            models=given.models,
+            data_dir=given.data,
+            database_url=given.database,
+            demo=given.demo or None,
+        )
+        _start_log(settings, given.log_file)
+        serve(settings)
+    except ConfigError as error:
+        sys.stderr.write(f"{error}\n")
+        return 2
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="app.py",
+        description="Serve the arena in the foreground.",
+        epilog="example: python app.py --port 8000 --demo",
+    )
+    parser.add_argument("--host", help="address to listen on (ARENA_HOST, default 127.0.0.1)")
+    parser.add_argument("--port", type=int, help="port to listen on (ARENA_PORT, default 7860)")
+    parser.add_argument("--models", type=Path, metavar="FILE", help="the roster (ARENA_MODELS, default models.yaml)")
+    parser.add_argument("--data", type=Path, metavar="DIR", help="the data folder (ARENA_DATA_DIR, default data)")
+    parser.add_argument("--database", metavar="URL", help="SQLite or PostgreSQL (ARENA_DATABASE_URL)")
+    parser.add_argument("--demo", action="store_true", help="offline demonstration models only")
+    parser.add_argument("--log-file", type=Path, help=argparse.SUPPRESS)
+    return parser
+
+
+def _start_log(settings: Settings, file: Path | None) -> None:
+    """Log to standard error, or for the background service to a file that is rotated."""
+    handler: logging.Handler = logging.StreamHandler()
+    if file is not None:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        handler = logging.handlers.RotatingFileHandler(file, maxBytes=LOG_BYTES, backupCount=LOG_FILES)
+    logging.basicConfig(
+        level=settings.log_level.upper(), handlers=[handler], format="%(asctime)s %(levelname)s %(name)s: %(message)s"
+    )
+
+
+def _say(sentence: str) -> None:
+    sys.stdout.write(sentence + "\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

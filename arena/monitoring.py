@@ -1,0 +1,208 @@
+"""How the arena is doing: health, readiness and Prometheus figures."""
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from prometheus_client import CollectorRegistry, Histogram, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily, Metric
+from prometheus_client.registry import Collector
+from sqlalchemy import func, select, text
+from sqlalchemy.exc import SQLAlchemyError
+
+from arena import __version__
+from arena.battle import Arena, Figures
+from arena.database import Database, Vote, VoteState
+from arena.fleet import Fleet, ModelState, ModelStatus
+
+_FIRST_TOKEN_BUCKETS = (0.1, 0.2, 0.3, 0.5, 0.75, 1, 1.5, 2, 3, 5, 7.5, 10, 15, 25)
+_TOTAL_BUCKETS = (0.5, 1, 2, 3, 5, 7.5, 10, 15, 20, 30, 45, 60, 90, 120)
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One thing that must be so before visitors are sent here."""
+
+    ok: bool
+    detail: str
+    """A sentence; public, so it names no model."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReadinessReport:
+    """Whether a visitor could play a battle now."""
+
+    checks: Mapping[str, Check]
+
+    @property
+    def ready(self) -> bool:
+        """Every check holds."""
+        return all(check.ok for check in self.checks.values())
+
+    def as_json(self) -> dict[str, Any]:
+        """What `/readyz` answers to anybody."""
+        return {
+            "status": "ready" if self.ready else "not ready",
+            "checks": {name: {"ok": check.ok, "detail": check.detail} for name, check in self.checks.items()},
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class _Snapshot:
+    """The figures of one moment, gathered before they are written out."""
+
+    figures: Figures
+    votes: int
+    database_bytes: int
+    statuses: Sequence[ModelStatus]
+    open_streams: int
+    uptime_s: float
+
+
+class Monitor:
+    """Answers how this process is doing. One per process."""
+
+    def __init__(self, *, arena: Arena, fleet: Fleet, database: Database) -> None:
+        self._arena = arena
+        self._fleet = fleet
+        self._database = database
+        self._started = time.monotonic()
+        self._open_streams = 0
+        self._draining = False
+        self._histograms = CollectorRegistry()
+        self._first_token = Histogram(
+            "arena_first_token_seconds",
+            "From sending to the first token of an answer.",
+            ["model"],
+            buckets=_FIRST_TOKEN_BUCKETS,
+            registry=self._histograms,
+        )
+        self._total = Histogram(
+            "arena_answer_seconds",
+            "From sending to the end of an answer.",
+            ["model"],
+            buckets=_TOTAL_BUCKETS,
+            registry=self._histograms,
+        )
+
+    @property
+    def uptime_s(self) -> float:
+        """Seconds since this process built its arena."""
+        return time.monotonic() - self._started
+
+    def health(self) -> dict[str, Any]:
+        """What `/healthz` answers while the process serves."""
+        return {"status": "ok", "version": __version__, "uptime_s": round(self.uptime_s, 1)}
+
+    async def readiness(self) -> ReadinessReport:
+        """Whether the database answers and at least two models may be drawn."""
+        drawable = len(self._fleet.drawable())
+        models = Check(drawable >= 2, f"{drawable} models are ready to be drawn; a battle needs two.")
+        checks = {"database": await self._database.run(self._database_check), "models": models}
+        if self._draining:
+            checks["stopping"] = Check(ok=False, detail="The arena is stopping and takes no new battles.")
+        return ReadinessReport(checks)
+
+    async def operator_report(self) -> dict[str, Any]:
+        """What `/readyz` adds for the operator: each model with the reason why it is not ready, and the votes."""
+        return {
+            "version": __version__,
+            "uptime_s": round(self.uptime_s, 1),
+            "votes": await self._database.run(self._count_votes),
+            "models": [
+                {"id": status.model.id, "state": status.state.value, "reason": status.reason}
+                for status in self._fleet.statuses()
+            ],
+        }
+
+    async def metrics(self) -> bytes:
+        """Everything a Prometheus server asks for."""
+        snapshot = _Snapshot(
+            figures=await self._arena.figures(),
+            votes=await self._database.run(self._count_votes),
+            database_bytes=await self._database.run(self._database_bytes),
+            statuses=self._fleet.statuses(),
+            open_streams=self._open_streams,
+            uptime_s=self.uptime_s,
+        )
+        registry = CollectorRegistry()
+        registry.register(_SnapshotCollector(snapshot))
+        return generate_latest(registry) + generate_latest(self._histograms)
+
+    def answered(self, model_id: str, first_token_s: float, total_s: float) -> None:
+        """Count a finished answer."""
+        self._first_token.labels(model_id).observe(first_token_s)
+        self._total.labels(model_id).observe(total_s)
+
+    @contextmanager
+    def open_stream(self) -> Iterator[None]:
+        """Count a page's event stream for as long as it is open."""
+        self._open_streams += 1
+        try:
+            yield
+        finally:
+            self._open_streams -= 1
+
+    def start_draining(self) -> None:
+        """From now on the arena is not ready, so that nobody new is sent here."""
+        self._draining = True
+
+    def _database_check(self) -> Check:
+        try:
+            with self._database.read() as session:
+                session.execute(text("SELECT 1"))
+        except SQLAlchemyError:
+            return Check(ok=False, detail="The database does not answer.")
+        return Check(ok=True, detail="The database answers.")
+
+    def _count_votes(self) -> int:
+        with self._database.read() as session:
+            return session.scalar(select(func.count()).where(Vote.state == VoteState.COUNTED)) or 0
+
+    def _database_bytes(self) -> int:
+        sqlite = self._database.engine.dialect.name == "sqlite"
+        size = "page_count * page_size FROM pragma_page_count(), pragma_page_size()"
+        with self._database.read() as session:
+            query = f"SELECT {size}" if sqlite else "SELECT pg_database_size(current_database())"
+            return int(session.scalar(text(query)) or 0)
+
+
+class _SnapshotCollector(Collector):
+    """Writes one snapshot in Prometheus' terms."""
+
+    def __init__(self, snapshot: _Snapshot) -> None:
+        self._snapshot = snapshot
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield every family."""
+        seen = self._snapshot
+        info = InfoMetricFamily("arena_build", "The running arena.")
+        info.add_metric([], {"version": __version__})
+        yield info
+        yield self._battles()
+        yield CounterMetricFamily("arena_votes", "Votes that count.", value=seen.votes)
+        yield self._failures()
+        ready = sum(status.state is ModelState.READY for status in seen.statuses)
+        yield GaugeMetricFamily("arena_models_ready", "Models that can be asked now.", value=ready)
+        yield GaugeMetricFamily("arena_models", "Models in the roster.", value=len(seen.statuses))
+        yield GaugeMetricFamily("arena_running_battles", "Battles that run now.", value=seen.figures.running)
+        yield GaugeMetricFamily("arena_open_streams", "Event streams open to pages.", value=seen.open_streams)
+        yield GaugeMetricFamily("arena_database_bytes", "Size of the database.", value=seen.database_bytes)
+        yield GaugeMetricFamily("arena_uptime_seconds", "Seconds since the start.", value=seen.uptime_s)
+
+    def _battles(self) -> Metric:
+        family = CounterMetricFamily("arena_battles", "Battles by what became of them.", labels=["outcome"])
+        for outcome in ("started", "votable", "voted", "void", "abandoned"):
+            family.add_metric([outcome], getattr(self._snapshot.figures, outcome))
+        return family
+
+    def _failures(self) -> Metric:
+        family = CounterMetricFamily(
+            "arena_answer_failures", "Failed attempts since the start.", labels=["model", "kind"]
+        )
+        for status in self._snapshot.statuses:
+            for kind, count in status.failures.items():
+                family.add_metric([status.model.id, kind.value], count)
+        return family

@@ -1,0 +1,199 @@
+"""The gate in front of every route: what may be asked, how much may be sent, and what each answer carries.
+
+Gradio serves far more than the arena's pages need: uploads, a forward proxy, files, run histories, monitoring. The gate
+lets through what the pages use and answers 404 for the rest, before Gradio sees the request.
+"""
+
+import re
+from collections.abc import MutableMapping
+from typing import Any
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.responses import PlainTextResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from arena.monitoring import Monitor
+from arena.web.session import VOTER_COOKIE, VOTER_COOKIE_S, CookieRules, Sessions, is_https
+
+MAX_BODY_BYTES = 256 * 1024
+"""Enough for the longest challenge in any script; nothing else is ever sent."""
+
+PAGES = frozenset({"/", "/side-by-side", "/chat", "/leaderboard", "/campaign", "/analytics", "/data", "/operations"})
+_OWN_ROUTES = frozenset({"/healthz", "/readyz", "/metrics", "/login"})
+_GRADIO_GETS = frozenset(
+    {
+        "/config",
+        "/theme.css",
+        "/manifest.json",
+        "/favicon.ico",
+        "/robots.txt",
+        "/gradio_api/info",
+        "/gradio_api/queue/data",
+        "/gradio_api/startup-events",
+    }
+)
+_GRADIO_GET_PATTERN = re.compile(
+    r"/(?:assets|static)/[\w./@+-]+|/gradio_api/heartbeat/\w{1,64}|/gradio_api/call/leaderboard/\w{1,64}"
+)
+_JSON_POSTS = frozenset({"/gradio_api/queue/join", "/gradio_api/call/leaderboard"})
+_FORM_POSTS = frozenset({"/login", "/logout"})
+_STREAMS = ("/gradio_api/queue/data", "/gradio_api/heartbeat/")
+
+PERMISSIONS_POLICY = "camera=(), geolocation=(), microphone=(), payment=(), usb=(), browsing-topics=()"
+
+
+class Gate:
+    """Pure ASGI: a request that gets past it is one that the arena's own pages make."""
+
+    def __init__(self, app: ASGIApp, *, sessions: Sessions, cookies: CookieRules, monitor: Monitor, hops: int) -> None:
+        self._app = app
+        self._sessions = sessions
+        self._cookies = cookies
+        self._monitor = monitor
+        self._hops = hops
+        self._frames = "'self' https://huggingface.co" if cookies.framed else "'self'"
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Refuse the request, or hand it on with its whole body read and its answer's headers completed."""
+        if scope["type"] == "lifespan":
+            await self._app(scope, receive, send)
+            return
+        if scope["type"] != "http":
+            await send({"type": "websocket.close", "code": 1008})
+            return
+        headers = Headers(scope=scope)
+        answer = self._completing(scope, headers, send)
+        if scope["path"].startswith(_STREAMS):
+            with self._monitor.open_stream():
+                await self._hand_on(scope, headers, receive, answer)
+        else:
+            await self._hand_on(scope, headers, receive, answer)
+
+    async def _hand_on(self, scope: Scope, headers: Headers, receive: Receive, answer: Send) -> None:
+        refusal = refuse(scope["method"], scope["path"], headers, self._hops)
+        if refusal is None and scope["method"] == "POST":
+            body = await read_body(receive)
+            if body is None:
+                refusal = PlainTextResponse("The request is larger than the arena takes.", 413)
+            else:
+                receive = _replaying(body, receive)
+        await (refusal or self._app)(scope, receive, answer)
+
+    def _completing(self, scope: Scope, headers: Headers, send: Send) -> Send:
+        """`send` that adds what every answer carries, and gives a new visitor their cookie."""
+        new_visitor = scope["method"] == "GET" and is_page(scope["path"]) and self._sessions.voter_id(headers) is None
+
+        async def complete(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                answer = MutableHeaders(scope=message)
+                self._secure(answer)
+                if is_page(scope["path"]):
+                    answer["Cache-Control"] = "no-store"
+                if new_visitor and message["status"] < 400:
+                    secure = is_https(headers, scope["scheme"], self._hops)
+                    cookie = self._cookies.header(
+                        VOTER_COOKIE, self._sessions.new_voter(), VOTER_COOKIE_S, secure=secure
+                    )
+                    answer.append("Set-Cookie", cookie)
+            await send(message)
+
+        return complete
+
+    def _secure(self, answer: MutableHeaders) -> None:
+        for name in [name for name in answer if name.lower().startswith("access-control-")]:
+            del answer[name]
+        answer["Content-Security-Policy"] = content_policy(self._frames)
+        answer["Referrer-Policy"] = "no-referrer"
+        answer["X-Content-Type-Options"] = "nosniff"
+        answer["Permissions-Policy"] = PERMISSIONS_POLICY
+        if not self._cookies.framed:
+            answer["X-Frame-Options"] = "SAMEORIGIN"
+
+
+def content_policy(frames: str) -> str:
+    """What the browser may load and run: the arena's own files, and the inline script and style that Gradio writes."""
+    return "; ".join(
+        (
+            "default-src 'self'",
+            "script-src 'self' 'unsafe-inline'",
+            "style-src 'self' 'unsafe-inline'",
+            "img-src 'self' data:",
+            "font-src 'self' data:",
+            "connect-src 'self'",
+            "base-uri 'self'",
+            "object-src 'none'",
+            "form-action 'self'",
+            f"frame-ancestors {frames}",
+        )
+    )
+
+
+def is_page(path: str) -> bool:
+    """Whether `path` is one that people open."""
+    return path in PAGES or path.rstrip("/") in PAGES
+
+
+def refuse(method: str, path: str, headers: Headers, hops: int) -> PlainTextResponse | None:
+    """The answer to a request that the arena does not take, or `None` when it does."""
+    posts = path in _JSON_POSTS or path in _FORM_POSTS
+    gets = is_page(path) or path in _OWN_ROUTES or path in _GRADIO_GETS or _GRADIO_GET_PATTERN.fullmatch(path)
+    if not posts and not gets:
+        return PlainTextResponse("There is no such page.", 404)
+    if method == "POST" and posts:
+        return _refuse_post(path, headers, hops)
+    if method in ("GET", "HEAD") and gets:
+        return None
+    allowed = ", ".join([*(["GET", "HEAD"] if gets else []), *(["POST"] if posts else [])])
+    return PlainTextResponse("This address does not take that method.", 405, {"Allow": allowed})
+
+
+def _refuse_post(path: str, headers: Headers, hops: int) -> PlainTextResponse | None:
+    if not same_origin(headers, hops):
+        return PlainTextResponse("The request comes from another site.", 403)
+    accepted = "application/json" if path in _JSON_POSTS else "application/x-www-form-urlencoded"
+    given = headers.get("content-type", "").split(";")[0].strip().lower()
+    if given != accepted and not (path == "/logout" and not given):
+        return PlainTextResponse(f"This address takes {accepted}.", 415)
+    length = headers.get("content-length", "")
+    if length.isdigit() and int(length) > MAX_BODY_BYTES:
+        return PlainTextResponse("The request is larger than the arena takes.", 413)
+    return None
+
+
+def same_origin(headers: Headers, hops: int) -> bool:
+    """Whether a POST comes from the arena's own pages, or from a program, which no site can make send cookies."""
+    fetch_site = headers.get("sec-fetch-site")
+    if fetch_site is not None:
+        return fetch_site in ("same-origin", "none")
+    origin = headers.get("origin")
+    if origin is None:
+        return True
+    hosts = {headers.get("host", "")}
+    if hops:
+        hosts.add(headers.get("x-forwarded-host", "").split(",")[-1].strip())
+    return origin.partition("://")[2] in hosts - {""}
+
+
+async def read_body(receive: Receive) -> bytes | None:
+    """The whole body, or `None` as soon as it grows beyond `MAX_BODY_BYTES`, whatever its headers said."""
+    body = bytearray()
+    more = True
+    while more:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            break
+        body += message.get("body", b"")
+        if len(body) > MAX_BODY_BYTES:
+            return None
+        more = message.get("more_body", False)
+    return bytes(body)
+
+
+def _replaying(body: bytes, receive: Receive) -> Receive:
+    """`receive` that gives the body once, then what really comes."""
+    pending: list[MutableMapping[str, Any]] = [{"type": "http.request", "body": body, "more_body": False}]
+
+    async def replay() -> Message:
+        return pending.pop() if pending else await receive()
+
+    return replay

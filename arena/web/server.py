@@ -1,0 +1,101 @@
+"""Serving: the socket bound before anything else, and a stop that lets running battles finish."""
+
+import asyncio
+import errno
+import logging
+import signal
+import socket
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+
+import uvicorn
+
+from arena.errors import ConfigError
+
+log = logging.getLogger(__name__)
+_CLOSING_S = 3
+"""How long connections may take to close once the battles are drained."""
+
+
+def bind(host: str, port: int) -> socket.socket:
+    """Reserve the address; nobody can connect before the server listens.
+
+    Raises:
+        ConfigError: another program has the port, or the address is not this machine's.
+
+    """
+    try:
+        family, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
+        listener = socket.socket(family, socket.SOCK_STREAM)
+    except OSError as error:
+        raise ConfigError(f"{host} is no address to listen on ({error.strerror}); see ARENA_HOST.") from error
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind(address)
+    except OSError as error:
+        listener.close()
+        raise ConfigError(_why_not_bound(host, port, error)) from error
+    return listener
+
+
+def _why_not_bound(host: str, port: int, error: OSError) -> str:
+    if error.errno == errno.EADDRINUSE:
+        return f"Port {port} is in use by another program: stop it, or choose another port with --port."
+    if error.errno == errno.EACCES:
+        return f"Port {port} may be opened by the administrator only: choose one above 1023 with --port."
+    return f"{host}:{port} cannot be listened on ({error.strerror}); see ARENA_HOST and ARENA_PORT."
+
+
+def address_of(listener: socket.socket) -> str:
+    """The address to open in a browser on this machine."""
+    host, port, *_ = listener.getsockname()
+    local = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}  # noqa: S104 - read, not bound
+    return f"http://{local.get(host, f'[{host}]' if ':' in host else host)}:{port}"
+
+
+class ArenaServer(uvicorn.Server):
+    """A uvicorn server that drains before it closes: the first signal asks politely, a second one insists."""
+
+    def __init__(self, config: uvicorn.Config, drain: Callable[[], Awaitable[None]]) -> None:
+        super().__init__(config)
+        self._drain = drain
+        self._draining: asyncio.Task[None] | None = None
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Take the signals into the event loop; unlike uvicorn's, a polite stop then ends with exit status 0."""
+        loop = asyncio.get_running_loop()
+        asked = (signal.SIGTERM, signal.SIGINT)
+        for number in asked:
+            loop.add_signal_handler(number, self._stop)
+        try:
+            yield
+        finally:
+            for number in asked:
+                loop.remove_signal_handler(number)
+
+    def _stop(self) -> None:
+        if self._draining is None:
+            self._draining = asyncio.get_running_loop().create_task(self._drain_and_exit())
+        else:
+            self.should_exit = self.force_exit = True
+
+    async def _drain_and_exit(self) -> None:
+        try:
+            await self._drain()
+        finally:
+            self.should_exit = True
+
+
+def make_server(app: Callable[..., Awaitable[None]], drain: Callable[[], Awaitable[None]]) -> ArenaServer:
+    """A server for `app`, silent about requests: the log never holds a visitor's address."""
+    config = uvicorn.Config(
+        app,
+        log_config=None,
+        access_log=False,
+        proxy_headers=False,
+        server_header=False,
+        ws="none",
+        timeout_graceful_shutdown=_CLOSING_S,
+    )
+    return ArenaServer(config, drain)

@@ -1,0 +1,212 @@
+"""Who is asking: the visitor's and the operator's signed cookies, and how often a password may be tried."""
+
+import hashlib
+import hmac
+import ipaddress
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+from itsdangerous import BadSignature, Signer, URLSafeTimedSerializer
+from starlette.datastructures import Headers
+from starlette.requests import cookie_parser
+
+from arena.config import Settings
+from arena.voters import VoterIdentity
+
+VOTER_COOKIE = "arena_voter"
+OPERATOR_COOKIE = "arena_operator"
+VOTER_COOKIE_S = 400 * 24 * 3600
+"""The longest that browsers keep a cookie."""
+
+
+class PageRequest(Protocol):
+    """What a page's event knows of its request; gradio's `Request` has this shape."""
+
+    @property
+    def headers(self) -> Headers:
+        """The headers of the HTTP request that started the event."""
+        ...
+
+    @property
+    def client(self) -> "_Client | None":
+        """The other end of the connection."""
+        ...
+
+    @property
+    def session_hash(self) -> str | None:
+        """The page's connection, named by the browser itself."""
+        ...
+
+
+class _Client(Protocol):
+    @property
+    def host(self) -> str: ...
+
+
+@dataclass(frozen=True, slots=True)
+class CookieRules:
+    """How this arena's cookies travel."""
+
+    framed: bool = False
+    """The page lies in another site's frame, as on a Hugging Face Space."""
+
+    def header(self, name: str, value: str, max_age_s: int, *, secure: bool) -> str:
+        """Spell out a Set-Cookie header; a `max_age_s` of 0 deletes the cookie."""
+        parts = [f"{name}={value}", "Path=/", f"Max-Age={max_age_s}", "HttpOnly"]
+        if self.framed:
+            parts += ["SameSite=None", "Secure", "Partitioned"]
+        else:
+            parts += ["SameSite=Lax", *(["Secure"] if secure else [])]
+        return "; ".join(parts)
+
+
+class Sessions:
+    """Signs cookies and reads them back. One per process."""
+
+    def __init__(self, secret: bytes, password: str, settings: Settings) -> None:
+        """`password` opens operator sessions; changing it closes those that were opened with another one."""
+        self._secret = secret
+        self._password = password
+        self._hours = settings.session_hours
+        self._hops = settings.forwarded_hops
+        self._voters = Signer(secret, salt=b"voter", digest_method=hashlib.sha256)
+        self._operators = URLSafeTimedSerializer(
+            secret, salt=b"operator", signer_kwargs={"digest_method": hashlib.sha256}
+        )
+        self._closed: set[str] = set()
+
+    def new_voter(self) -> str:
+        """Make a visitor's cookie value: a random id, signed."""
+        return self._voters.sign(secrets.token_hex(16)).decode()
+
+    def voter_id(self, headers: Headers) -> str | None:
+        """The visitor's id from the cookie; `None` without a cookie that this arena signed."""
+        value = read_cookies(headers).get(VOTER_COOKIE, "")
+        try:
+            return self._voters.unsign(value).decode()
+        except BadSignature:
+            return None
+
+    def voter(self, request: PageRequest) -> VoterIdentity:
+        """Who started a page's event."""
+        peer = request.client.host if request.client else ""
+        return self.voter_from_headers(request.headers, peer, request.session_hash)
+
+    def voter_from_headers(self, headers: Headers, peer: str, session_hash: str | None) -> VoterIdentity:
+        """Tell who asks; without cookies the id lasts as long as the page."""
+        session = session_hash or ""
+        voter_id = self.voter_id(headers) or self._hash("session", session or secrets.token_hex(16))
+        return VoterIdentity(voter_id, self.address_hash(headers, peer), session)
+
+    def address_hash(self, headers: Headers, peer: str) -> str:
+        """A keyed hash of the visitor's address, for limits."""
+        return self._hash("address", _network(visitor_address(headers, peer, self._hops)))
+
+    def open_operator(self) -> str:
+        """Make an operator's cookie value, good for `session_hours`."""
+        return self._operators.dumps({"id": secrets.token_hex(16), "key": self._password_mark()})
+
+    def is_operator(self, headers: Headers) -> bool:
+        """Whether the request carries an operator's session that is neither expired nor closed."""
+        session = self._operator_session(headers)
+        return session is not None and session not in self._closed
+
+    def is_operators_page(self, request: PageRequest) -> bool:
+        """Whether a page's event comes from the operator."""
+        return self.is_operator(request.headers)
+
+    def close_operator(self, headers: Headers) -> None:
+        """End the request's operator session: its cookie opens nothing any more, wherever it was copied to."""
+        if session := self._operator_session(headers):
+            self._closed.add(session)
+
+    def password_matches(self, given: str) -> bool:
+        """Compare in a time that tells nothing."""
+        return hmac.compare_digest(given.encode(), self._password.encode())
+
+    @property
+    def session_s(self) -> int:
+        """How long an operator's session lasts, in seconds."""
+        return int(self._hours * 3600)
+
+    def _operator_session(self, headers: Headers) -> str | None:
+        value = read_cookies(headers).get(OPERATOR_COOKIE, "")
+        try:
+            session = self._operators.loads(value, max_age=self.session_s)
+        except BadSignature:
+            return None
+        if not hmac.compare_digest(str(session["key"]), self._password_mark()):
+            return None
+        return str(session["id"])
+
+    def _password_mark(self) -> str:
+        return self._hash("password", self._password)
+
+    def _hash(self, purpose: str, value: str) -> str:
+        return hmac.new(self._secret, f"{purpose}\0{value}".encode(), hashlib.sha256).hexdigest()[:32]
+
+
+class LoginAttempts:
+    """Failed passwords in the last quarter of an hour, by address and in all. In this process's memory."""
+
+    PER_ADDRESS = 5
+    IN_ALL = 100
+    WINDOW_S = 900.0
+
+    def __init__(self) -> None:
+        self._failures: list[tuple[float, str]] = []
+
+    def wait_s(self, address: str, now_s: float) -> float:
+        """Seconds until this address may try again; 0 when it may now."""
+        self._failures = [failure for failure in self._failures if failure[0] > now_s - self.WINDOW_S]
+        own = [at for at, whose in self._failures if whose == address]
+        waits = [0.0]
+        if len(own) >= self.PER_ADDRESS:
+            waits.append(own[-self.PER_ADDRESS] + self.WINDOW_S - now_s)
+        if len(self._failures) >= self.IN_ALL:
+            waits.append(self._failures[-self.IN_ALL][0] + self.WINDOW_S - now_s)
+        return max(waits)
+
+    def failed(self, address: str, now_s: float) -> None:
+        """Count a wrong password."""
+        self._failures.append((now_s, address))
+
+    def succeeded(self, address: str) -> None:
+        """Forget what this address got wrong."""
+        self._failures = [failure for failure in self._failures if failure[1] != address]
+
+
+def read_cookies(headers: Headers) -> Mapping[str, str]:
+    """The request's cookies by name."""
+    return cookie_parser(headers.get("cookie", ""))
+
+
+def visitor_address(headers: Headers, peer: str, hops: int) -> str:
+    """The visitor's address as the outermost of `hops` trusted proxies saw it.
+
+    Each proxy appends who spoke to it, so entries further left than that were written by the visitor and prove nothing.
+    """
+    if not hops:
+        return peer
+    entries = [entry.strip() for entry in ",".join(headers.getlist("x-forwarded-for")).split(",") if entry.strip()]
+    return entries[-min(hops, len(entries))] if entries else peer
+
+
+def is_https(headers: Headers, scheme: str, hops: int) -> bool:
+    """Whether the visitor came over HTTPS, which only a trusted proxy can say where one stands in front."""
+    if not hops:
+        return scheme == "https"
+    return headers.get("x-forwarded-proto", scheme).split(",")[-1].strip() == "https"
+
+
+def _network(address: str) -> str:
+    """The address, or for IPv6 the /64 that one household can move in freely."""
+    try:
+        parsed = ipaddress.ip_address(address)
+    except ValueError:
+        return address
+    if isinstance(parsed, ipaddress.IPv6Address):
+        return str(parsed.ipv4_mapped or ipaddress.ip_network((parsed, 64), strict=False))
+    return str(parsed)
