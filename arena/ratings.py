@@ -13,9 +13,11 @@ cold, can fail to converge on lopsided counts; started here it needs two rounds.
 **Scale.** rating = 1000 + (400 / ln 10) (theta - vote-weighted mean of theta).
 
 **Uncertainty.** Sandwich covariance A^-1 B A^-1 of theta (White, Econometrica 50, 1982). A is the information: the
-Laplacian of N p (1 - p), plus the anchor's p (1 - p) on the diagonal. B is the same with the variance v of one vote of
-the pair in the place of p (1 - p): a tie varies less than a coin flip, so plain information would give intervals that
-are too wide. See `_vote_variance`.
+Laplacian of N p (1 - p), plus the anchor's p (1 - p) on the diagonal. B is the same with the variance of one vote of
+the pair, its ties considered, in the place of p (1 - p): a tie varies less than a coin flip, and plain information
+gives intervals that are too wide (they hold the truth 98 to 99% of the time where a third of the votes are ties). The
+residuals' own squares are not used: for an unbeaten model they are almost nothing, and intervals of 95% then held the
+truth in 89% of simulated arenas, against 94 to 98% for these.
 """
 
 from dataclasses import dataclass
@@ -37,6 +39,9 @@ ANCHOR_VOTES = 1.0
 
 SHRINKAGE_VOTES = 10.0
 """A pair's own vote variance counts N / (N + this); the rest is the variance pooled over all pairs."""
+
+LEAST_VARIANCE = 0.25
+"""A vote varies at least this share of a coin flip with the same chance, however many ties there were."""
 
 Z95 = 1.959963984540054
 """The standard normal's 97.5% point."""
@@ -73,7 +78,7 @@ def rate(wins: Counts, ties: Counts, both_bad: Counts) -> Ratings:
     won, halves = won[part], halves[part]
     votes = won + won.T
     strengths = _strengths(won, votes)
-    covariance = _covariance(strengths, won, votes, halves)
+    covariance = _covariance(strengths, votes, halves)
 
     weights = votes.sum(axis=1) / max(votes.sum(), 1)
     centre = np.eye(len(rated)) - weights
@@ -146,22 +151,25 @@ def _information(pairs: Floats, anchor: Floats) -> Floats:
     return np.diag(pairs.sum(axis=1) + ANCHOR_VOTES * anchor * (1 - anchor)) - pairs
 
 
-def _covariance(theta: Floats, won: Floats, votes: Floats, halves: Floats) -> Floats:
+def _covariance(theta: Floats, votes: Floats, halves: Floats) -> Floats:
     """Sandwich covariance of the strengths. The anchor is no vote: it has the same variance in both parts."""
     chance = _chance(theta)
     anchor = 1 / (1 + np.exp(-theta))
-    bread = np.linalg.inv(_information(votes * chance * chance.T, anchor))
-    meat = _information(votes * _vote_variance(chance, won, votes, halves), anchor)
+    binomial = chance * chance.T
+    bread = np.linalg.inv(_information(votes * binomial, anchor))
+    meat = _information(votes * _vote_variance(binomial, votes, halves), anchor)
     return np.asarray(bread @ meat @ bread)
 
 
-def _vote_variance(chance: Floats, won: Floats, votes: Floats, halves: Floats) -> Floats:
-    """Variance of one vote of each pair: the pair's mean squared residual, shrunk to what all pairs together say."""
-    outright = won - halves / 2
-    squares = outright * (1 - chance) ** 2 + outright.T * chance**2 + halves * (0.5 - chance) ** 2
-    binomial = chance * chance.T
-    pooled = (squares.sum() + SHRINKAGE_VOTES * 0.25) / ((votes * binomial).sum() + SHRINKAGE_VOTES * 0.25)
-    return np.asarray((squares + SHRINKAGE_VOTES * pooled * binomial) / (votes + SHRINKAGE_VOTES))
+def _vote_variance(binomial: Floats, votes: Floats, halves: Floats) -> Floats:
+    """Variance of one vote of each pair, what its ties say shrunk to what all pairs together say.
+
+    A score of 1, 1/2 or 0 with mean p that is 1/2 in a share s of the votes has the variance p (1 - p) - s / 4.
+    """
+    own = np.maximum(votes * binomial - halves / 4, LEAST_VARIANCE * votes * binomial)
+    coins = SHRINKAGE_VOTES / 4
+    pooled = (own.sum() + coins) / ((votes * binomial).sum() + coins)
+    return np.asarray((own + SHRINKAGE_VOTES * pooled * binomial) / (votes + SHRINKAGE_VOTES))
 
 
 def _ranks(rating: Floats, covariance: Floats) -> tuple[Counts, Counts]:

@@ -1,0 +1,138 @@
+"""Facts for tests: models, voters and votes written straight into a database, as the battle core writes them."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from arena.counts import add_verdicts, next_sequence, verdicts_of
+from arena.database import (
+    Answer,
+    Battle,
+    BattleState,
+    Conversation,
+    ConversationKind,
+    Database,
+    Mode,
+    ModelRevision,
+    Prompt,
+    Seat,
+    Side,
+    Vote,
+    Voter,
+    VoteState,
+    Winner,
+    new_id,
+    now,
+)
+
+
+def add_models(database: Database, *ids: str, platform: str = "openai", **columns: str) -> Sequence[int]:
+    """A revision of each id; one that is there already gets its next number. Returns the revisions' ids."""
+    with database.write() as session:
+        return [_add_model(session, model_id, platform, columns) for model_id in ids]
+
+
+def _add_model(session: Session, model_id: str, platform: str, columns: Mapping[str, str]) -> int:
+    earlier = session.scalar(select(func.count()).where(ModelRevision.model_id == model_id)) or 0
+    revision = ModelRevision(
+        fingerprint=new_id(),
+        model_id=model_id,
+        number=earlier + 1,
+        platform=platform,
+        api_name=model_id,
+        sampling={},
+        **{"display_name": model_id.title(), **columns},
+    )
+    session.add(revision)
+    session.flush()
+    return revision.id
+
+
+def add_vote(
+    database: Database,
+    revision_a: int,
+    revision_b: int,
+    winner: Winner,
+    *,
+    mode: Mode = Mode.BATTLE,
+    voter: str = "someone",
+    criteria: Mapping[str, str] | None = None,
+    rated: bool = True,
+    state: VoteState = VoteState.COUNTED,
+    turns: Sequence[tuple[str, str, str]] = (("Name a bird.", "A heron.", "A wren."),),
+    at: datetime | None = None,
+) -> str:
+    """A voted battle whose `turns` are (prompt, answer A, answer B); returns its id."""
+    with database.write() as session:
+        sequence = next_sequence(session)
+        at = at or now()
+        session.merge(Voter(id=voter, created_at=at))
+        session.flush()
+        conversation = Conversation(kind=ConversationKind(mode.value), voter_id=voter, created_at=at)
+        session.add(conversation)
+        session.flush()
+        battle = Battle(
+            conversation_id=conversation.id,
+            voter_id=voter,
+            mode=mode,
+            state=BattleState.VOTED,
+            turn=len(turns),
+            revision_a=revision_a,
+            revision_b=revision_b,
+            question="Which is better?",
+            question_version="1",
+            created_at=at,
+        )
+        session.add(battle)
+        session.flush()
+        _add_turns(session, battle, turns)
+        vote = Vote(
+            battle_id=battle.id,
+            winner=winner,
+            turn=len(turns),
+            criteria=dict(criteria or {}),
+            voter_id=voter,
+            state=state,
+            rated=rated,
+            sequence=sequence,
+            created_at=at,
+            changed_at=at,
+        )
+        session.add(vote)
+        if rated and state is VoteState.COUNTED:
+            verdicts = verdicts_of(mode, revision_a, revision_b, winner, criteria or {})
+            add_verdicts(session, dict.fromkeys(verdicts, 1), sequence)
+        return battle.id
+
+
+def _add_turns(session: Session, battle: Battle, turns: Sequence[tuple[str, str, str]]) -> None:
+    for turn, (prompt, *texts) in enumerate(turns, start=1):
+        session.add(Prompt(conversation_id=battle.conversation_id, turn=turn, text=prompt))
+        seated = zip(Side, (battle.revision_a, battle.revision_b), texts, strict=True)
+        for side, revision, text in seated:
+            answer = Answer(
+                conversation_id=battle.conversation_id,
+                revision_id=revision,
+                turn=turn,
+                attempt=1,
+                side=side,
+                text=text,
+                finish_reason="stop",
+                sampling={"temperature": 0.7, "top_p": 1.0, "max_new_tokens": 2000},
+            )
+            session.add(answer)
+            session.flush()
+            session.add(Seat(battle_id=battle.id, side=side, turn=turn, answer_id=answer.id))
+
+
+def withdraw_vote(database: Database, battle_id: str) -> None:
+    """Take a counted vote back, as its voter would."""
+    with database.write() as session:
+        sequence = next_sequence(session)
+        vote = session.get_one(Vote, battle_id)
+        battle = session.get_one(Battle, battle_id)
+        vote.state = VoteState.WITHDRAWN
+        verdicts = verdicts_of(battle.mode, battle.revision_a, battle.revision_b, vote.winner, vote.criteria)
+        add_verdicts(session, dict.fromkeys(verdicts, -1), sequence)

@@ -1,0 +1,153 @@
+"""Pair counts: added with each vote, read as arrays, and always what the votes say, on every supported database."""
+
+import random
+import threading
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+
+from arena.counts import add_verdict, latest_sequence, next_sequence, read_counts, rebuild_counts, verdicts_of
+from arena.database import Database, Mode, VoteState, Winner
+from tests.arena_facts import add_models, add_vote, withdraw_vote
+
+pytest_plugins = ["tests.postgres_fixtures"]
+
+
+def test_an_empty_arena_has_no_counts(any_database: Database) -> None:
+    counts = read_counts(any_database, ["battle"])
+
+    assert list(counts.revisions) == []
+    assert counts.wins.shape == (0, 0)
+    assert counts.votes == counts.sequence == latest_sequence(any_database) == 0
+
+
+def test_a_win_counts_for_the_model_that_won_whichever_side_it_sat_on(any_database: Database) -> None:
+    first, second = add_models(any_database, "heron", "wren")
+
+    add_vote(any_database, first, second, Winner.MODEL_A)
+    add_vote(any_database, second, first, Winner.MODEL_B)
+    add_vote(any_database, second, first, Winner.MODEL_A)
+
+    counts = read_counts(any_database, ["battle"])
+    assert list(counts.revisions) == [first, second]
+    assert counts.wins.tolist() == [[0, 2], [1, 0]]
+
+
+def test_ties_and_both_bad_stay_apart_and_are_symmetric(any_database: Database) -> None:
+    first, second = add_models(any_database, "heron", "wren")
+
+    add_vote(any_database, first, second, Winner.TIE)
+    add_vote(any_database, second, first, Winner.BOTH_BAD)
+    add_vote(any_database, second, first, Winner.BOTH_BAD)
+
+    counts = read_counts(any_database, ["battle"])
+    assert counts.wins.sum() == 0
+    assert counts.ties.tolist() == [[0, 1], [1, 0]]
+    assert counts.both_bad.tolist() == [[0, 2], [2, 0]]
+    assert counts.votes == 3
+
+
+def test_scopes_are_added_together_or_read_apart(any_database: Database) -> None:
+    first, second = add_models(any_database, "heron", "wren")
+    add_vote(any_database, first, second, Winner.MODEL_A)
+    add_vote(any_database, first, second, Winner.MODEL_A, mode=Mode.IMPORTED)
+
+    assert read_counts(any_database, ["battle"]).votes == 1
+    assert read_counts(any_database, ["battle", "imported"]).wins.tolist() == [[0, 2], [0, 0]]
+
+
+def test_a_criterion_has_counts_of_its_own(any_database: Database) -> None:
+    first, second = add_models(any_database, "heron", "wren")
+
+    add_vote(any_database, first, second, Winner.MODEL_A, criteria={"clarity": "model_b"})
+
+    assert read_counts(any_database, ["battle"]).wins.tolist() == [[0, 1], [0, 0]]
+    assert read_counts(any_database, ["battle"], "clarity").wins.tolist() == [[0, 0], [1, 0]]
+    assert read_counts(any_database, ["battle"], "warmth").votes == 0
+
+
+def test_a_withdrawn_vote_is_taken_back(any_database: Database) -> None:
+    first, second = add_models(any_database, "heron", "wren")
+    vote = add_vote(any_database, first, second, Winner.TIE)
+    add_vote(any_database, first, second, Winner.MODEL_B)
+
+    withdraw_vote(any_database, vote)
+
+    counts = read_counts(any_database, ["battle"])
+    assert counts.ties.sum() == 0
+    assert counts.votes == 1
+    assert counts.sequence == latest_sequence(any_database) == 3
+
+
+def test_numbers_are_given_in_commit_order_and_a_rolled_back_one_is_given_again(any_database: Database) -> None:
+    with any_database.write() as session:
+        assert next_sequence(session) == 1
+    with pytest.raises(RuntimeError), any_database.write() as session:
+        assert next_sequence(session) == 2
+        raise RuntimeError
+    with any_database.write() as session:
+        assert next_sequence(session) == 2
+    assert latest_sequence(any_database) == 2
+
+
+def test_verdicts_added_from_many_threads_are_all_there(any_database: Database) -> None:
+    revisions = add_models(any_database, "heron", "wren", "swift")
+    pairs = [(a, b) for a in revisions for b in revisions if a != b]
+    at_once = threading.Barrier(8)
+
+    def add(worker: int) -> Sequence[int]:
+        at_once.wait(10)
+        numbers = []
+        for turn in range(12):
+            a, b = pairs[(worker + turn) % len(pairs)]
+            with any_database.write() as session:
+                numbers.append(next_sequence(session))
+                add_verdict(
+                    session, scope="battle", revision_a=a, revision_b=b, winner=Winner.MODEL_A, sequence=numbers[-1]
+                )
+        return numbers
+
+    with ThreadPoolExecutor(8) as workers:
+        numbers = [number for given in workers.map(add, range(8)) for number in given]
+
+    assert sorted(numbers) == list(range(1, 97))
+    counts = read_counts(any_database, ["battle"])
+    assert counts.votes == counts.wins.sum() == 96
+    assert counts.sequence == latest_sequence(any_database) == 96
+
+
+def test_rebuilt_counts_equal_those_kept_with_each_vote(any_database: Database) -> None:
+    chance = random.Random(7)
+    revisions = add_models(any_database, "heron", "wren", "swift", "ibis")
+    for _ in range(60):
+        a, b = chance.sample(revisions, 2)
+        vote = add_vote(
+            any_database,
+            a,
+            b,
+            chance.choice(list(Winner)),
+            mode=chance.choice([Mode.BATTLE, Mode.IMPORTED]),
+            criteria={"clarity": chance.choice(["model_a", "model_b", "tie"])} if chance.random() < 0.5 else {},
+        )
+        if chance.random() < 0.2:
+            withdraw_vote(any_database, vote)
+    add_vote(any_database, revisions[0], revisions[1], Winner.MODEL_A, mode=Mode.SIDE_BY_SIDE, rated=False)
+    add_vote(any_database, revisions[0], revisions[1], Winner.MODEL_A, rated=False, state=VoteState.EXCLUDED)
+    views = [(["battle"], ""), (["imported"], ""), (["battle", "imported"], "clarity")]
+    kept = [read_counts(any_database, *view) for view in views]
+
+    assert rebuild_counts(any_database) == kept[0].votes + kept[1].votes
+
+    for before, view in zip(kept, views, strict=True):
+        after = read_counts(any_database, *view)
+        assert list(after.revisions) == list(before.revisions)
+        for name in ("wins", "ties", "both_bad"):
+            np.testing.assert_array_equal(getattr(after, name), getattr(before, name))
+        assert after.sequence == latest_sequence(any_database) > before.sequence
+
+
+def test_a_misspelt_criterion_word_is_refused_and_never_a_tie() -> None:
+    with pytest.raises(ValueError, match="left"):
+        verdicts_of(Mode.BATTLE, 1, 2, Winner.MODEL_A, {"clarity": "left"})
