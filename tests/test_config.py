@@ -68,3 +68,10 @@ def test_an_empty_variable_counts_as_unset(tmp_path: Path, monkeypatch: pytest.M
     assert "EMPTY" not in environment
     assert "EMPTY_IN_FILE" not in environment
     assert load_settings().resolved_database_url.endswith("arena.db")
+
+
+def test_settings_turned_into_a_demo_never_keep_the_real_database() -> None:
+    real = load_settings()
+    assert real.resolved_database_url.endswith("arena.db")
+
+    assert real.model_copy(update={"demo": True}).resolved_database_url.endswith("demo.db")
