@@ -1,15 +1,12 @@
 """What every provider promises, and the pump that turns its stream into an answer in progress."""
 
 import asyncio
-import logging
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
-from arena.errors import ProviderError
+from arena.errors import FailureKind, ProviderError, ProviderUnavailable
 from arena.roster import ModelEntry
-
-log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +39,7 @@ class Finish:
     """The end of an answer, always the last event of a stream that did not fail."""
 
     reason: str
-    """The platform's word, lower case: `stop`, `length`, …"""
+    """The platform's word, lower case: `stop`, …; an answer cut at its token limit is `length` on every platform."""
     input_tokens: int | None = None
     output_tokens: int | None = None
     request_id: str | None = None
@@ -60,6 +57,8 @@ class Readiness:
     """For the operator, when not ready: what is missing and what to do about it."""
     deployment: str | None = None
     """What the model's name resolved to, where it had to be resolved (a Vertex endpoint)."""
+    retired: bool = False
+    """The platform says that there is no such model (any more): not ready, and unlikely to become so."""
 
 
 class Provider(Protocol):
@@ -78,6 +77,10 @@ class Provider(Protocol):
         Raises `ProviderUnavailable` when trying again may help, `ProviderError` when it will not. A stream that ends
         without `Finish` was cut.
         """
+        ...
+
+    def deployment(self, model: ModelEntry) -> str | None:
+        """What `model`'s name resolves to now, where it had to be resolved; it may change when a model moves."""
         ...
 
     async def aclose(self) -> None:
@@ -127,7 +130,69 @@ class AnswerProgress:
 async def pump(events: AsyncIterator[Event], deadlines: Deadlines, progress: AnswerProgress) -> None:
     """Read a provider's stream to its end into `progress`, within the deadlines; run it as a task of its own.
 
-    It waits for nothing but the network, so cancelling its task closes the connection within a millisecond. Failures end
-    up in `progress.error`: a missing finish reason is `CUT`, no text is `EMPTY`, a missed deadline says which one.
+    It waits for nothing but the network, so cancelling its task closes the connection within a millisecond. Failures
+    end up in `progress.error`: a missing finish reason is `CUT`, no text is `EMPTY`, a missed deadline says which one.
     """
-    raise NotImplementedError
+    started = asyncio.get_running_loop().time()
+    try:
+        await _read(events, deadlines, progress, started)
+    except ProviderError as error:
+        progress.error = error
+    except Exception as error:
+        # Whoever waits for this answer must not wait for ever; the bug itself leaves through the task.
+        progress.error = ProviderError(FailureKind.SERVER_ERROR, f"unexpected {type(error).__name__}")
+        raise
+    finally:
+        progress.total_ms = _ms_since(started)
+        progress.changed.set()
+        if isinstance(events, AsyncGenerator):
+            await events.aclose()
+
+
+async def _read(events: AsyncIterator[Event], deadlines: Deadlines, progress: AnswerProgress, started: float) -> None:
+    """Add one event after the other to `progress`; raises `ProviderError` for whatever is no good answer."""
+    while progress.finish is None:
+        event = await _next(events, *_due(deadlines, progress, started))
+        if isinstance(event, Finish):
+            if not progress.text.strip():
+                raise ProviderUnavailable(FailureKind.EMPTY, f"finish reason {event.reason}, no text")
+            progress.finish = event
+        else:
+            _add(event, deadlines, progress, started)
+        progress.changed.set()
+
+
+def _due(deadlines: Deadlines, progress: AnswerProgress, started: float) -> tuple[FailureKind, float]:
+    """The deadline for the next event on the loop's clock, and what missing it is called."""
+    if progress.first_token_ms is None:
+        kind, due = FailureKind.NO_FIRST_TOKEN, started + deadlines.first_token_s
+    else:
+        kind, due = FailureKind.SILENCE, asyncio.get_running_loop().time() + deadlines.silence_s
+    end = started + deadlines.answer_s
+    return (kind, due) if due <= end else (FailureKind.TOO_SLOW, end)
+
+
+async def _next(events: AsyncIterator[Event], kind: FailureKind, due: float) -> Event:
+    """The next event; a stream that ends without a `Finish` was cut."""
+    try:
+        async with asyncio.timeout_at(due) as timer:
+            return await anext(events)
+    except StopAsyncIteration:
+        raise ProviderUnavailable(FailureKind.CUT, "the stream ended without a finish reason") from None
+    except TimeoutError:
+        if not timer.expired():
+            raise
+        raise ProviderUnavailable(kind, "the arena's deadline") from None
+
+
+def _add(delta: Delta, deadlines: Deadlines, progress: AnswerProgress, started: float) -> None:
+    if progress.first_token_ms is None and (delta.text or delta.reasoning):
+        progress.first_token_ms = _ms_since(started)
+    progress.text += delta.text
+    progress.reasoning += delta.reasoning
+    if len(progress.text) + len(progress.reasoning) > deadlines.max_characters:
+        raise ProviderError(FailureKind.TOO_LONG, f"more than {deadlines.max_characters} characters")
+
+
+def _ms_since(started: float) -> float:
+    return (asyncio.get_running_loop().time() - started) * 1000
