@@ -1,0 +1,170 @@
+"""What the leaderboard page says: its rows, its plot, and its sentences. Pure; see `leaderboard_page` for the page."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from arena.fleet import ModelState, ModelStatus
+from arena.leaderboard import Standing, Standings
+from arena.roster import PLATFORM_NAMES
+from arena.ui.forest import Forest, Interval, Mark, draw_forest
+
+READINESS: Mapping[ModelState, str] = {
+    ModelState.STARTING: "Starting",
+    ModelState.READY: "Ready",
+    ModelState.RESTING: "Resting",
+    ModelState.NOT_READY: "Not ready",
+    ModelState.RETIRED: "Retired",
+}
+"""All that anyone but the operator learns of a model's availability."""
+
+_IMPORTED = PLATFORM_NAMES["imported"]
+
+
+@dataclass(frozen=True, slots=True)
+class RatedRow:
+    """One row of the table."""
+
+    standing: Standing
+    state: ModelState
+    mark: Mark
+
+    @property
+    def readiness(self) -> str:
+        """The state as people read it."""
+        return READINESS[self.state]
+
+
+@dataclass(frozen=True, slots=True)
+class UnratedModel:
+    """A model that waits for its first vote."""
+
+    name: str
+    platform: str
+    version: str | None
+    state: ModelState
+
+    @property
+    def readiness(self) -> str:
+        """The state as people read it."""
+        return READINESS[self.state]
+
+
+@dataclass(frozen=True, slots=True)
+class Board:
+    """The whole page, ready for its template."""
+
+    headline: str
+    basis: str
+    """How many votes by how many people."""
+    separation: str
+    """That groups of models have not met; empty when they have."""
+    rated: Sequence[RatedRow]
+    unrated: Sequence[UnratedModel]
+    forest: Forest | None
+    standings: Standings
+    demo: bool
+
+
+def lay_out(standings: Standings, statuses: Sequence[ModelStatus], *, demo: bool) -> Board:
+    """Put standings and readiness together; models of the roster that no vote has named yet stand among the unrated."""
+    states = _states(standings, statuses)
+    rated = [row for row in standings.rows if row.rating is not None]
+    forest = draw_forest([_interval(row) for row in rated])
+    marks = forest.marks if forest else ()
+    return Board(
+        headline=headline(standings),
+        basis=basis(standings),
+        separation=separation(standings),
+        rated=tuple(RatedRow(row, states[row.revision_id], mark) for row, mark in zip(rated, marks, strict=True)),
+        unrated=_unrated(standings, statuses, states),
+        forest=forest,
+        standings=standings,
+        demo=demo,
+    )
+
+
+def _interval(row: Standing) -> Interval:
+    rating = row.rating or 0.0
+    low = rating if row.low is None else row.low
+    high = rating if row.high is None else row.high
+    return Interval(row.display_name, rating, low, high, row.preliminary)
+
+
+def _states(standings: Standings, statuses: Sequence[ModelStatus]) -> Mapping[int, ModelState]:
+    """Each revision's state: only the newest revision of an id is what the roster's entry stands for now."""
+    present = {status.model.id: status.state for status in statuses}
+    states = dict.fromkeys((row.revision_id for row in standings.rows), ModelState.RETIRED)
+    own = sorted((row for row in standings.rows if row.platform != _IMPORTED), key=lambda row: row.revision_id)
+    newest = {row.model_id: row.revision_id for row in own}
+    states.update({revision: present.get(model, ModelState.RETIRED) for model, revision in newest.items()})
+    return states
+
+
+def _unrated(
+    standings: Standings, statuses: Sequence[ModelStatus], states: Mapping[int, ModelState]
+) -> Sequence[UnratedModel]:
+    waiting = [
+        UnratedModel(row.display_name, row.platform, row.version, states[row.revision_id])
+        for row in standings.rows
+        if row.rating is None
+    ]
+    known = {row.model_id for row in standings.rows if row.platform != _IMPORTED}
+    fresh = [
+        UnratedModel(
+            status.model.display_name,
+            PLATFORM_NAMES.get(status.model.platform, status.model.platform),
+            status.model.version,
+            status.state,
+        )
+        for status in statuses
+        if status.model.id not in known and status.model.role == "battle" and status.model.weight > 0
+    ]
+    return (*waiting, *fresh)
+
+
+def headline(standings: Standings) -> str:
+    """Who leads, and whether the votes make that sure."""
+    rated = [row for row in standings.rows if row.rating is not None]
+    if not standings.votes or not rated:
+        return "No votes yet. The first one starts the ratings."
+    leader, name = rated[0], rated[0].display_name
+    rivals = [row for row in rated[1:] if row.rank_low == 1]
+    if len(rated) > 1 and len(rivals) == len(rated) - 1:
+        return f"{_ahead(rated)}, but it is too early to tell: any of the {_count(len(rated), 'model')} may be best."
+    if not rivals and leader.rank_high == 1:
+        return f"{name} leads, and the votes are enough to be sure of it."
+    if len(rivals) > 3 or not rivals:
+        others = f"one of {_count(len(rivals), 'other')}" if rivals else "another model"
+        return f"{name} leads; the votes leave open whether it or {others} is best."
+    return f"{name} leads; the votes leave open whether it{_alternatives([row.display_name for row in rivals])} is best."
+
+
+def _ahead(rated: Sequence[Standing]) -> str:
+    top = [row.display_name for row in rated if round(row.rating or 0) == round(rated[0].rating or 0)]
+    return f"{top[0]} is ahead" if len(top) == 1 else f"{_count(len(top), 'model')} are level at the top"
+
+
+def _alternatives(names: Sequence[str]) -> str:
+    return f" or {names[0]}" if len(names) == 1 else f", {', '.join(names[:-1])} or {names[-1]}"
+
+
+def basis(standings: Standings) -> str:
+    """How many votes by how many people the ratings rest on; empty before the first."""
+    if not standings.votes:
+        return ""
+    people = f" by {_count(standings.people, 'person', 'people')}" if standings.people else ""
+    return f"{_count(standings.votes, 'vote')}{people}"
+
+
+def separation(standings: Standings) -> str:
+    """That some models cannot be compared through votes yet."""
+    if standings.groups < 2:
+        return ""
+    return (
+        f"The rated models fall into {standings.groups} groups. Across groups these models have not met, directly or "
+        "through others: their ratings compare by convention."
+    )
+
+
+def _count(number: int, one: str, many: str | None = None) -> str:
+    return f"{number:,} {one if number == 1 else many or one + 's'}"

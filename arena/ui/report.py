@@ -1,0 +1,130 @@
+"""What the Operations page says, in the words it says it in. Only ever made for the operator."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from sqlalchemy.engine import make_url
+
+from arena import __version__
+from arena.battle import Figures
+from arena.config import Settings
+from arena.fleet import ModelState, ModelStatus
+from arena.ui.board import READINESS
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """A name and a value."""
+
+    name: str
+    value: str
+
+
+@dataclass(frozen=True, slots=True)
+class ModelRow:
+    """A model's row: every figure already in words."""
+
+    id: str
+    name: str
+    part: str
+    """What sets it apart from a model that fights: 'judge', 'not drawn'."""
+    state: str
+    badge: str
+    reason: str
+    resting_until: str
+    deployment: str
+    answers: str
+    failures: str
+    first_token: str
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """The whole page."""
+
+    figures: Sequence[Fact]
+    models: Sequence[ModelRow]
+    facts: Sequence[Fact]
+
+
+def write_report(
+    figures: Figures, statuses: Sequence[ModelStatus], settings: Settings, *, votes: int, uptime_s: float
+) -> Report:
+    """Put everything into words."""
+    return Report(
+        figures=_figures(figures, votes, uptime_s),
+        models=[_model(status) for status in statuses],
+        facts=_facts(settings),
+    )
+
+
+def _figures(figures: Figures, votes: int, uptime_s: float) -> Sequence[Fact]:
+    completion = figures.completion
+    return (
+        Fact("Battles started", f"{figures.started:,}"),
+        Fact("Completion", "–" if completion is None else f"{completion:.1%}"),
+        Fact("Votable", f"{figures.votable:,}"),
+        Fact("Voted", f"{figures.voted:,}"),
+        Fact("Rated votes", f"{votes:,}"),
+        Fact("Void", f"{figures.void:,}"),
+        Fact("Abandoned", f"{figures.abandoned:,}"),
+        Fact("Running now", f"{figures.running:,}"),
+        Fact("Uptime", _duration(uptime_s)),
+    )
+
+
+def _model(status: ModelStatus) -> ModelRow:
+    entry = status.model
+    resting = status.state is ModelState.RESTING and status.resting_until is not None
+    return ModelRow(
+        id=entry.id,
+        name=entry.display_name or entry.id,
+        part="judge" if entry.role == "judge" else "not drawn" if entry.weight == 0 else "",
+        state=READINESS[status.state],
+        badge=status.state.value.replace("_", "-"),
+        reason=status.reason,
+        resting_until=f"{status.resting_until:%H:%M:%S} UTC" if resting else "",
+        deployment=status.deployment or "–",
+        answers=f"{status.answers:,}",
+        failures=", ".join(
+            f"{count:,} {kind.value.replace('_', ' ')}" for kind, count in status.failures.items() if count
+        )
+        or "–",
+        first_token="–" if status.median_first_token_ms is None else f"{status.median_first_token_ms / 1000:.2f} s",
+    )
+
+
+def _facts(settings: Settings) -> Sequence[Fact]:
+    return (
+        Fact("Version", __version__),
+        Fact("Roster", str(settings.models) if not settings.demo else "offline demonstration"),
+        Fact("Database", describe_database(settings.resolved_database_url)),
+        Fact("Data folder", str(settings.data_dir)),
+        Fact("Backups", str(settings.resolved_backup_dir)),
+    )
+
+
+def describe_database(url: str) -> str:
+    """Where the votes are, without the password or anything else that opens it; with the size of a SQLite file."""
+    parsed = make_url(url).set(query={})
+    shown = parsed.render_as_string(hide_password=True)
+    file = Path(parsed.database) if parsed.get_backend_name() == "sqlite" and parsed.database else None
+    if file is None or not file.is_file():
+        return shown
+    return f"{shown} ({_bytes(file.stat().st_size)})"
+
+
+def _bytes(size: int) -> str:
+    for unit, divisor in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
+        if size >= divisor:
+            return f"{size / divisor:.1f} {unit}"
+    return f"{size} bytes"
+
+
+def _duration(seconds: float) -> str:
+    minutes = int(seconds // 60)
+    days, hours, minutes = minutes // 1440, minutes // 60 % 24, minutes % 60
+    if days:
+        return f"{days} d {hours} h"
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min"
