@@ -1,14 +1,31 @@
-"""Which models can be asked right now: readiness at start, rests after failures, half-open trials."""
+"""Which models can be asked now, and how they have been doing: readiness, rests after failures, half-open trials."""
 
-from collections.abc import AsyncIterator, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime
+import asyncio
+import logging
+import statistics
+import time
+from collections import Counter, deque
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
+from typing import cast
 
 from arena.config import Settings
 from arena.errors import FailureKind
 from arena.providers.base import Event, Message, Provider, Sampling
 from arena.roster import ModelEntry, Roster
+
+log = logging.getLogger(__name__)
+
+_LONGEST_REST_S = 600.0
+_FIRST_LOOK_AGAIN_S = 10.0
+"""When a model that is not ready is looked at again; doubled each time, up to the longest rest."""
+_LOOK_AT_RETIRED_S = 3600.0
+_OUTCOME_S = 1.0
+"""How long after its stream a trial's outcome may be recorded before the next trial is allowed."""
+_NEVER = float("inf")
 
 
 class ModelState(StrEnum):
@@ -37,56 +54,275 @@ class ModelStatus:
     median_first_token_ms: float | None
 
 
+@dataclass(slots=True)
+class _Health:
+    """How one model is doing; times are on the fleet's clock."""
+
+    model: ModelEntry
+    state: ModelState = ModelState.STARTING
+    reason: str = ""
+    answers: int = 0
+    failures: Counter[FailureKind] = field(default_factory=Counter)
+    failures_in_row: int = 0
+    last_failure_at: datetime | None = None
+    rest_s: float = 0.0
+    """Length of the latest rest; 0 where the model does not rest."""
+    resting_until: float = 0.0
+    trial_until: float = 0.0
+    """Until then the one battle that may try a rested model is doing so."""
+    look_again_s: float = _FIRST_LOOK_AGAIN_S
+    look_again_at: float = _NEVER
+    first_tokens_ms: deque[float] = field(default_factory=lambda: deque(maxlen=200))
+
+    def may_be_asked(self, now: float) -> bool:
+        """Ready, and not resting; or rested, and not being tried by another battle."""
+        return self.state is ModelState.READY and (self.rest_s == 0 or self.may_be_tried(now))
+
+    def may_be_tried(self, now: float) -> bool:
+        """Its rest is over and no trial is running."""
+        return self.rest_s > 0 and now >= max(self.resting_until, self.trial_until)
+
+    def end_rest(self) -> None:
+        """Forget the failures in a row."""
+        self.failures_in_row = 0
+        self.rest_s = self.resting_until = self.trial_until = 0.0
+
+
 class Fleet:
     """The roster's models with their providers. One per process, used from the event loop only."""
 
-    def __init__(self, roster: Roster, providers: Mapping[str, Provider], settings: Settings) -> None:
-        """`providers` maps api_type to its provider."""
-        raise NotImplementedError
+    def __init__(
+        self,
+        roster: Roster,
+        providers: Mapping[str, Provider],
+        settings: Settings,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """`providers` maps api_type to its provider; `clock` tells seconds, for rests and further looks."""
+        self._providers = providers
+        self._settings = settings
+        self._clock = clock
+        self._health = {entry.id: _Health(entry) for entry in roster}
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._looks: set[asyncio.Task[ModelStatus]] = set()
 
     async def prepare(self) -> None:
-        """Make every model's readiness known, all at once; run in the background at start. Safe to call again."""
-        raise NotImplementedError
+        """Make every model's readiness known, all at once; run in the background at start. Safe to call again.
+
+        From then on a model that is not ready is looked at again from time to time, whenever somebody asks who is.
+        """
+        self._loop = asyncio.get_running_loop()
+        await asyncio.gather(*(self.prepare_one(model_id) for model_id in self._health))
 
     async def prepare_one(self, model_id: str) -> ModelStatus:
-        """Look again at one model (the operator's button, or a changed deployment)."""
-        raise NotImplementedError
+        """Look again at one model (the operator's button, or a changed deployment); a rest ends in a trial."""
+        health = self._health[model_id]
+        health.look_again_at = _NEVER
+        await self._look(health)
+        return self._status(health)
 
     def drawable(self) -> Mapping[str, float]:
         """Model id -> weight of the models that may be drawn for a battle now (ready, role battle, weight > 0).
 
-        A rested model whose rest is over is drawable again, by one battle at a time (half-open).
+        A rested model whose rest is over is drawable again, by one battle at a time (half-open): the first to call
+        `stream` tries it, and until that has an outcome nobody else can draw it.
         """
-        raise NotImplementedError
+        now = self._clock()
+        self._look_again(now)
+        return {
+            model_id: health.model.weight
+            for model_id, health in self._health.items()
+            if health.model.role == "battle" and health.model.weight > 0 and health.may_be_asked(now)
+        }
 
     def nameable(self) -> Sequence[ModelEntry]:
-        """The models a visitor may choose by name: ready, of any weight, roster order."""
-        raise NotImplementedError
+        """The models a visitor may choose by name: ready, of any weight, roster order; judges are not for visitors."""
+        now = self._clock()
+        self._look_again(now)
+        ready = (health.model for health in self._health.values() if health.may_be_asked(now))
+        return [model for model in ready if model.role == "battle"]
 
     def statuses(self) -> Sequence[ModelStatus]:
         """Every model of the roster, in its order."""
-        raise NotImplementedError
+        self._look_again(self._clock())
+        return [self._status(health) for health in self._health.values()]
 
     def entry(self, model_id: str) -> ModelEntry:
         """The roster's entry; raises KeyError for a model that is not in it."""
-        raise NotImplementedError
+        return self._health[model_id].model
 
     def deployment(self, model_id: str) -> str | None:
         """What the model's name resolved to."""
-        raise NotImplementedError
+        model = self._health[model_id].model
+        return self._providers[model.api_type].deployment(model)
 
     def stream(self, model_id: str, messages: Sequence[Message], sampling: Sampling) -> AsyncIterator[Event]:
-        """Ask the model through its provider; see `Provider.stream`."""
-        raise NotImplementedError
+        """Ask the model through its provider; see `Provider.stream`. Of a rested model this is its trial."""
+        health = self._health[model_id]
+        events = self._providers[health.model.api_type].stream(health.model, messages, sampling)
+        if not health.may_be_tried(self._clock()):
+            return events
+        health.trial_until = _NEVER
+        return self._trial(health, events)
 
     def record_success(self, model_id: str, first_token_ms: float) -> None:
         """An answer finished: the model's failures in a row are forgotten."""
-        raise NotImplementedError
+        health = self._health[model_id]
+        health.answers += 1
+        health.first_tokens_ms.append(first_token_ms)
+        health.look_again_s = _FIRST_LOOK_AGAIN_S
+        health.end_rest()
 
-    def record_failure(self, model_id: str, kind: FailureKind) -> None:
-        """An attempt failed: after `rest_after_failures` in a row the model rests; not found retires it at once."""
-        raise NotImplementedError
+    def record_failure(self, model_id: str, kind: FailureKind, detail: str = "") -> None:
+        """An attempt failed: after `rest_after_failures` in a row the model rests; not found retires it at once.
+
+        `detail` goes to the log. A refused prompt (`BLOCKED`) is counted but says nothing about the model's health.
+        """
+        health = self._health[model_id]
+        health.failures[kind] += 1
+        health.last_failure_at = datetime.now(UTC)
+        log.warning("model %s: %s: %s", model_id, kind, detail or "no detail")
+        match kind:
+            case FailureKind.NOT_FOUND:
+                self._close(health, ModelState.RETIRED, _not_found(health.model))
+            case FailureKind.UNAUTHORISED:
+                self._close(health, ModelState.NOT_READY, _unauthorised(health.model))
+            case FailureKind.NOT_CONFIGURED:
+                self._close(health, ModelState.NOT_READY, detail or "It is not configured.")
+            case FailureKind.BLOCKED:
+                health.trial_until = 0.0
+            case _:
+                self._count_towards_rest(health)
 
     async def aclose(self) -> None:
         """Close every provider."""
-        raise NotImplementedError
+        self._loop = None
+        for look in self._looks:
+            look.cancel()
+        for provider in self._providers.values():
+            await provider.aclose()
+
+    # ── readiness ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def _look(self, health: _Health) -> None:
+        """Ask the provider whether the model can be asked, and note what it says."""
+        model = health.model
+        if model.missing_variables:
+            health.state = ModelState.NOT_READY
+            health.reason = _missing(model)
+            return
+        try:
+            readiness = await self._providers[model.api_type].prepare(model)
+        except Exception:
+            # One model's surprise must not keep the others from starting; the log has the traceback.
+            log.exception("model %s: could not be prepared", model.id)
+            self._close(health, ModelState.NOT_READY, "Preparing it failed unexpectedly; see the log.")
+            return
+        if readiness.ready:
+            self._open(health)
+        else:
+            self._close(health, ModelState.RETIRED if readiness.retired else ModelState.NOT_READY, readiness.reason)
+
+    def _open(self, health: _Health) -> None:
+        """The model can be asked; a resting one may be tried at once."""
+        if health.state is not ModelState.READY:
+            log.info("model %s is ready", health.model.id)
+            health.end_rest()
+        health.state, health.reason = ModelState.READY, ""
+        health.resting_until = min(health.resting_until, self._clock())
+
+    def _close(self, health: _Health, state: ModelState, reason: str) -> None:
+        """The model cannot be asked; when to look again depends on why."""
+        if (health.state, health.reason) != (state, reason):
+            log.warning("model %s is %s: %s", health.model.id, state, reason)
+        health.state, health.reason = state, reason
+        health.end_rest()
+        if state is ModelState.RETIRED:
+            health.look_again_at = self._clock() + _LOOK_AT_RETIRED_S
+        else:
+            health.look_again_at = self._clock() + health.look_again_s
+            health.look_again_s = min(2 * health.look_again_s, _LONGEST_REST_S)
+
+    def _look_again(self, now: float) -> None:
+        """Start a look at each model whose time has come; any thread may get here through a page."""
+        if self._loop is None:
+            return
+        for model_id, health in self._health.items():
+            if now >= health.look_again_at:
+                health.look_again_at = _NEVER
+                self._loop.call_soon_threadsafe(self._start_look, model_id)
+
+    def _start_look(self, model_id: str) -> None:
+        look = asyncio.ensure_future(self.prepare_one(model_id))
+        self._looks.add(look)
+        look.add_done_callback(self._looks.discard)
+
+    # ── rests ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _count_towards_rest(self, health: _Health) -> None:
+        """Rest a model that keeps failing, and twice as long when its trial failed too."""
+        now = self._clock()
+        health.failures_in_row += 1
+        if now < health.resting_until:
+            return  # a battle that had begun before the rest
+        if health.rest_s > 0:
+            health.rest_s = min(2 * health.rest_s, _LONGEST_REST_S)
+        elif health.failures_in_row >= self._settings.rest_after_failures:
+            health.rest_s = self._settings.rest_s
+        else:
+            return
+        health.resting_until = now + health.rest_s
+        health.trial_until = 0.0
+        log.warning("model %s rests for %.0f s", health.model.id, health.rest_s)
+
+    async def _trial(self, health: _Health, events: AsyncIterator[Event]) -> AsyncGenerator[Event]:
+        """Pass a trial's events on; whatever becomes of it, its claim ends soon after it."""
+        try:
+            async with aclosing(cast("AsyncGenerator[Event]", events)):
+                async for event in events:
+                    yield event
+        finally:
+            if health.trial_until == _NEVER:
+                health.trial_until = self._clock() + _OUTCOME_S
+
+    # ── what the operator reads ─────────────────────────────────────────────────────────────────────────────────────
+
+    def _status(self, health: _Health) -> ModelStatus:
+        resting = health.state is ModelState.READY and health.rest_s > 0
+        remaining = timedelta(seconds=max(0.0, health.resting_until - self._clock()))
+        return ModelStatus(
+            model=health.model,
+            state=ModelState.RESTING if resting else health.state,
+            reason=f"Rests after {health.failures_in_row} failures in a row." if resting else health.reason,
+            deployment=self.deployment(health.model.id),
+            answers=health.answers,
+            failures=dict(health.failures),
+            last_failure_at=health.last_failure_at,
+            resting_until=datetime.now(UTC) + remaining if resting else None,
+            median_first_token_ms=statistics.median(health.first_tokens_ms) if health.first_tokens_ms else None,
+        )
+
+
+def _missing(model: ModelEntry) -> str:
+    names = " and ".join(model.missing_variables)
+    verb = "are" if len(model.missing_variables) > 1 else "is"
+    return f"{names} {verb} not set: set it in the environment or in .env, then restart."
+
+
+def _not_found(model: ModelEntry) -> str:
+    return f"{_place(model)} has no model {model.model_name} (any more): correct model_name, or give it weight 0."
+
+
+def _unauthorised(model: ModelEntry) -> str:
+    credential = {
+        "openai": "the API key: check OPENAI_API_KEY",
+        "compatible": "the API key: check api_key of this entry",
+        "vertex": "the credentials: check GOOGLE_APPLICATION_CREDENTIALS and the account's role Vertex AI User",
+    }.get(model.platform, "the request")
+    return f"{_place(model)} refused {credential}."
+
+
+def _place(model: ModelEntry) -> str:
+    places = {"openai": "OpenAI", "vertex": f"Vertex AI in project {model.project_id}"}
+    return places.get(model.platform, f"The server at {model.api_base}")
