@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from arena.database import Database
     from arena.fleet import Fleet
     from arena.leaderboard import Leaderboard
-    from arena.monitoring import Monitor
+    from arena.monitoring import Monitor, StreamCount
     from arena.roster import Roster
     from arena.web.session import CookieRules, Sessions
 
@@ -42,6 +42,7 @@ class Parts:
     leaderboard: "Leaderboard"
     arena: "Arena"
     monitor: "Monitor"
+    streams: "StreamCount"
     sessions: "Sessions"
     cookies: "CookieRules"
 
@@ -93,7 +94,7 @@ def build_app(settings: Settings) -> "FastAPI":
     mount_pages(app, context)
     app.add_middleware(AssetCache)
     app.add_middleware(
-        Gate, sessions=parts.sessions, cookies=parts.cookies, monitor=parts.monitor, hops=settings.forwarded_hops
+        Gate, sessions=parts.sessions, cookies=parts.cookies, streams=parts.streams, hops=settings.forwarded_hops
     )
     return app
 
@@ -110,8 +111,8 @@ def build_parts(settings: Settings) -> Parts:
     from arena.fleet import Fleet
     from arena.keys import load_admin_password, load_secret
     from arena.leaderboard import Leaderboard
-    from arena.monitoring import Monitor
-    from arena.providers import build_providers
+    from arena.monitoring import Monitor, StreamCount
+    from arena.providers.factory import build_providers
     from arena.voters import BattleLimits
     from arena.web.session import CookieRules, Sessions
 
@@ -120,23 +121,26 @@ def build_parts(settings: Settings) -> Parts:
     database = open_database(settings.resolved_database_url)
     if interrupted := recover_interrupted(database):
         log.info("%d battles that a stopped process left running are abandoned", interrupted)
-    fleet = Fleet(roster, build_providers(settings), settings)
+    fleet = Fleet(roster, build_providers(settings, roster), settings)
     leaderboard = Leaderboard(database)
     arena = Arena(
         database=database, fleet=fleet, leaderboard=leaderboard, limits=BattleLimits(settings), settings=settings
     )
-    monitor = Monitor(arena=arena, fleet=fleet, database=database)
+    streams = StreamCount()
+    monitor = Monitor(arena=arena, fleet=fleet, database=database, streams=streams)
     cookies = CookieRules(framed="SPACE_ID" in read_environment())
-    return Parts(settings, database, fleet, leaderboard, arena, monitor, sessions, cookies)
+    return Parts(settings, database, fleet, leaderboard, arena, monitor, streams, sessions, cookies)
 
 
 def _decide_demo(settings: Settings) -> tuple[Settings, "Roster"]:
     """Demonstration models where they were asked for, or where fewer than two models could ever be asked."""
-    from arena.providers import credentials_configured, demo_roster
+    from arena.providers.demo import demo_roster
+    from arena.providers.factory import credentials_configured
     from arena.roster import load_roster
 
     roster = load_roster(settings.models, read_environment())
-    if not settings.demo and sum(map(credentials_configured, roster)) < 2:
+    configured = sum(credentials_configured(entry, settings) for entry in roster)
+    if not settings.demo and configured < 2:
         settings = settings.model_copy(update={"demo": True})
     return settings, demo_roster() if settings.demo else roster
 

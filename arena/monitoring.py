@@ -61,15 +61,31 @@ class _Snapshot:
     uptime_s: float
 
 
+class StreamCount:
+    """How many event streams are open to pages."""
+
+    def __init__(self) -> None:
+        self.open = 0
+
+    @contextmanager
+    def one(self) -> Iterator[None]:
+        """Count a stream for as long as it is open."""
+        self.open += 1
+        try:
+            yield
+        finally:
+            self.open -= 1
+
+
 class Monitor:
     """Answers how this process is doing. One per process."""
 
-    def __init__(self, *, arena: Arena, fleet: Fleet, database: Database) -> None:
+    def __init__(self, *, arena: Arena, fleet: Fleet, database: Database, streams: StreamCount) -> None:
         self._arena = arena
         self._fleet = fleet
         self._database = database
         self._started = time.monotonic()
-        self._open_streams = 0
+        self._streams = streams
         self._draining = False
         self._histograms = CollectorRegistry()
         self._first_token = Histogram(
@@ -124,7 +140,7 @@ class Monitor:
             votes=await self._database.run(self._count_votes),
             database_bytes=await self._database.run(self._database_bytes),
             statuses=self._fleet.statuses(),
-            open_streams=self._open_streams,
+            open_streams=self._streams.open,
             uptime_s=self.uptime_s,
         )
         registry = CollectorRegistry()
@@ -135,15 +151,6 @@ class Monitor:
         """Count a finished answer."""
         self._first_token.labels(model_id).observe(first_token_s)
         self._total.labels(model_id).observe(total_s)
-
-    @contextmanager
-    def open_stream(self) -> Iterator[None]:
-        """Count a page's event stream for as long as it is open."""
-        self._open_streams += 1
-        try:
-            yield
-        finally:
-            self._open_streams -= 1
 
     def start_draining(self) -> None:
         """From now on the arena is not ready, so that nobody new is sent here."""

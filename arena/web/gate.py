@@ -12,7 +12,8 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from arena.monitoring import Monitor
+from arena.monitoring import StreamCount
+from arena.web.pages import NoncedPage, without_encodings
 from arena.web.session import VOTER_COOKIE, VOTER_COOKIE_S, CookieRules, Sessions, is_https
 
 MAX_BODY_BYTES = 256 * 1024
@@ -29,13 +30,13 @@ _GRADIO_GETS = frozenset(
         "/robots.txt",
         "/gradio_api/info",
         "/gradio_api/queue/data",
-        "/gradio_api/startup-events",
     }
 )
 _GRADIO_GET_PATTERN = re.compile(
     r"/(?:assets|static)/[\w./@+-]+|/gradio_api/heartbeat/\w{1,64}|/gradio_api/call/leaderboard/\w{1,64}"
 )
-_JSON_POSTS = frozenset({"/gradio_api/queue/join", "/gradio_api/call/leaderboard"})
+_JSON_POSTS = frozenset({"/gradio_api/queue/join", "/gradio_api/run/predict", "/gradio_api/call/leaderboard"})
+"""Events with a queue, events without one, and the one endpoint for programs."""
 _FORM_POSTS = frozenset({"/login", "/logout"})
 _STREAMS = ("/gradio_api/queue/data", "/gradio_api/heartbeat/")
 
@@ -45,11 +46,13 @@ PERMISSIONS_POLICY = "camera=(), geolocation=(), microphone=(), payment=(), usb=
 class Gate:
     """Pure ASGI: a request that gets past it is one that the arena's own pages make."""
 
-    def __init__(self, app: ASGIApp, *, sessions: Sessions, cookies: CookieRules, monitor: Monitor, hops: int) -> None:
+    def __init__(
+        self, app: ASGIApp, *, sessions: Sessions, cookies: CookieRules, streams: StreamCount, hops: int
+    ) -> None:
         self._app = app
         self._sessions = sessions
         self._cookies = cookies
-        self._monitor = monitor
+        self._streams = streams
         self._hops = hops
         self._frames = "'self' https://huggingface.co" if cookies.framed else "'self'"
 
@@ -57,47 +60,48 @@ class Gate:
         """Refuse the request, or hand it on with its whole body read and its answer's headers completed."""
         if scope["type"] == "lifespan":
             await self._app(scope, receive, send)
-            return
-        if scope["type"] != "http":
+        elif scope["type"] != "http":
             await send({"type": "websocket.close", "code": 1008})
-            return
-        headers = Headers(scope=scope)
-        answer = self._completing(scope, headers, send)
-        if scope["path"].startswith(_STREAMS):
-            with self._monitor.open_stream():
-                await self._hand_on(scope, headers, receive, answer)
+        elif is_page(scope["path"]):
+            await self._show_page(scope, receive, send)
+        elif scope["path"].startswith(_STREAMS):
+            with self._streams.one():
+                await self._hand_on(scope, receive, send)
         else:
-            await self._hand_on(scope, headers, receive, answer)
+            await self._hand_on(scope, receive, send)
 
-    async def _hand_on(self, scope: Scope, headers: Headers, receive: Receive, answer: Send) -> None:
-        refusal = refuse(scope["method"], scope["path"], headers, self._hops)
+    async def _show_page(self, scope: Scope, receive: Receive, send: Send) -> None:
+        headers = Headers(scope=scope)
+        page = NoncedPage(send, headers, lambda nonce: content_policy(self._frames, f"'nonce-{nonce}'"))
+        cookie = None
+        if self._sessions.voter_id(headers) is None:
+            secure = is_https(headers, scope["scheme"], self._hops)
+            cookie = self._cookies.header(VOTER_COOKIE, self._sessions.new_voter(), VOTER_COOKIE_S, secure=secure)
+
+        async def greet(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                answer = MutableHeaders(scope=message)
+                answer["Cache-Control"] = "no-store"
+                if cookie is not None:
+                    answer.append("Set-Cookie", cookie)
+            await page(message)
+
+        await self._hand_on(without_encodings(scope), receive, greet)
+
+    async def _hand_on(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def secured(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                self._secure(MutableHeaders(scope=message))
+            await send(message)
+
+        refusal = refuse(scope["method"], scope["path"], Headers(scope=scope), self._hops)
         if refusal is None and scope["method"] == "POST":
             body = await read_body(receive)
             if body is None:
                 refusal = PlainTextResponse("The request is larger than the arena takes.", 413)
             else:
                 receive = _replaying(body, receive)
-        await (refusal or self._app)(scope, receive, answer)
-
-    def _completing(self, scope: Scope, headers: Headers, send: Send) -> Send:
-        """`send` that adds what every answer carries, and gives a new visitor their cookie."""
-        new_visitor = scope["method"] == "GET" and is_page(scope["path"]) and self._sessions.voter_id(headers) is None
-
-        async def complete(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                answer = MutableHeaders(scope=message)
-                self._secure(answer)
-                if is_page(scope["path"]):
-                    answer["Cache-Control"] = "no-store"
-                if new_visitor and message["status"] < 400:
-                    secure = is_https(headers, scope["scheme"], self._hops)
-                    cookie = self._cookies.header(
-                        VOTER_COOKIE, self._sessions.new_voter(), VOTER_COOKIE_S, secure=secure
-                    )
-                    answer.append("Set-Cookie", cookie)
-            await send(message)
-
-        return complete
+        await (refusal or self._app)(scope, receive, secured)
 
     def _secure(self, answer: MutableHeaders) -> None:
         for name in [name for name in answer if name.lower().startswith("access-control-")]:
@@ -110,12 +114,15 @@ class Gate:
             answer["X-Frame-Options"] = "SAMEORIGIN"
 
 
-def content_policy(frames: str) -> str:
-    """What the browser may load and run: the arena's own files, and the inline script and style that Gradio writes."""
+def content_policy(frames: str, inline_scripts: str = "") -> str:
+    """What the browser may load and run: the arena's own files, and the inline scripts that carry the page's nonce.
+
+    Styles may be inline, since Gradio writes them into elements; no script may make code out of text.
+    """
     return "; ".join(
         (
             "default-src 'self'",
-            "script-src 'self' 'unsafe-inline'",
+            f"script-src 'self' {inline_scripts}".strip(),
             "style-src 'self' 'unsafe-inline'",
             "img-src 'self' data:",
             "font-src 'self' data:",

@@ -13,7 +13,7 @@ from starlette.datastructures import Headers
 from starlette.requests import cookie_parser
 
 from arena.config import Settings
-from arena.voters import VoterIdentity
+from arena.voters import VoterIdentity, hash_address
 
 VOTER_COOKIE = "arena_voter"
 OPERATOR_COOKIE = "arena_operator"
@@ -102,7 +102,7 @@ class Sessions:
 
     def address_hash(self, headers: Headers, peer: str) -> str:
         """A keyed hash of the visitor's address, for limits."""
-        return self._hash("address", _network(visitor_address(headers, peer, self._hops)))
+        return hash_address(self._secret.decode(), _network(visitor_address(headers, peer, self._hops)))
 
     def open_operator(self) -> str:
         """Make an operator's cookie value, good for `session_hours`."""
