@@ -57,16 +57,17 @@ class Verdict:
     """Empty for the overall verdict."""
 
 
-def next_sequence(session: Session) -> int:
-    """The next number in commit order; the row stays locked until the transaction ends.
+def next_sequence(session: Session, amount: int = 1) -> int:
+    """The next number in commit order, or the last of the next `amount`; none of them is given to anybody else.
 
-    Take it before touching any pair count: whoever holds it is the only writer of counts, so two votes never wait for
-    each other in opposite orders, and a later number is a later commit.
+    The row stays locked until the transaction ends. Take it before touching any pair count: whoever holds it is the
+    only writer of counts, so two votes never wait for each other in opposite orders, and a later number is a later
+    commit. An `amount` of 0 takes the lock alone.
     """
-    insert = _insert(session, _NUMBERS).values(name=VOTES, value=1)
-    statement = insert.on_conflict_do_update(index_elements=["name"], set_={"value": _NUMBERS.c.value + 1}).returning(
-        _NUMBERS.c.value
-    )
+    insert = _insert(session, _NUMBERS).values(name=VOTES, value=amount)
+    statement = insert.on_conflict_do_update(
+        index_elements=["name"], set_={"value": _NUMBERS.c.value + amount}
+    ).returning(_NUMBERS.c.value)
     return int(session.execute(statement).scalar_one())
 
 
