@@ -1,130 +1,35 @@
 """One battle from prompt to vote: the core, the only writer of battles and votes."""
 
-from collections.abc import AsyncGenerator, Mapping, Sequence
-from dataclasses import dataclass
-from enum import StrEnum
+import asyncio
+import logging
+import random
+from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping, Sequence
+from contextlib import aclosing
+from functools import partial
 
+from arena.battle_run import BattleRun, Scene
+from arena.casting import Casting
+from arena.challenges import Challenge
+from arena.chats import ChatRecord, ChatRun, read_chat
 from arena.config import Settings
-from arena.database import Database, Side, Winner
+from arena.database import BattleState, Database, Mode, Side, Winner, new_id
+from arena.errors import BattleError
+from arena.figures import count_battles, recover_interrupted
 from arena.fleet import Fleet
+from arena.identity import identity_patterns
+from arena.language import tell_language
 from arena.leaderboard import Leaderboard
-from arena.providers.base import Sampling
+from arena.providers.base import Message, Sampling
+from arena.records import NewBattle, start_battle, start_turn, write_language
+from arena.requests import check_named, check_prompt
+from arena.retelling import Retelling, history_views, turn_views
+from arena.runs import Runs
+from arena.stage import Part, Seat, Stage
+from arena.verdicts import Ballot
+from arena.views import BattleView, ChatView, Figures, Phase, Restored, Reveal, SideReveal, TurnView
 from arena.voters import BattleLimits, VoterIdentity
 
-
-class Phase(StrEnum):
-    """What a visitor can do with what is on the page."""
-
-    WAITING = "waiting"
-    """Asked; nothing to show yet."""
-    STREAMING = "streaming"
-    VOTABLE = "votable"
-    """Both answers are shown to their ends."""
-    REVEALED = "revealed"
-    """The vote is stored (or the models were named from the start)."""
-    VOID = "void"
-    """An answer failed after text was shown, or nobody could answer: no vote; the prompt can be run again."""
-    ABANDONED = "abandoned"
-    """Stopped by the visitor."""
-
-
-@dataclass(frozen=True, slots=True)
-class TurnView:
-    """One turn as shown so far: the visitor's prompt and the two sides' text."""
-
-    prompt: str
-    answers: tuple[str, str] = ("", "")
-
-
-@dataclass(frozen=True, slots=True)
-class SideReveal:
-    """What the reveal tells of one side."""
-
-    model_id: str
-    display_name: str
-    platform: str
-    """As people read it: 'OpenAI', 'Vertex AI', …"""
-    version: str | None
-    family: str | None
-    first_token_s: float | None
-    """Of the latest turn, as all figures here; seconds from sending."""
-    total_s: float | None
-    input_tokens: int | None
-    output_tokens: int | None
-    finish_reason: str | None
-    rating_before: float | None
-    """Elo points; `None` where the model was unrated, or the vote is not rated."""
-    rating_after: float | None
-    rank: str | None
-    """After the vote, as the leaderboard shows it: '1', or '1-3'."""
-
-
-@dataclass(frozen=True, slots=True)
-class Reveal:
-    """Who fought. Exists in a view only after the vote is stored."""
-
-    sides: tuple[SideReveal, SideReveal]
-    winner: Winner
-    rated: bool
-    unrated_reason: str | None
-    """A sentence for the voter: why the vote does not move the ratings."""
-    withdrawn: bool
-
-
-@dataclass(frozen=True, slots=True)
-class BattleView:
-    """All that a visitor may see. It has no field from which a model can be told until `reveal` is there."""
-
-    battle_id: str
-    phase: Phase
-    question: str
-    turns: tuple[TurnView, ...] = ()
-    """Earlier turns and shared history (both sides alike) first; the last one is the one that runs."""
-    waiting: tuple[bool, bool] = (False, False)
-    """This pane has text to come and nothing new to show: it says 'still writing'."""
-    notice: str | None = None
-    """One neutral sentence, for a void battle."""
-    reveal: Reveal | None = None
-    can_follow_up: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class ChatView:
-    """A direct chat with one named model."""
-
-    conversation_id: str
-    turns: tuple[tuple[str, str], ...]
-    """(prompt, answer so far)."""
-    running: bool
-    notice: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Restored:
-    """What a reloaded page gets back: a finished battle, or the prompt of one that was interrupted."""
-
-    view: BattleView | None = None
-    prompt: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Figures:
-    """What Operations and metrics tell of the battles."""
-
-    started: int
-    votable: int
-    """Ever became votable."""
-    voted: int
-    void: int
-    abandoned: int
-    running: int
-    """In this process, now."""
-
-    @property
-    def completion(self) -> float | None:
-        """Votable battles over started ones, a visitor's own cancellation left out; `None` before the first."""
-        counted = self.started - self.abandoned - self.running
-        return None if counted <= 0 else self.votable / counted
+log = logging.getLogger(__name__)
 
 
 class Arena:
@@ -138,40 +43,105 @@ class Arena:
         leaderboard: Leaderboard,
         limits: BattleLimits,
         settings: Settings,
+        challenges: Sequence[Challenge] = (),
+        rng: random.Random | None = None,
     ) -> None:
-        raise NotImplementedError
+        """`challenges` are those whose id may be stored with a battle; `rng` is the only source of chance."""
+        self._database = database
+        self._fleet = fleet
+        self._limits = limits
+        self._settings = settings
+        self._challenges = {challenge.id: challenge for challenge in challenges}
+        self._casting = Casting(fleet, rng or random.SystemRandom())
+        self._patterns = identity_patterns(status.model for status in fleet.statuses())
+        self._retelling = Retelling(database, leaderboard, max_turns=settings.max_turns, demo=settings.demo)
+        self._runs = Runs(settings.max_battles)
+        self._background: set[asyncio.Task[None]] = set()
 
-    def fight(
+    async def fight(
         self, prompt: str, voter: VoterIdentity, *, challenge_id: str | None = None
     ) -> AsyncGenerator[BattleView]:
         """Start an anonymous battle and yield what to show, at most `frames_per_s` times a second, to its end.
 
-        Closing the generator cancels both answers within 0.1 s and marks the battle abandoned.
+        Closing the generator cancels both answers within 0.1 s and marks the battle abandoned. A challenge's id is
+        stored only if the prompt is that challenge's text.
         Raises `BattleError` for an empty or too long prompt, a limit, or fewer than two models that can be drawn.
         """
-        raise NotImplementedError
+        self._admit(prompt, voter, 0)
+        begun = self._begin(prompt, voter, challenge=self._challenge(challenge_id, prompt))
+        async with aclosing(begun) as views:
+            async for view in views:
+                yield view
 
-    def follow_up(self, battle_id: str, prompt: str, voter: VoterIdentity) -> AsyncGenerator[BattleView]:
-        """Send a further turn to both sides of a votable battle (of any mode), each with its own history."""
-        raise NotImplementedError
+    async def follow_up(self, battle_id: str, prompt: str, voter: VoterIdentity) -> AsyncGenerator[BattleView]:
+        """Send a further turn to both sides of a votable battle (of any mode), each with its own history.
 
-    def continue_from(
+        A turn that is stopped leaves the battle votable on the turns before it. One that fails is tried again once,
+        by the same model; if that fails too the battle is void.
+        """
+        record = await self._database.run(self._retelling.read, battle_id, voter.voter_id)
+        if record.state is not BattleState.VOTABLE or record.samplings is None:
+            raise BattleError("A further turn is possible only after both answers and before the vote.")
+        earlier = turn_views(record)
+        self._admit(prompt, voter, len(earlier))
+        messages = [(*record.conversation(side), Message("user", prompt)) for side in Side]
+        a, b = (Part(*part) for part in zip(record.models, messages, record.samplings, strict=True))
+        stage = self._stage((a, b), replaceable=False)
+        scene = Scene(
+            record.id, record.question, prompt, earlier, answered_before=True, can_follow_up=self._room(earlier)
+        )
+        store = partial(start_turn, self._database, record, prompt, stage.first_attempts)
+        async with aclosing(self._runs.play(self._battle_run(voter, stage, scene, store))) as views:
+            async for view in views:
+                yield view
+
+    async def continue_from(
         self, battle_id: str, side: Side, prompt: str, voter: VoterIdentity
     ) -> AsyncGenerator[BattleView]:
         """Start a new anonymous battle whose shared history is that side's conversation in a voted battle."""
-        raise NotImplementedError
+        record = await self._database.run(self._retelling.read, battle_id, voter.voter_id)
+        if record.state is not BattleState.VOTED:
+            raise BattleError("You can continue from an answer after your vote.")
+        history = record.conversation(side)
+        self._admit(prompt, voter, len(history) // 2)
+        async with aclosing(self._begin(prompt, voter, history=history, continues=(battle_id, side))) as views:
+            async for view in views:
+                yield view
 
-    def fight_named(
+    async def fight_named(
         self, prompt: str, voter: VoterIdentity, model_ids: tuple[str, str], sampling: Sampling
     ) -> AsyncGenerator[BattleView]:
         """Start a side-by-side battle between two different models of the visitor's choice; never rated."""
-        raise NotImplementedError
+        check_named(model_ids, sampling, self._fleet)
+        self._admit(prompt, voter, 0)
+        begun = self._begin(prompt, voter, models=model_ids, sampling=sampling)
+        async with aclosing(begun) as views:
+            async for view in views:
+                yield view
 
-    def chat(
+    async def chat(
         self, prompt: str, voter: VoterIdentity, model_id: str, sampling: Sampling, conversation_id: str | None = None
     ) -> AsyncGenerator[ChatView]:
         """Say something to one named model, in a new conversation or a further turn of the voter's own."""
-        raise NotImplementedError
+        check_named((model_id,), sampling, self._fleet)
+        chat = ChatRecord(new_id(), voter.voter_id)
+        if conversation_id is not None:
+            chat = await self._database.run(read_chat, self._database, conversation_id, voter.voter_id)
+        if any(run.key == chat.conversation_id for run in self._runs):
+            raise BattleError("This chat is still being answered.")
+        self._admit(prompt, voter, len(chat.turns))
+        part = Part(model_id, (*chat.messages, Message("user", prompt)), sampling)
+        run = ChatRun(
+            voter=voter,
+            database=self._database,
+            seat=lambda unseen: Seat(self._fleet, self._settings, part, may_restart=unseen),
+            chat=chat,
+            prompt=prompt,
+            frame_s=1.0 / self._settings.frames_per_s,
+        )
+        async with aclosing(self._runs.play(run)) as views:
+            async for view in views:
+                yield view
 
     async def vote(
         self, battle_id: str, voter: VoterIdentity, winner: Winner, criteria: Mapping[str, str] | None = None
@@ -180,40 +150,120 @@ class Arena:
 
         Raises `BattleError` when the battle is not the voter's, not votable, or already voted on.
         """
-        raise NotImplementedError
+        ballot = Ballot(battle_id, voter.voter_id, winner, criteria or {})
+        return await self._database.run(self._retelling.vote, ballot)
 
     async def withdraw(self, battle_id: str, voter: VoterIdentity) -> BattleView:
         """Take the voter's own vote back: kept, marked, and never rated or exported again. Twice is not an error."""
-        raise NotImplementedError
+        return await self._database.run(self._retelling.withdraw, battle_id, voter.voter_id)
 
     async def stop(self, battle_id: str, voter: VoterIdentity) -> None:
-        """Stop a running battle or chat turn of the voter's; its generator then yields its last view and ends."""
-        raise NotImplementedError
+        """Stop a running battle or chat turn of the voter's; its generator then yields its last view and ends.
+
+        What both models had answered to the end stays votable. Stopping what does not run is not an error.
+        """
+        runs = [run for run in self._runs if run.key == battle_id and run.voter.voter_id == voter.voter_id]
+        await asyncio.gather(*(asyncio.shield(run.end("stopped by the visitor")) for run in runs))
 
     def leave(self, session: str) -> None:
-        """The page of that session is gone: cancel what it was streaming, keep what was finished."""
-        raise NotImplementedError
+        """The page of that session is gone: cancel what it was streaming, keep what was finished. From any thread."""
+        for run in self._runs:
+            if session and run.voter.session == session:
+                run.end_soon("the visitor left")
 
     async def restore(self, voter: VoterIdentity) -> Restored:
         """What a reloaded Battle page shows: the voter's latest battle if it waits for its vote, else its prompt if it
-        was interrupted in the last hour, else nothing."""
-        raise NotImplementedError
+        was interrupted in the last hour, else nothing.
+
+        A battle whose further turn was interrupted comes with both: what can be voted on, and that turn's prompt.
+        """
+        return await self._database.run(self._retelling.restore, voter.voter_id)
 
     async def figures(self) -> Figures:
         """Battles by outcome, from the database."""
-        raise NotImplementedError
+        return await self._database.run(count_battles, self._database, len(self._runs))
 
     async def drain(self, seconds: float) -> int:
-        """Refuse new battles, let running ones finish for up to `seconds`, cancel the rest; returns how many were cut."""
-        raise NotImplementedError
+        """Refuse new battles, let running ones finish for up to `seconds`, cancel the rest; returns how many it cut."""
+        cut = await self._runs.drain(seconds)
+        if self._background:
+            await asyncio.wait(self._background)
+        return cut
+
+    async def _begin(
+        self,
+        prompt: str,
+        voter: VoterIdentity,
+        *,
+        models: tuple[str, str] | None = None,
+        sampling: Sampling | None = None,
+        history: tuple[Message, ...] = (),
+        continues: tuple[str, Side] | None = None,
+        challenge: Challenge | None = None,
+    ) -> AsyncGenerator[BattleView]:
+        """A battle's first turn; without `models` they are drawn, and replaced where they fail unseen."""
+        messages = (*history, Message("user", prompt))
+        a, b = models or self._casting.pair()
+        stage = self._stage((Part(a, messages, sampling), Part(b, messages, sampling)), replaceable=models is None)
+        new = NewBattle(
+            voter_id=voter.voter_id,
+            mode=Mode.SIDE_BY_SIDE if models else Mode.BATTLE,
+            prompt=prompt,
+            attempts=stage.first_attempts,
+            question=self._settings.question,
+            question_version=self._settings.question_version,
+            history=history,
+            continues=continues,
+            challenge_id=challenge.id if challenge else None,
+            challenge_tags=challenge.tags if challenge else (),
+        )
+        earlier = history_views(history)
+        scene = Scene(new.id, new.question, prompt, earlier, answered_before=False, can_follow_up=self._room(earlier))
+        run = self._battle_run(voter, stage, scene, partial(start_battle, self._database, new))
+        async with aclosing(self._runs.play(run)) as views:
+            yield await anext(views)
+            self._soon(self._note_language(new.conversation_id, prompt))
+            async for view in views:
+                yield view
+
+    def _admit(self, prompt: str, voter: VoterIdentity, earlier_turns: int) -> None:
+        """Refuse what cannot be asked: the words, the conversation's length, the arena's room, the voter's limits."""
+        check_prompt(prompt, earlier_turns, self._settings)
+        self._runs.admit()
+        self._limits.check(voter)
+
+    def _challenge(self, challenge_id: str | None, prompt: str) -> Challenge | None:
+        challenge = self._challenges.get(challenge_id or "")
+        return challenge if challenge and challenge.text.strip() == prompt.strip() else None
+
+    def _room(self, earlier: Sequence[TurnView]) -> bool:
+        """Whether a further turn may follow the one after `earlier`."""
+        return len(earlier) + 1 < self._settings.max_turns
+
+    def _stage(self, parts: tuple[Part, Part], *, replaceable: bool) -> Stage:
+        replacement = self._casting.replacement if replaceable else None
+        try:
+            return Stage(self._fleet, self._settings, parts, replacement)
+        except KeyError as error:
+            raise BattleError("This conversation cannot go on: a model has left. You can still vote.") from error
+
+    def _battle_run(self, voter: VoterIdentity, stage: Stage, scene: Scene, store: Callable[[], int]) -> BattleRun:
+        return BattleRun(
+            voter=voter, database=self._database, patterns=self._patterns, stage=stage, scene=scene, store=store
+        )
+
+    async def _note_language(self, conversation_id: str, prompt: str) -> None:
+        """Tell the language beside the battle, which must not wait for it."""
+        code, method = await asyncio.to_thread(tell_language, prompt)
+        await self._database.run(write_language, self._database, conversation_id, code, method)
+
+    def _soon(self, work: Coroutine[None, None, None]) -> None:
+        task = asyncio.create_task(work)
+        self._background.add(task)
+        task.add_done_callback(self._background.discard)
 
 
-def recover_interrupted(database: Database) -> int:
-    """At start: battles that a stopped process left running become abandoned; returns how many."""
-    raise NotImplementedError
-
-
-__all__: Sequence[str] = [
+__all__ = [
     "Arena",
     "BattleView",
     "ChatView",

@@ -1,0 +1,56 @@
+"""Battles by outcome, and what a stopped process left behind."""
+
+from datetime import timedelta
+
+from sqlalchemy import func, select
+
+from arena.database import Battle, BattleState, Database, Mode, Prompt, now
+from arena.records import close_battle
+from arena.views import Figures
+
+_STRAGGLER = timedelta(minutes=10)
+"""Longer than any turn may take: on PostgreSQL an older running battle belongs to no other process."""
+
+
+def count_battles(database: Database, running: int) -> Figures:
+    """Battles by outcome; imported ones and campaigns, which no visitor started, left out. `running` is passed on."""
+    columns = select(Battle.state, func.count(), func.count(Battle.answered_ms))
+    started_here = Battle.mode.in_((Mode.BATTLE, Mode.SIDE_BY_SIDE))
+    with database.read() as session:
+        rows = session.execute(columns.where(started_here).group_by(Battle.state)).all()
+    counts = {state: (total, answered) for state, total, answered in rows}
+
+    def total(state: BattleState) -> int:
+        return counts.get(state, (0, 0))[0]
+
+    unanswered = counts.get(BattleState.RUNNING, (0, 0))
+    return Figures(
+        started=sum(total for total, _ in counts.values()),
+        votable=sum(answered for _, answered in counts.values()),
+        voted=total(BattleState.VOTED),
+        void=total(BattleState.VOID),
+        abandoned=total(BattleState.ABANDONED),
+        running=running,
+        undecided=unanswered[0] - unanswered[1],
+    )
+
+
+def recover_interrupted(database: Database) -> int:
+    """At start: battles that a stopped process left running become abandoned, or votable again if a further turn ran.
+
+    Several processes may share a PostgreSQL database, so there only turns older than any may last are taken. Returns
+    how many battles there were.
+    """
+    running = select(Battle).where(Battle.state == BattleState.RUNNING).with_for_update()
+    if database.engine.dialect.name == "postgresql":
+        asked = select(Prompt.conversation_id).where(
+            Prompt.conversation_id == Battle.conversation_id,
+            Prompt.turn == Battle.turn,
+            Prompt.created_at < now() - _STRAGGLER,
+        )
+        running = running.where(asked.exists())
+    with database.write() as session:
+        battles = session.scalars(running).all()
+        for battle in battles:
+            close_battle(session, battle, BattleState.ABANDONED, "the arena was stopped")
+        return len(battles)

@@ -1,0 +1,134 @@
+"""What streams in this process: each run is started, shown and ended once, whoever ends it."""
+
+import asyncio
+import logging
+from abc import ABC, abstractmethod
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import aclosing
+from typing import Any, Generic, TypeVar
+
+from arena.errors import BattleError
+from arena.voters import VoterIdentity
+
+log = logging.getLogger(__name__)
+View = TypeVar("View")
+
+
+class Run(ABC, Generic[View]):
+    """One stream of a page, from its first row in the database to its last.
+
+    It is ended by whoever comes first: its own end, Stop, a page that is gone, or the arena's stop. Ending cancels the
+    providers' streams at once and writes the outcome exactly once, even if nobody reads the views any more.
+    """
+
+    def __init__(self, key: str, voter: VoterIdentity) -> None:
+        """`key` is the battle's or conversation's id."""
+        self.key = key
+        self.voter = voter
+        self._loop = asyncio.get_running_loop()
+        self._began: asyncio.Task[None] | None = None
+        self._ended: asyncio.Task[View | None] | None = None
+
+    @property
+    def over(self) -> bool:
+        """Its outcome is written."""
+        return self._ended is not None and self._ended.done()
+
+    @abstractmethod
+    async def start(self) -> None:
+        """Write what is to be asked, then ask; a `BattleError` refuses the run and nothing was written."""
+
+    @abstractmethod
+    def frames(self) -> AsyncGenerator[View]:
+        """What to show while it streams; ends soon after `halt`."""
+
+    @abstractmethod
+    def halt(self) -> None:
+        """Cancel the streams at once."""
+
+    @abstractmethod
+    async def finish(self, reason: str | None) -> View:
+        """Write the outcome; `reason` says who ended it early. Returns the last view."""
+
+    def end(self, reason: str | None = None) -> "asyncio.Task[View | None]":
+        """Cancel and write, the first time this is called; the task returns the last view, `None` if it never began."""
+        if self._ended is None:
+            self.halt()
+            self._ended = asyncio.create_task(self._end(reason))
+        return self._ended
+
+    def end_soon(self, reason: str) -> None:
+        """Do what `end` does, from any thread."""
+        self._loop.call_soon_threadsafe(self.end, reason)
+
+    async def play(self) -> AsyncGenerator[View]:
+        """Start, yield every view to the last one, and leave nothing running however this generator ends."""
+        try:
+            self._began = asyncio.create_task(self.start())
+            await asyncio.shield(self._began)  # whoever leaves now must not leave half a battle
+            async with aclosing(self.frames()) as frames:
+                async for view in frames:
+                    yield view
+            last = await asyncio.shield(self.end())
+            if last is not None:
+                yield last
+        except Exception:
+            self.end("error")
+            raise
+        finally:
+            await asyncio.shield(self.end("left"))
+
+    async def _end(self, reason: str | None) -> View | None:
+        if self._began is None:
+            return None
+        await asyncio.wait({self._began})
+        if self._began.exception() is not None:
+            return None
+        self.halt()  # it may have begun to stream after the first call
+        return await self.finish(reason)
+
+
+class Runs:
+    """The runs of this process."""
+
+    def __init__(self, most: int) -> None:
+        """`most` may stream at once."""
+        self._most = most
+        self._runs: set[Run[Any]] = set()
+        self._draining = False
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+    def __iter__(self) -> Iterator[Run[Any]]:
+        """Those whose outcome is not written; a view that nobody reads any more keeps none of them alive."""
+        return iter([run for run in list(self._runs) if not run.over])
+
+    def admit(self) -> None:
+        """Refuse a further run with a `BattleError` where it has no place."""
+        if self._draining:
+            raise BattleError("The arena is about to restart. Please come back in a minute.")
+        if len(self) >= self._most:
+            raise BattleError("The arena is full at the moment. Please try again in half a minute.")
+
+    async def play(self, run: Run[View]) -> AsyncGenerator[View]:
+        """Play an admitted run and keep it in the list until its outcome is written."""
+        self.admit()
+        self._runs.add(run)
+        try:
+            async with aclosing(run.play()) as views:
+                async for view in views:
+                    yield view
+        finally:
+            self._runs.discard(run)
+
+    async def drain(self, seconds: float) -> int:
+        """Admit nobody, let the runs finish for up to `seconds`, end the rest; returns how many were cut."""
+        self._draining = True
+        deadline = asyncio.get_running_loop().time() + seconds
+        while len(self) and asyncio.get_running_loop().time() < deadline:
+            await asyncio.sleep(0.02)
+        cut = list(self)
+        if cut:
+            await asyncio.wait({run.end("the arena was stopped") for run in cut})
+        return len(cut)
