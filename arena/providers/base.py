@@ -1,12 +1,15 @@
 """What every provider promises, and the pump that turns its stream into an answer in progress."""
 
 import asyncio
+import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
 from arena.errors import FailureKind, ProviderError, ProviderUnavailable
 from arena.roster import ModelEntry
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,9 +142,9 @@ async def pump(events: AsyncIterator[Event], deadlines: Deadlines, progress: Ans
     except ProviderError as error:
         progress.error = error
     except Exception as error:
-        # Whoever waits for this answer must not wait for ever; the bug itself leaves through the task.
+        # A bug in a provider fails this answer and reaches the log; the battle goes on to another model.
+        log.exception("unexpected failure of a provider")
         progress.error = ProviderError(FailureKind.SERVER_ERROR, f"unexpected {type(error).__name__}")
-        raise
     finally:
         progress.total_ms = _ms_since(started)
         progress.changed.set()

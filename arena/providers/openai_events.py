@@ -55,7 +55,7 @@ class Completion:
     finish_reason: str | None = None
     done: bool = False
     """The stream said `[DONE]`."""
-    _usage: Mapping[str, Any] = field(default_factory=dict)
+    _tokens: tuple[int | None, int | None] = None, None
 
     def read(self, data: bytes) -> Delta | None:
         """The piece of the answer in one event's data, or `None` where it holds no text.
@@ -66,10 +66,17 @@ class Completion:
             self.done = True
             return None
         chunk = _parse(data)
+        try:
+            return self._read_chunk(chunk)
+        except (AttributeError, TypeError, KeyError) as error:
+            raise failure(FailureKind.MALFORMED, f"a chunk of another shape: {error}") from error
+
+    def _read_chunk(self, chunk: Mapping[str, Any]) -> Delta | None:
         if error := chunk.get("error"):
             raise _failure_of_event(error, self.request_id)
         self.request_id = self.request_id or chunk.get("id")
-        self._usage = chunk.get("usage") or self._usage
+        if usage := chunk.get("usage"):
+            self._tokens = usage.get("prompt_tokens"), usage.get("completion_tokens")
         choices = chunk.get("choices") or []
         return self._read_choice(choices[0]) if choices else None
 
@@ -77,8 +84,8 @@ class Completion:
         """The end of the answer; only where there was a finish reason."""
         return Finish(
             reason=self.finish_reason or "",
-            input_tokens=self._usage.get("prompt_tokens"),
-            output_tokens=self._usage.get("completion_tokens"),
+            input_tokens=self._tokens[0],
+            output_tokens=self._tokens[1],
             request_id=self.request_id,
         )
 

@@ -1,0 +1,66 @@
+"""Which providers a roster needs, and whether a model's credentials are there; no SDK is imported here."""
+
+from pathlib import Path
+
+from arena.config import Settings, read_environment
+from arena.providers.base import Deadlines, Provider
+from arena.roster import ModelEntry, Roster
+
+_GCLOUD_FILE = "application_default_credentials.json"
+_MACHINE_MAKER = Path("/sys/class/dmi/id/product_name")
+
+
+def build_providers(settings: Settings, roster: Roster) -> dict[str, Provider]:
+    """One provider for each `api_type` in the roster; SDKs are imported when a model is first prepared or asked."""
+    return {api_type: _build(api_type, settings) for api_type in dict.fromkeys(entry.api_type for entry in roster)}
+
+
+def deadlines_of(settings: Settings) -> Deadlines:
+    """The operator's deadlines for one attempt."""
+    return Deadlines(
+        first_token_s=settings.first_token_s,
+        silence_s=settings.silence_s,
+        answer_s=settings.answer_s,
+        max_characters=settings.max_answer_characters,
+    )
+
+
+def credentials_configured(entry: ModelEntry, settings: Settings) -> bool:
+    """Whether `entry` has what it needs to be asked, as far as this machine tells without the network."""
+    if entry.missing_variables:
+        return False
+    if entry.api_type == "openai":
+        return entry.platform == "compatible" or entry.api_key is not None
+    return entry.api_type == "demo" or _google_credentials_found(settings)
+
+
+def _build(api_type: str, settings: Settings) -> Provider:
+    if api_type == "openai":
+        from arena.providers.openai import OpenAIProvider
+
+        return OpenAIProvider(deadlines_of(settings))
+    if api_type == "vertex":
+        from arena.providers.google_credentials import CredentialSource, GoogleCredentials
+        from arena.providers.vertex import VertexProvider
+
+        source = CredentialSource(_given_json(settings), read_environment().get("GOOGLE_APPLICATION_CREDENTIALS"))
+        return VertexProvider(GoogleCredentials(source), deadlines_of(settings))
+    from arena.providers.demo import DemoProvider
+
+    return DemoProvider()
+
+
+def _given_json(settings: Settings) -> str | None:
+    given = settings.google_credentials_json
+    return given.get_secret_value() if given else None
+
+
+def _google_credentials_found(settings: Settings) -> bool:
+    """In the settings, in the file that Google's variable names, in gcloud's folder, or on a machine of Google's."""
+    environment = read_environment()
+    if _given_json(settings) or "GOOGLE_APPLICATION_CREDENTIALS" in environment:
+        return True
+    gcloud = Path(environment.get("CLOUDSDK_CONFIG") or Path.home() / ".config" / "gcloud")
+    if (gcloud / _GCLOUD_FILE).is_file() or "K_SERVICE" in environment:
+        return True
+    return _MACHINE_MAKER.is_file() and _MACHINE_MAKER.read_text(encoding="utf-8").startswith("Google")

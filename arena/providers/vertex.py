@@ -1,0 +1,225 @@
+"""Gemini on Vertex AI: published models, and tuned ones at the endpoints that they are deployed to."""
+
+import asyncio
+import re
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from arena.errors import FailureKind, ProviderError
+from arena.providers.base import Deadlines, Event, Message, Readiness, Sampling
+from arena.providers.failures import failure, kind_of_status
+from arena.providers.google_credentials import GoogleCredentials
+from arena.providers.vertex_answers import VertexAnswer, contents_of
+from arena.providers.vertex_clients import Place, VertexClients, opened_responses
+from arena.roster import ModelEntry
+
+if TYPE_CHECKING:
+    import google.genai
+    from google.genai import errors, types
+
+_RESOURCE = re.compile(r"^projects/(?P<project>[^/]+)/locations/(?P<location>[^/]+)/(?P<kind>models|endpoints)/[^/]+$")
+_TAIL_S = 2.0
+"""How long an answer that has its finish reason is read on, for its usage and for a connection that can be kept."""
+
+
+@dataclass(slots=True)
+class _Request:
+    """One request and what was already tried to make it succeed."""
+
+    model: ModelEntry
+    target: str
+    messages: Sequence[Message]
+    sampling: Sampling
+    moved: bool = False
+    renewed: bool = False
+
+
+class VertexProvider:
+    """A `Provider` for Vertex AI; one client for each project, location and base URL, all with the same credentials."""
+
+    def __init__(self, credentials: GoogleCredentials, deadlines: Deadlines) -> None:
+        """`deadlines` bound what the pump does not see: connecting, and the free requests of `prepare`."""
+        self._clients = VertexClients(credentials)
+        self._deadlines = deadlines
+        self._endpoints: dict[str, str] = {}
+        self._thinks_always: set[str] = set()
+
+    async def prepare(self, model: ModelEntry) -> Readiness:
+        """See `Provider.prepare`: gets a token, and asks where a tuned model is deployed."""
+        try:
+            async with asyncio.timeout(self._deadlines.first_token_s):
+                await self._clients.at(_place(model, model.model_name))
+                await self._resolve(model, again=True)
+        except TimeoutError:
+            return Readiness(False, "Google did not answer in time: check this machine's way to the network.")
+        except ProviderError as error:
+            return Readiness(False, _reason(error, model), retired=error.kind is FailureKind.NOT_FOUND)
+        return Readiness(True, deployment=self.deployment(model))
+
+    async def stream(self, model: ModelEntry, messages: Sequence[Message], sampling: Sampling) -> AsyncIterator[Event]:
+        """See `Provider.stream`."""
+        request = _Request(model, await self._resolve(model), messages, sampling)
+        while True:
+            try:
+                async with aclosing(self._answer(request)) as events:
+                    async for event in events:
+                        yield event
+            except ProviderError as error:
+                if not await self._second_chance(request, error):
+                    raise
+            else:
+                return
+
+    def deployment(self, model: ModelEntry) -> str | None:
+        """See `Provider.deployment`: the endpoint of a model resource."""
+        return self._endpoints.get(model.model_name)
+
+    async def aclose(self) -> None:
+        """Close every connection."""
+        await self._clients.aclose()
+
+    # ── asking ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def _answer(self, request: _Request) -> AsyncGenerator[Event]:
+        """Send one request and read its answer; raises `ProviderError` for whatever goes wrong."""
+        client = await self._clients.at(_place(request.model, request.target))
+        answer = VertexAnswer()
+        opened_responses.set(answer.opened)
+        try:
+            async with aclosing(self._chunks(client, request, answer)) as chunks:
+                async for chunk in chunks:
+                    if (delta := answer.read(chunk)) is not None:
+                        yield delta
+        finally:
+            for response in answer.opened:
+                await response.aclose()
+        if answer.finish_reason is not None:
+            yield answer.finish()
+
+    async def _chunks(
+        self, client: "google.genai.Client", request: _Request, answer: VertexAnswer
+    ) -> "AsyncGenerator[types.GenerateContentResponse]":
+        """The SDK's chunks. What goes wrong after the finish reason no longer matters, so they end quietly there."""
+        import httpx
+        from google.genai import errors
+
+        try:
+            stream = await client.aio.models.generate_content_stream(
+                model=request.target, contents=contents_of(request.messages), config=self._config(request)
+            )
+            while True:
+                async with asyncio.timeout(_TAIL_S if answer.finish_reason else None):
+                    chunk = await anext(stream)
+                yield chunk
+        except StopAsyncIteration:
+            return
+        except (TimeoutError, httpx.HTTPError, httpx.StreamError, httpx.InvalidURL) as error:
+            if answer.finish_reason is None:
+                raise failure(FailureKind.CONNECTION, f"{type(error).__name__}: {error}") from error
+        except errors.APIError as error:
+            raise _refusal(error) from error
+        except (ValueError, AttributeError, TypeError) as error:
+            # Not JSON (the SDK's own error is a ValueError), or JSON of a shape that the SDK did not expect.
+            # Only its name goes to the log: the SDK's message quotes what came, and that is the answer.
+            raise failure(FailureKind.MALFORMED, type(error).__name__) from error
+
+    def _config(self, request: _Request) -> "types.GenerateContentConfig":
+        from google.genai import types
+
+        model = request.model
+        tuned = _RESOURCE.match(request.target) is not None
+        budget = model.options.get("thinking_budget", 0 if tuned else None)
+        if model.id in self._thinks_always:
+            budget = None
+        return types.GenerateContentConfig(
+            system_instruction=model.system_prompt or None,
+            temperature=request.sampling.temperature,
+            top_p=request.sampling.top_p,
+            max_output_tokens=request.sampling.max_new_tokens,
+            thinking_config=None if budget is None else types.ThinkingConfig(thinking_budget=int(budget)),
+            automatic_continuation=False,
+            automatic_function_calling=types.AutomaticFunctionCallingConfig(disable=True),
+        )
+
+    async def _second_chance(self, request: _Request, error: ProviderError) -> bool:
+        """Whether to send once more what went to an old endpoint, with an old token, or asked for too much."""
+        if error.kind is FailureKind.NOT_FOUND and not request.moved and self.deployment(request.model):
+            request.moved = True
+            former, request.target = request.target, await self._resolve(request.model, again=True)
+            return request.target != former
+        if error.kind is FailureKind.UNAUTHORISED and not request.renewed:
+            request.renewed = True
+            await self._clients.renew_token()
+            return True
+        if error.kind is FailureKind.BAD_REQUEST and "thinking" in error.detail.lower():
+            asked_before = request.model.id not in self._thinks_always
+            self._thinks_always.add(request.model.id)
+            return asked_before
+        return False
+
+    # ── names ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def _resolve(self, model: ModelEntry, *, again: bool = False) -> str:
+        """What generateContent takes for this model: its name, or a model resource's endpoint (`again`: look it up)."""
+        name = model.model_name
+        resource = _RESOURCE.match(name)
+        if resource is None or resource["kind"] == "endpoints":
+            return name
+        if again or name not in self._endpoints:
+            self._endpoints[name] = await self._look_up(model, resource["location"])
+        return self._endpoints[name]
+
+    async def _look_up(self, model: ModelEntry, location: str) -> str:
+        """Ask where a model resource is deployed; in its own location if it can be."""
+        import httpx
+        from google.genai import errors
+
+        client = await self._clients.at(_place(model, model.model_name))
+        try:
+            found = await client.aio.models.get(model=model.model_name)
+        except errors.APIError as error:
+            raise _refusal(error) from error
+        except httpx.HTTPError as error:
+            raise failure(FailureKind.CONNECTION, f"{type(error).__name__}: {error}") from error
+        endpoints = [endpoint.name for endpoint in found.endpoints or [] if endpoint.name]
+        near = [name for name in endpoints if f"/locations/{location}/" in name]
+        if not endpoints:
+            self._endpoints.pop(model.model_name, None)
+            raise failure(
+                FailureKind.NOT_CONFIGURED,
+                f"{model.model_name} is not deployed: deploy it to an endpoint in Vertex AI's Model Registry.",
+            )
+        return (near or endpoints)[0]
+
+
+def _place(model: ModelEntry, target: str) -> Place:
+    """Project and location are those of the resource that is asked, else the entry's."""
+    resource = _RESOURCE.match(target)
+    project = resource["project"] if resource else model.project_id or ""
+    location = resource["location"] if resource else model.location or ""
+    return Place(project, location, model.api_base)
+
+
+def _refusal(error: "errors.APIError") -> ProviderError:
+    """The arena's error for an error status, or for an error that came as an event."""
+    return failure(kind_of_status(error.code), f"{error.code} {error.status} {error.message}")
+
+
+def _reason(error: ProviderError, model: ModelEntry) -> str:
+    """What the operator reads of a model that cannot be prepared."""
+    match error.kind:
+        case FailureKind.NOT_CONFIGURED:
+            return error.detail
+        case FailureKind.UNAUTHORISED:
+            return (
+                "Google refused the credentials: check GOOGLE_APPLICATION_CREDENTIALS, and that the account has the "
+                f"role Vertex AI User in project {model.project_id}."
+            )
+        case FailureKind.NOT_FOUND:
+            return f"Vertex AI has no model {model.model_name} (any more): correct model_name, or give it weight 0."
+        case FailureKind.CONNECTION:
+            return f"Google cannot be reached: check this machine's way to the network ({error.detail})."
+        case _:
+            return f"Vertex AI did not say where the model is deployed ({error.detail})."

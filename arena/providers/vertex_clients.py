@@ -1,0 +1,92 @@
+"""Vertex AI's clients: one for each place that requests go to, all over one transport and with one access token."""
+
+import asyncio
+from contextvars import ContextVar
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from arena.providers.background import in_daemon_thread
+from arena.providers.google_credentials import GoogleCredentials
+
+if TYPE_CHECKING:
+    import google.genai
+    import google.oauth2.credentials
+    import httpx
+
+opened_responses: ContextVar["list[httpx.Response] | None"] = ContextVar("opened_responses", default=None)
+"""The responses opened for the answer that the running task reads: the SDK gives no way to close them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where requests go; each has a client, and its connections, of its own."""
+
+    project: str
+    location: str
+    base_url: str | None
+
+
+class VertexClients:
+    """Makes clients when they are first needed; the SDK's imports and the token wait beside the event loop."""
+
+    def __init__(self, credentials: GoogleCredentials) -> None:
+        self._credentials = credentials
+        self._clients: dict[Place, google.genai.Client] = {}
+        self._transport: httpx.AsyncClient | None = None
+        self._held: google.oauth2.credentials.Credentials | None = None
+        self._connecting = asyncio.Lock()
+
+    async def aclose(self) -> None:
+        """Close every connection."""
+        await self._credentials.aclose()
+        for client in self._clients.values():
+            client.close()
+        self._clients.clear()
+        if self._transport is not None:
+            await self._transport.aclose()
+
+    async def renew_token(self) -> None:
+        """Get a new access token: the platform refused the one in use."""
+        await self._credentials.renew()
+
+    async def at(self, place: Place) -> "google.genai.Client":
+        """The client of a place, made when first needed, with an access token that is valid now."""
+        token = await self._credentials.token()
+        async with self._connecting:
+            if place not in self._clients:
+                self._clients[place] = await in_daemon_thread(lambda: self._connect(place))
+        if self._held is not None:
+            self._held.token = token
+        return self._clients[place]
+
+    def _connect(self, place: Place) -> "google.genai.Client":
+        """A client without retries, whose transport is ours: an installed aiohttp would change how it fails."""
+        import google.genai
+        import google.oauth2.credentials
+        import httpx
+
+        if self._transport is None:
+            self._transport = httpx.AsyncClient(
+                limits=httpx.Limits(max_connections=None, max_keepalive_connections=100),
+                event_hooks={"response": [_note_opened]},
+            )
+        if self._held is None:
+            # Holds the token that `GoogleCredentials` keeps fresh: with an expiry, the SDK would refresh it by itself.
+            self._held = google.oauth2.credentials.Credentials(  # type: ignore[no-untyped-call]
+                token="pending",  # noqa: S106 - replaced before each request
+                quota_project_id=self._credentials.quota_project,
+            )
+        return google.genai.Client(
+            vertexai=True,
+            project=place.project,
+            location=place.location,
+            credentials=self._held,
+            http_options=google.genai.types.HttpOptions(base_url=place.base_url, httpx_async_client=self._transport),
+        )
+
+
+async def _note_opened(response: "httpx.Response") -> None:
+    """Keep a response where the answer that it belongs to can close it."""
+    opened = opened_responses.get()
+    if opened is not None:
+        opened.append(response)
