@@ -1,1 +1,74 @@
 """The Gradio face of the arena, the only importer of gradio."""
+
+import warnings
+from collections.abc import Callable, Mapping
+
+import gradio as gr
+from fastapi import FastAPI
+from gradio.components import Navbar
+from starlette.staticfiles import StaticFiles
+
+from arena.ui.battle_page import build_battle_page
+from arena.ui.chat_page import build_chat_page
+from arena.ui.context import PageContext
+from arena.ui.layout import ASSETS_DIR, ASSETS_URL, PAGES, PageFrame
+from arena.ui.leaderboard_page import build_leaderboard_page
+from arena.ui.operations_page import build_operations_page
+from arena.ui.side_by_side_page import build_side_by_side_page
+from arena.ui.theme import ArenaTheme
+
+__all__ = ["PageContext", "build_blocks", "mount_pages"]
+
+_BUILDERS: Mapping[str, Callable[[PageContext], None]] = {
+    "/": build_battle_page,
+    "/side-by-side": build_side_by_side_page,
+    "/chat": build_chat_page,
+    "/leaderboard": build_leaderboard_page,
+    "/operations": build_operations_page,
+}
+
+
+def build_blocks(context: PageContext) -> gr.Blocks:
+    """Build every page of the arena in one Gradio app."""
+    demo = gr.Blocks(title="COAIA Arena", analytics_enabled=False, fill_width=True)
+    for page in PAGES:
+        with demo if page.path == "/" else demo.route(page.name, page.path):
+            Navbar(visible=False)
+            _BUILDERS[page.path](context)
+    with demo:
+        demo.unload(_leaving(context))
+    return demo
+
+
+def _leaving(context: PageContext) -> Callable[[gr.Request], None]:
+    def leave(request: gr.Request) -> None:
+        """A page was closed or lost its connection: nobody reads what it was still being told."""
+        if request.session_hash:
+            context.arena.leave(request.session_hash)
+
+    return leave
+
+
+def mount_pages(app: FastAPI, context: PageContext) -> None:
+    """Serve the pages from `app`, at its root. Everything else that `app` serves must be there before."""
+    demo = build_blocks(context)
+    demo.max_threads = 300
+    demo.state_session_capacity = 3000
+    demo.queue(default_concurrency_limit=None, max_size=500, api_open=False)
+    app.mount(ASSETS_URL, StaticFiles(directory=ASSETS_DIR), name="arena-assets")
+    app.add_middleware(PageFrame, demo=context.demo)
+    with warnings.catch_warnings():
+        # Gradio warns that it turns off what was never asked for.
+        warnings.filterwarnings("ignore", message="SSR mode is not supported", category=UserWarning)
+        gr.mount_gradio_app(
+            app,
+            demo,
+            path="/",
+            show_error=False,
+            run_history=False,
+            enable_monitoring=False,
+            footer_links=[],
+            max_file_size="1kb",
+            ssr_mode=False,
+            theme=ArenaTheme(),
+        )

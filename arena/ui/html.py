@@ -1,11 +1,9 @@
 """HTML from templates, always escaped, in a form that Gradio shows without evaluating code.
 
-Gradio's HTML component compiles its content as a JavaScript template, which the pages' content policy forbids. Its Markdown
-component passes a block of HTML through untouched as long as it holds no empty line. So templates are rendered onto one line, and line
-breaks in values become character references.
+Gradio's HTML component compiles its content as a JavaScript template, which the pages' content policy forbids. Its
+Markdown component passes a block of HTML through untouched as long as it holds no empty line. So templates are rendered
+onto one line, and line breaks in values become character references.
 """
-
-from typing import Any
 
 import gradio as gr
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -29,16 +27,15 @@ _TEMPLATES = Environment(
 )
 
 
-def render(template: str, **values: Any) -> str:
+def render(template: str, **values: object) -> str:
     """Render `arena/ui/templates/<template>` onto one line; every value is escaped.
 
     The template's outermost element must be a block (`div`, `section`, …).
     """
-    lines = _TEMPLATES.get_template(template).render(values).splitlines()
-    return " ".join(line.strip() for line in lines if line.strip())
+    return " ".join(line.strip() for line in document(template, **values).splitlines() if line.strip())
 
 
-def document(template: str, **values: Any) -> str:
+def document(template: str, **values: object) -> str:
     """Render a template as it is, line breaks and all: for what is served, not shown through Gradio."""
     return _TEMPLATES.get_template(template).render(values)
 
@@ -48,7 +45,8 @@ def fragment(
 ) -> gr.Markdown:
     """A place on a page for HTML made by `render`; it takes such HTML as its value.
 
-    What it shows has been escaped here, so the browser does not sanitise it again (that would open every link in a new tab).
+    All that it shows was escaped by its template, so the browser does not sanitise it again, which would open every
+    link in a new tab.
     """
     return gr.Markdown(
         html,

@@ -1,0 +1,100 @@
+// What the pages do by themselves: names for screen readers, keys, and where the eye goes when something is finished.
+(() => {
+  "use strict";
+  const $ = (selector) => document.querySelector(selector);
+  const REGIONS = { "pane-a": "Model A", "pane-b": "Model B", reveal: "The reveal" };
+  const KEYS = { a: "vote-model_a", b: "vote-model_b", t: "vote-tie", x: "vote-both_bad", n: "new-battle" };
+  const calm = window.matchMedia("(prefers-reduced-motion: reduce)");
+
+  const live = document.createElement("div");
+  live.className = "reader-only";
+  live.setAttribute("aria-live", "polite");
+  document.body.append(live);
+
+  const set = (element, name, value) => {
+    if (element && element.getAttribute(name) !== value) element.setAttribute(name, value);
+  };
+
+  // Gradio draws components without names of their own, and announces each piece of a streamed message.
+  const label = () => {
+    for (const [id, name] of Object.entries(REGIONS)) {
+      const region = document.getElementById(id);
+      set(region, "role", "region");
+      set(region, "aria-label", name);
+    }
+    for (const log of document.querySelectorAll(".conversation [role=log]")) {
+      set(log, "aria-live", "off");
+      const letter = log.closest("#pane-a") ? "A" : log.closest("#pane-b") ? "B" : "";
+      set(log, "aria-label", letter ? `Conversation with model ${letter}` : "Conversation");
+    }
+    for (const [key, id] of Object.entries(KEYS)) set(document.getElementById(id), "aria-keyshortcuts", key.toUpperCase());
+  };
+
+  const show = (element, focus) => {
+    if (!element) return;
+    const box = element.getBoundingClientRect();
+    if (box.top < 0 || box.top > window.innerHeight * 0.6) {
+      element.scrollIntoView({ behavior: calm.matches ? "auto" : "smooth", block: "start" });
+    }
+    if (focus) focus.focus({ preventScroll: true });
+  };
+
+  let phase = "idle";
+  const ENTER = {
+    idle: () => show($("#composer"), $("#composer textarea")),
+    abandoned: () => show($("#composer"), $("#composer textarea")),
+    waiting: () => window.scrollTo({ top: 0 }),
+    revealed: () => show($("#reveal"), $(".verdict")),
+  };
+
+  const follow = () => {
+    const status = $("#status .status");
+    if (!status) return;
+    if (live.textContent !== status.textContent) live.textContent = status.textContent;
+    const now = status.dataset.phase;
+    if (now === phase) return;
+    phase = now;
+    document.body.dataset.phase = now;
+    // The components of the new phase are drawn within the next frames.
+    requestAnimationFrame(() => requestAnimationFrame(() => ENTER[now]?.()));
+  };
+
+  let scheduled = false;
+  const changed = () => {
+    if (scheduled) return;
+    scheduled = true;
+    requestAnimationFrame(() => {
+      scheduled = false;
+      label();
+      follow();
+    });
+  };
+  const root = $("gradio-app");
+  if (root) new MutationObserver(changed).observe(root, { childList: true, subtree: true, characterData: true });
+  changed();
+
+  const typing = (target) =>
+    target instanceof Element && target.closest("input, textarea, select, [contenteditable=''], [contenteditable=true]");
+
+  document.addEventListener("keydown", (event) => {
+    if (event.ctrlKey || event.metaKey || event.altKey || event.shiftKey || event.repeat || event.isComposing) return;
+    if (typing(event.target)) return;
+    const button = document.getElementById(KEYS[event.key.toLowerCase()] ?? "");
+    if (!(button instanceof HTMLButtonElement) || button.disabled || !button.checkVisibility()) return;
+    event.preventDefault();
+    button.click();
+  });
+
+  // One vote is enough: the others are out of reach until the answer is there.
+  document.addEventListener("click", (event) => {
+    const vote = event.target instanceof Element ? event.target.closest("#votes button") : null;
+    if (!vote || vote.disabled) return;
+    const bar = vote.closest("#votes");
+    bar.classList.add("is-sent");
+    vote.classList.add("is-chosen");
+    window.setTimeout(() => {
+      bar.classList.remove("is-sent");
+      vote.classList.remove("is-chosen");
+    }, 1500);
+  });
+})();

@@ -1,0 +1,138 @@
+"""The frame of every page: header, navigation and footer, in the HTML as it is served.
+
+Gradio serves one HTML file for all pages and draws everything in the browser. `PageFrame` sets the arena's own frame
+into that file, so that header, colours and title stand there before any script has run.
+"""
+
+import hashlib
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from starlette.datastructures import MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from arena.ui.html import document
+
+ASSETS_DIR = Path(__file__).parent / "assets"
+ASSETS_URL = "/static/arena"
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """One page of the arena."""
+
+    path: str
+    name: str
+    description: str
+    in_header: bool = True
+    """Linked in the header; the operator's pages are linked in the footer."""
+
+    @property
+    def title(self) -> str:
+        """The browser's title of the page."""
+        return "COAIA Arena: blind battles between tuned models" if self.path == "/" else f"{self.name} · COAIA Arena"
+
+
+PAGES: tuple[Page, ...] = (
+    Page(
+        "/",
+        "Battle",
+        "Two unnamed models answer your challenge. You say which answer is better, then see who wrote it.",
+    ),
+    Page("/side-by-side", "Side by side", "Put one prompt to two models of your choice."),
+    Page("/chat", "Direct chat", "Talk to one model of your choice."),
+    Page("/leaderboard", "Leaderboard", "How the models stand, from every counted vote."),
+    Page("/operations", "Operations", "Models, failures and uptime, for the operator.", in_header=False),
+)
+BY_PATH: Mapping[str, Page] = {page.path: page for page in PAGES}
+
+
+@dataclass(frozen=True)
+class Assets:
+    """The stylesheets and scripts, each named with the hash of its content so that browsers may keep it for ever."""
+
+    folder: Path = ASSETS_DIR
+
+    @cached_property
+    def styles(self) -> tuple[str, ...]:
+        """Addresses of the stylesheets: the tokens, then the arena's, then those of single pages."""
+        order = {"tokens.css": 0, "arena.css": 1}
+        files = sorted(self.folder.glob("*.css"), key=lambda file: (order.get(file.name, 2), file.name))
+        return tuple(self._address(file) for file in files)
+
+    def address(self, name: str) -> str:
+        """The address of one asset."""
+        return self._address(self.folder / name)
+
+    def _address(self, file: Path) -> str:
+        return f"{ASSETS_URL}/{file.name}?v={hashlib.sha256(file.read_bytes()).hexdigest()[:12]}"
+
+
+_GRADIO_METAS = re.compile(r"\s*<meta\s+(?:property|name)=\"(?:og|twitter):[^>]*>")
+_BODY = re.compile(r"<body[^>]*>")
+
+
+class PageFrame:
+    """ASGI middleware: sets title, styles, header and footer into the HTML that Gradio serves for a page."""
+
+    def __init__(self, app: ASGIApp, *, demo: bool) -> None:
+        self._app = app
+        assets = Assets()
+        self._heads = {page.path: document("head.html", page=page, assets=assets) for page in PAGES}
+        self._tops = {
+            page.path: document("header.html", page=page, pages=PAGES, demo=demo, assets=assets) for page in PAGES
+        }
+        self._bottom = document("footer.html", pages=PAGES, assets=assets)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Frame the answer to a page; let everything else pass."""
+        path = scope.get("path", "").rstrip("/") or "/"
+        if scope["type"] != "http" or scope["method"] != "GET" or path not in BY_PATH:
+            await self._app(scope, receive, send)
+            return
+        # A compressed answer could not be framed; the gate compresses what is framed.
+        plain = [(name, value) for name, value in scope["headers"] if name != b"accept-encoding"]
+        await self._app({**scope, "headers": plain}, receive, _Framing(self, path, send))
+
+    def frame(self, path: str, html: str) -> str:
+        """Gradio's HTML as this arena serves it."""
+        html = _GRADIO_METAS.sub("", html)
+        html = html.replace("</head>", self._heads[path] + "</head>", 1)
+        html = html.replace('control_page_title="true"', "", 1)
+        html = html.replace("<gradio-app", '<div id="main" tabindex="-1"><gradio-app', 1)
+        html = html.replace("</gradio-app>", "</gradio-app></div>" + self._bottom, 1)
+        return _BODY.sub(lambda body: body.group() + self._tops[path], html, count=1)
+
+
+class _Framing:
+    """A `send` that holds an answer back until it is whole, then sends it framed if it is HTML."""
+
+    def __init__(self, frame: PageFrame, path: str, send: Send) -> None:
+        self._frame = frame
+        self._path = path
+        self._send = send
+        self._start: Message | None = None
+        self._body = bytearray()
+
+    async def __call__(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self._start = message
+            return
+        if message["type"] != "http.response.body" or self._start is None:
+            await self._send(message)
+            return
+        self._body += message.get("body", b"")
+        if not message.get("more_body", False):
+            await self._finish(self._start)
+
+    async def _finish(self, start: Message) -> None:
+        headers = MutableHeaders(scope=start)
+        body = bytes(self._body)
+        if headers.get("content-type", "").startswith("text/html"):
+            body = self._frame.frame(self._path, body.decode()).encode()
+        headers["Content-Length"] = str(len(body))
+        await self._send(start)
+        await self._send({"type": "http.response.body", "body": body})

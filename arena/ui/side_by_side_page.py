@@ -1,0 +1,82 @@
+"""The Side by side page: two models of the visitor's choice, the same four votes, never rated."""
+
+from collections.abc import AsyncGenerator
+from typing import Any
+
+import gradio as gr
+
+from arena.errors import ArenaError
+from arena.ui.composer import Composer
+from arena.ui.context import PageContext
+from arena.ui.desk import AT_ONCE, STREAMING, Desk
+from arena.ui.html import fragment, render
+from arena.ui.sampling import model_choice, name_of, read_sampling, ready_models, sampling_fold
+from arena.ui.stage import Stage, Updates, Wording
+
+_HINT = "You know who answers here, so this vote is stored apart and moves no rating"
+_IDLE = ("The first model’s answer appears here.", "The second model’s answer appears here.")
+
+
+def build_side_by_side_page(context: PageContext) -> None:
+    """Lay the page out and wire it."""
+    _SideBySidePage(context).wire()
+
+
+class _SideBySidePage:
+    def __init__(self, context: PageContext) -> None:
+        self._context = context
+        hero = fragment(render("side_by_side_intro.html"), elem_id="hero")
+        self._readiness = fragment(elem_id="readiness")
+        with gr.Row(elem_id="choices") as choices:
+            self._models = [model_choice("Model A", "choice-a"), model_choice("Model B", "choice-b")]
+        self._composer = Composer("Your prompt", "Ask both models…", around=(hero, choices, self._readiness))
+        with self._composer.actions:
+            self._sampling = sampling_fold()
+            self._send = gr.Button("Send", variant="primary", elem_id="send", scale=0, min_width=120)
+        stage = Stage(Wording(context.settings.question, _HINT, _IDLE, fresh="New comparison", can_continue=False))
+        self._desk = Desk(context, self._composer, stage)
+
+    def wire(self) -> None:
+        """Connect every button and the page's loading."""
+        desk, stage = self._desk, self._desk.stage
+        desk.wire()
+        desk.wire_next(self._next, [*self._models])
+        controls = [*self._models, *self._sampling.inputs]
+        prompt = self._composer.prompt
+        gr.on([self._send.click, prompt.submit], self._fight, [prompt, *controls], desk.outputs, **STREAMING)
+        stage.run_again.click(self._fight, [stage.again, *controls], desk.outputs, **STREAMING)
+        gr.on(None, self._load, None, [*self._models, self._readiness], **AT_ONCE)
+
+    async def _fight(
+        self, prompt: str, a: str, b: str, temperature: float, top_p: float, tokens: float, request: gr.Request
+    ) -> AsyncGenerator[Updates]:
+        fleet = self._context.fleet
+        try:
+            titles = (name_of(fleet, a), name_of(fleet, b))
+            sampling = read_sampling(temperature, top_p, tokens)
+        except ArenaError as error:
+            yield self._desk.stage.refuse(str(error))
+            return
+        views = self._context.arena.fight_named(prompt, self._context.voter(request), (a, b), sampling)
+        async for frame in self._desk.stream(views, titles):
+            yield frame
+
+    async def _next(
+        self, prompt: str, battle: str, side: str, a: str, b: str, request: gr.Request
+    ) -> AsyncGenerator[Updates]:
+        """A follow-up; the choices cannot have changed, as they are away while a comparison is on the page."""
+        names = dict((model, name) for name, model in ready_models(self._context.fleet))
+        titles = (names.get(a, ""), names.get(b, ""))
+        async for frame in self._desk.stream(self._desk.follow_up(prompt, battle, request), titles):
+            yield frame
+
+    def _load(self) -> dict[Any, Any]:
+        ready = ready_models(self._context.fleet)
+        chosen = [model for _, model in ready[:2]]
+        return {
+            **{
+                choice: gr.update(choices=ready, value=chosen[place] if place < len(chosen) else None)
+                for place, choice in enumerate(self._models)
+            },
+            self._readiness: "" if len(ready) >= 2 else render("no_models.html", needed="A comparison needs two"),
+        }
