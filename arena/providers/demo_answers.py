@@ -28,7 +28,7 @@ _TURNED = {
 _STOP_WORDS = frozenset(
     re.findall(
         r"\S+",
-        """about above after again against also always another any around because been before being below best better
+        """two three four five seven eight back less about above after again against also always another any around because been before being below best better
         between both cannot could create describe does doing down during each every explain finally find finish first
         from further give goal good great have having help here into just keep kind last let's like made make makes
         many more most much must need never next nothing once only other over own please really same should show some
@@ -69,13 +69,15 @@ def _turned(text: str) -> str:
 
 
 def _names(prompts: Sequence[str]) -> Iterator[str]:
-    """What stands behind an article or a possessive, the latest prompt first; then its longest telling words."""
+    """What stands behind an article or a possessive, the latest prompt first; if nothing does, the longest words."""
+    named = False
     for prompt in reversed(prompts):
         for first, second in _NAMED.findall(prompt.lower()):
             if first not in _STOP_WORDS:
                 whole = second and second not in _STOP_WORDS and not second.endswith(("s", "ed", "ing", "ly"))
+                named = True
                 yield f"{first} {second}" if whole else first
-    for prompt in reversed(prompts):
+    for prompt in [] if named else reversed(prompts):
         words = [word for word in _WORD.findall(prompt.lower()) if word not in _STOP_WORDS and not word.endswith("ly")]
         yield from sorted(dict.fromkeys(words), key=len, reverse=True)[:3]
 

@@ -32,18 +32,18 @@ _STRUCTURAL_TENSION = Phrases(
     ),
     middles=(
         (
-            "**The result you want.** Write it in the present tense, so that you would know it when you saw it. What does "
-            "the {one} look like? Who is there, and what can they do that they could not do before? Leave out how you will "
-            "get there.",
-            "**What you want to create.** Not the absence of trouble, but a thing that exists: the {one} as you would love "
-            "it to be, down to the details that make you smile. If you could have it, would you take it? Then it is worth "
-            "choosing.",
+            "**The result you want.** Write it in the present tense, so that you would know it when you saw it. What "
+            "does the {one} look like? Who is there, and what can they do that they could not do before? Leave out how "
+            "you will get there.",
+            "**What you want to create.** Not the absence of trouble, but a thing that exists: the {one} as you would "
+            "love it to be, down to the details that make you smile. If you could have it, would you take it? Then it "
+            "is worth choosing.",
         ),
         (
-            "**What is so today.** Describe it as a stranger would: what you already have of the {one}, what is missing, "
-            "and how the {two} stands this week. No verdicts and no excuses, only facts that can be checked.",
-            "**Current reality.** List what is true now about the {two}: the hours, the skills, the first attempts. Include "
-            "what already works; it is part of the ground that you stand on.",
+            "**What is so today.** Describe it as a stranger would: what you already have of the {one}, what is "
+            "missing, and how the {two} stands this week. No verdicts and no excuses, only facts that can be checked.",
+            "**Current reality.** List what is true now about the {two}: the hours, the skills, the first attempts. "
+            "Include what already works; it is part of the ground that you stand on.",
         ),
     ),
     shuffled=True,
@@ -56,10 +56,10 @@ _STRUCTURAL_TENSION = Phrases(
         "Compare result and reality again; the next step follows from the new difference.",
     ),
     closings=(
-        "The gap between the two pictures is not a fault to be mended. It is the pull that moves you, as long as you keep "
-        "both in view and let neither shrink.",
-        "Hold the difference without hurrying to close it by wanting less. It resolves in the direction in which you keep "
-        "looking.",
+        "The gap between the two pictures is not a fault to be mended. It is the pull that moves you, as long as you "
+        "keep both in view and let neither shrink.",
+        "Hold the difference without hurrying to close it by wanting less. It resolves in the direction in which you "
+        "keep looking.",
         "When you have taken the first step, look again: the {one} will have come nearer, and you will see it better.",
     ),
 )
@@ -83,7 +83,8 @@ _PROBLEM_SOLVING = Phrases(
             "| The {one} stalls | no fixed time | block two hours a week |\n"
             "| The {two} stays unclear | no criteria | write down three |\n"
             "| The {three} falls short | nobody asked | ask one person today |",
-            "### What usually goes wrong\n\n- **Missing resources.** Tools, money or help are not there for the {one}.\n"
+            "### What usually goes wrong\n\n- **Missing resources.** Tools, money or help are not there for the "
+            "{one}.\n"
             "- **Fear of a poor result.** It leads to delay, which makes the result poorer.\n"
             "- **Friction with the {two}.** Small annoyances add up until you stop.",
         ),
@@ -116,12 +117,12 @@ _INSPIRATION = Phrases(
     ),
     middles=(
         (
-            "Think of the {one} as a seed. Nobody shouts at a seed to grow faster. It trusts the dark, the rain and the "
-            "light, and one morning there is green.",
-            "Every river that reached the sea began as a trickle that did not know the way. The {one} is that trickle, and "
-            "it knows more than you think.",
-            "The people you admire once stood where you stand, with the same doubts about the {one}. What carried them was "
-            "not certainty; it was love for what they did.",
+            "Think of the {one} as a seed. Nobody shouts at a seed to grow faster. It trusts the dark, the rain and "
+            "the light, and one morning there is green.",
+            "Every river that reached the sea began as a trickle that did not know the way. The {one} is that trickle, "
+            "and it knows more than you think.",
+            "The people you admire once stood where you stand, with the same doubts about the {one}. What carried them "
+            "was not certainty; it was love for what they did.",
         ),
         (
             "> Begin where your heart beats faster. The path appears under walking feet.",
@@ -129,11 +130,11 @@ _INSPIRATION = Phrases(
             "> Courage is a small flame that has decided to stay.",
         ),
         (
-            "Imagine a lantern in your hands. It does not light the whole road, only the next few paces, and the {two} is "
-            "waiting just beyond its glow.",
+            "Imagine a lantern in your hands. It does not light the whole road, only the next few paces, and the {two} "
+            "is waiting just beyond its glow.",
             "There is music in the {two} that only you can hear. Play it badly, play it loudly, but play it.",
-            "Somewhere a door stands ajar, and the {three} is the light behind it. *You need not push. You only need to "
-            "turn towards it.*",
+            "Somewhere a door stands ajar, and the {three} is the light behind it. *You need not push. You only need "
+            "to turn towards it.*",
         ),
     ),
     shuffled=True,
