@@ -55,7 +55,8 @@ class AssetCache:
                 await Response(body, status, media_type=headers.get("content-type"))(scope, receive, send)
                 return
             asset = await self._remember(path, headers.get("content-type", "application/octet-stream"), body)
-        await _answer(asset, path, Headers(scope=scope))(scope, receive, send)
+        hashed = _HASHED_NAME.search(path) is not None or scope["query_string"].startswith(b"v=")
+        await _answer(asset, Headers(scope=scope), hashed=hashed)(scope, receive, send)
 
     async def _remember(self, path: str, media_type: str, body: bytes) -> _Asset:
         asset = _Asset({"identity": body}, media_type)
@@ -71,10 +72,10 @@ def _compressed(body: bytes) -> tuple[bytes, bytes]:
     return gzip.compress(body, 6), brotli.compress(body, quality=6)
 
 
-def _answer(asset: _Asset, path: str, asked: Headers) -> Response:
+def _answer(asset: _Asset, asked: Headers, *, hashed: bool) -> Response:
     accepted = {part.split(";")[0].strip() for part in asked.get("accept-encoding", "").lower().split(",")}
     encoding = next((name for name in ("br", "gzip") if name in accepted and name in asset.bodies), "identity")
-    headers = {"Cache-Control": _FOR_EVER if _HASHED_NAME.search(path) else _FOR_A_DAY, "Vary": "Accept-Encoding"}
+    headers = {"Cache-Control": _FOR_EVER if hashed else _FOR_A_DAY, "Vary": "Accept-Encoding"}
     if encoding != "identity":
         headers["Content-Encoding"] = encoding
     return Response(asset.bodies[encoding], headers=headers, media_type=asset.media_type)

@@ -33,7 +33,7 @@ _GRADIO_GETS = frozenset(
     }
 )
 _GRADIO_GET_PATTERN = re.compile(
-    r"/(?:assets|static)/[\w./@+-]+|/gradio_api/heartbeat/\w{1,64}|/gradio_api/call/leaderboard/\w{1,64}"
+    r"/(?:assets|static)/(?!.*\.\.)[\w./@+-]+|/gradio_api/heartbeat/\w{1,64}|/gradio_api/call/leaderboard/\w{1,64}"
 )
 _JSON_POSTS = frozenset({"/gradio_api/queue/join", "/gradio_api/run/predict", "/gradio_api/call/leaderboard"})
 """Events with a queue, events without one, and the one endpoint for programs."""

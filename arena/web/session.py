@@ -4,11 +4,12 @@ import hashlib
 import hmac
 import ipaddress
 import secrets
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
-from itsdangerous import BadSignature, Signer, URLSafeTimedSerializer
+from itsdangerous import BadSignature, Signer, URLSafeSerializer
 from starlette.datastructures import Headers
 from starlette.requests import cookie_parser
 
@@ -65,17 +66,18 @@ class CookieRules:
 class Sessions:
     """Signs cookies and reads them back. One per process."""
 
-    def __init__(self, secret: bytes, password: str, settings: Settings) -> None:
+    def __init__(
+        self, secret: bytes, password: str, settings: Settings, clock: Callable[[], float] = time.time
+    ) -> None:
         """`password` opens operator sessions; changing it closes those that were opened with another one."""
         self._secret = secret
         self._password = password
         self._hours = settings.session_hours
         self._hops = settings.forwarded_hops
         self._voters = Signer(secret, salt=b"voter", digest_method=hashlib.sha256)
-        self._operators = URLSafeTimedSerializer(
-            secret, salt=b"operator", signer_kwargs={"digest_method": hashlib.sha256}
-        )
-        self._closed: set[str] = set()
+        self._operators = URLSafeSerializer(secret, salt=b"operator", signer_kwargs={"digest_method": hashlib.sha256})
+        self._clock = clock
+        self._closed: dict[str, float] = {}
 
     def new_voter(self) -> str:
         """Make a visitor's cookie value: a random id, signed."""
@@ -106,12 +108,12 @@ class Sessions:
 
     def open_operator(self) -> str:
         """Make an operator's cookie value, good for `session_hours`."""
-        return self._operators.dumps({"id": secrets.token_hex(16), "key": self._password_mark()})
+        until = self._clock() + self.session_s
+        return self._operators.dumps({"id": secrets.token_hex(16), "until": until, "key": self._password_mark()})
 
     def is_operator(self, headers: Headers) -> bool:
         """Whether the request carries an operator's session that is neither expired nor closed."""
-        session = self._operator_session(headers)
-        return session is not None and session not in self._closed
+        return self._operator_session(headers) is not None
 
     def is_operators_page(self, request: PageRequest) -> bool:
         """Whether a page's event comes from the operator."""
@@ -119,8 +121,11 @@ class Sessions:
 
     def close_operator(self, headers: Headers) -> None:
         """End the request's operator session: its cookie opens nothing any more, wherever it was copied to."""
-        if session := self._operator_session(headers):
-            self._closed.add(session)
+        session = self._operator_session(headers)
+        if session is not None:
+            now = self._clock()
+            self._closed = {name: until for name, until in self._closed.items() if until > now}
+            self._closed[str(session["id"])] = session["until"]
 
     def password_matches(self, given: str) -> bool:
         """Compare in a time that tells nothing."""
@@ -131,15 +136,15 @@ class Sessions:
         """How long an operator's session lasts, in seconds."""
         return int(self._hours * 3600)
 
-    def _operator_session(self, headers: Headers) -> str | None:
+    def _operator_session(self, headers: Headers) -> dict[str, Any] | None:
         value = read_cookies(headers).get(OPERATOR_COOKIE, "")
         try:
-            session = self._operators.loads(value, max_age=self.session_s)
+            session: dict[str, Any] = self._operators.loads(value)
         except BadSignature:
             return None
-        if not hmac.compare_digest(str(session["key"]), self._password_mark()):
-            return None
-        return str(session["id"])
+        of_this_password = hmac.compare_digest(session["key"], self._password_mark())
+        open_still = session["until"] > self._clock() and session["id"] not in self._closed
+        return session if of_this_password and open_still else None
 
     def _password_mark(self) -> str:
         return self._hash("password", self._password)

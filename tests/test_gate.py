@@ -1,0 +1,344 @@
+"""What the gate lets through, on a real socket in front of a small application that answers everything."""
+
+import http.client
+import json
+import re
+import socket
+from collections.abc import Iterator
+from contextlib import closing
+from urllib.parse import urlsplit
+
+import httpx
+import pytest
+from starlette.datastructures import Headers
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, JSONResponse, Response
+from starlette.types import Receive, Scope, Send
+
+from arena.config import load_settings
+from arena.monitoring import StreamCount
+from arena.web.assets import AssetCache
+from arena.web.gate import MAX_BODY_BYTES, Gate
+from arena.web.session import CookieRules, Sessions
+from tests.serving import served
+
+JOIN = "/gradio_api/queue/join"
+HTML = "<html><head><script>one</script><script type='module' src='/x.js'></script></head></html>"
+SCRIPT = "answer = 42; " * 500
+
+
+class Everything:
+    """Answers whatever reaches it, and remembers what did."""
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+        self.bodies: list[bytes] = []
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            return
+        request = Request(scope, receive)
+        self.asked.append(request.url.path)
+        self.bodies.append(await request.body())
+        await self._answer(request.url.path)(scope, receive, send)
+
+    def _answer(self, path: str) -> Response:
+        if path.startswith(("/assets/", "/static/")):
+            found = "missing" not in path
+            return Response(SCRIPT if found else "no", 200 if found else 404, media_type="text/javascript")
+        if path in ("/", "/leaderboard"):
+            return HTMLResponse(HTML, headers={"Access-Control-Allow-Origin": "https://evil.example"})
+        return JSONResponse({"path": path}, headers={"Access-Control-Allow-Origin": "https://evil.example"})
+
+
+def gate(behind: Everything, sessions: Sessions, *, framed: bool = False, hops: int = 0) -> Gate:
+    cookies = CookieRules(framed=framed)
+    return Gate(AssetCache(behind), sessions=sessions, cookies=cookies, streams=StreamCount(), hops=hops)
+
+
+@pytest.fixture(scope="module")
+def sessions() -> Sessions:
+    return Sessions(b"a secret", "open sesame", load_settings())
+
+
+@pytest.fixture(scope="module")
+def _served(sessions: Sessions) -> Iterator[tuple[str, Everything]]:
+    behind = Everything()
+    with served(gate(behind, sessions)) as address:
+        yield address, behind
+
+
+@pytest.fixture
+def behind(_served: tuple[str, Everything]) -> Everything:
+    """What stands behind the gate, with nothing asked yet."""
+    _, everything = _served
+    everything.asked.clear()
+    everything.bodies.clear()
+    return everything
+
+
+@pytest.fixture
+def arena(_served: tuple[str, Everything]) -> Iterator[httpx.Client]:
+    with httpx.Client(base_url=_served[0]) as client:
+        yield client
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/",
+        "/leaderboard",
+        "/operations",
+        "/config",
+        "/theme.css",
+        "/healthz",
+        "/login",
+        "/assets/index-abcdefgh.js",
+        "/static/fonts/x.woff2",
+        "/gradio_api/heartbeat/abc123",
+        "/gradio_api/queue/data?session_hash=abc123",
+        "/gradio_api/info",
+        "/gradio_api/call/leaderboard/abc123",
+    ],
+)
+def test_what_the_pages_ask_for_gets_through(arena: httpx.Client, path: str) -> None:
+    assert arena.get(path).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/gradio_api/upload",
+        "/gradio_api/file=/etc/passwd",
+        "/gradio_api/file=https://example.org/x",
+        "/file=/etc/passwd",
+        "/gradio_api/proxy=https://example.org",
+        "/gradio_api/deep_link?session_hash=abc",
+        "/gradio_api/runs",
+        "/gradio_api/run/predict",
+        "/gradio_api/call/vote/abc123",
+        "/gradio_api/vibe-code",
+        "/gradio_api/stream/a/b/c/playlist.m3u8",
+        "/gradio_api/openapi.json",
+        "/monitoring",
+        "/monitoring/summary",
+        "/docs",
+        "/login_check",
+        "/token",
+        "/assets/../config",
+        "/assets/%2e%2e/config",
+        "/static/..%2f..%2fetc/passwd",
+        "//leaderboard",
+    ],
+)
+def test_nothing_else_is_served(arena: httpx.Client, behind: Everything, path: str) -> None:
+    assert raw_get(arena, path) in (404, 405)
+    assert behind.asked == []
+
+
+def raw_get(arena: httpx.Client, path: str) -> int:
+    """GET `path` as it is written: a browser would first resolve its dots."""
+    with closing(http.client.HTTPConnection(arena.base_url.host, arena.base_url.port or 80)) as connection:
+        connection.request("GET", path)
+        return connection.getresponse().status
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/gradio_api/upload",
+        "/gradio_api/process_recording",
+        "/gradio_api/run/vote",
+        "/gradio_api/api/vote",
+        "/gradio_api/call/vote",
+        "/gradio_api/call/v2/leaderboard",
+        "/gradio_api/component_server",
+        "/gradio_api/vibe-edit",
+        "/gradio_api/cancel",
+        "/config",
+        "/",
+    ],
+)
+def test_nothing_else_can_be_posted_to(arena: httpx.Client, behind: Everything, path: str) -> None:
+    assert arena.post(path, json={}).status_code in (404, 405)
+    assert behind.asked == []
+
+
+def test_other_methods_are_refused(arena: httpx.Client, behind: Everything) -> None:
+    refused = arena.put("/gradio_api/queue/join", json={})
+
+    assert refused.status_code == 405
+    assert refused.headers["allow"] == "POST"
+    assert behind.asked == []
+
+
+def test_a_body_reaches_the_application_whole(arena: httpx.Client, behind: Everything) -> None:
+    body = {"data": ["ペ" * 30_000]}
+
+    assert arena.post(JOIN, json=body).status_code == 200
+    assert json.loads(behind.bodies[0]) == body
+
+
+def test_a_body_that_says_it_is_too_large_is_not_read(arena: httpx.Client, behind: Everything) -> None:
+    headers = {"Content-Type": "application/json"}
+
+    assert arena.post(JOIN, content=b" " * (MAX_BODY_BYTES + 1), headers=headers).status_code == 413
+    assert behind.asked == []
+
+
+def test_a_body_that_does_not_say_its_size_is_cut_off_while_it_comes(arena: httpx.Client, behind: Everything) -> None:
+    url = urlsplit(str(arena.base_url))
+    with socket.create_connection((url.hostname, url.port)) as connection:
+        head = (
+            f"POST {JOIN} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n"
+        )
+        connection.sendall(head.encode())
+        chunk = b"10000\r\n" + b" " * 0x10000 + b"\r\n"
+        for _ in range(5):
+            connection.sendall(chunk)
+        status = connection.makefile("rb").readline()
+
+    assert b" 413 " in status
+    assert behind.asked == []
+
+
+@pytest.mark.parametrize("given", ["text/plain", "multipart/form-data", "application/x-www-form-urlencoded", ""])
+def test_events_take_json_only(arena: httpx.Client, behind: Everything, given: str) -> None:
+    assert arena.post(JOIN, content=b"{}", headers={"Content-Type": given}).status_code == 415
+    assert behind.asked == []
+
+
+def test_the_password_form_is_a_form(arena: httpx.Client) -> None:
+    assert arena.post("/login", data={"password": "x"}).status_code == 200
+    assert arena.post("/login", json={"password": "x"}).status_code == 415
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Origin": "https://evil.example"},
+        {"Origin": "null"},
+        {"Sec-Fetch-Site": "cross-site"},
+        {"Sec-Fetch-Site": "same-site"},
+        {"Origin": "https://evil.example", "X-Forwarded-Host": "evil.example"},
+    ],
+)
+def test_another_site_cannot_post(arena: httpx.Client, behind: Everything, headers: dict[str, str]) -> None:
+    assert arena.post(JOIN, json={}, headers=headers).status_code == 403
+    assert behind.asked == []
+
+
+def test_the_arenas_own_pages_and_programs_can_post(arena: httpx.Client) -> None:
+    own = f"http://{arena.base_url.host}:{arena.base_url.port}"
+
+    assert arena.post(JOIN, json={}, headers={"Origin": own}).status_code == 200
+    assert (
+        arena.post(JOIN, json={}, headers={"Sec-Fetch-Site": "same-origin", "Origin": "https://x"}).status_code == 200
+    )
+    assert arena.post(JOIN, json={}).status_code == 200
+
+
+def test_a_trusted_proxys_name_for_the_arena_is_its_own(behind: Everything, sessions: Sessions) -> None:
+    headers = {"Origin": "https://arena.example", "X-Forwarded-Host": "arena.example"}
+    with served(gate(behind, sessions, hops=1)) as address:
+        assert httpx.post(address + JOIN, json={}, headers=headers).status_code == 200
+
+
+def test_every_answer_carries_the_security_headers(arena: httpx.Client) -> None:
+    for answer in (arena.get("/"), arena.get("/config"), arena.get("/nowhere"), arena.post(JOIN, content=b"x")):
+        assert answer.headers["x-content-type-options"] == "nosniff"
+        assert answer.headers["referrer-policy"] == "no-referrer"
+        assert "camera=()" in answer.headers["permissions-policy"]
+        assert "access-control-allow-origin" not in answer.headers
+        policy = policy_of(answer)
+        assert policy["default-src"] == "'self'"
+        assert policy["connect-src"] == "'self'"
+        assert policy["object-src"] == "'none'"
+        assert policy["base-uri"] == policy["form-action"] == policy["frame-ancestors"] == "'self'"
+        assert "unsafe-eval" not in answer.headers["content-security-policy"]
+        assert "unsafe-inline" not in policy["script-src"]
+
+
+def policy_of(answer: httpx.Response) -> dict[str, str]:
+    parts = answer.headers["content-security-policy"].split("; ")
+    return {name: value for name, _, value in (part.partition(" ") for part in parts)}
+
+
+def test_a_page_runs_the_scripts_that_were_served_with_it_only(arena: httpx.Client) -> None:
+    first, second = arena.get("/"), arena.get("/")
+
+    (nonce,) = set(re.findall(r'<script nonce="([^"]+)"', first.text))
+    assert first.text.count("<script ") == 2
+    assert policy_of(first)["script-src"] == f"'self' 'nonce-{nonce}'"
+    assert nonce not in second.text
+
+
+def test_a_new_visitor_gets_a_cookie_once(arena: httpx.Client, sessions: Sessions) -> None:
+    first = arena.get("/")
+    again = arena.get("/leaderboard")
+
+    assert re.fullmatch(
+        r"arena_voter=[\w.-]+; Path=/; Max-Age=34560000; HttpOnly; SameSite=Lax", first.headers["set-cookie"]
+    )
+    assert sessions.voter_id(httpx_headers(arena)) is not None
+    assert "set-cookie" not in again.headers
+    assert again.headers["cache-control"] == "no-store"
+
+
+def httpx_headers(arena: httpx.Client) -> Headers:
+    return Headers({"cookie": "; ".join(f"{name}={value}" for name, value in arena.cookies.items())})
+
+
+def test_a_forged_cookie_is_replaced(arena: httpx.Client) -> None:
+    assert "arena_voter=" in arena.get("/", headers={"Cookie": "arena_voter=somebody.signature"}).headers["set-cookie"]
+
+
+def test_only_pages_give_cookies(arena: httpx.Client) -> None:
+    for path in ("/config", "/healthz", "/gradio_api/info", "/assets/a-abcdefgh.js"):
+        assert "set-cookie" not in arena.get(path).headers
+
+
+def test_in_another_sites_frame_the_cookie_still_works_and_only_that_site_may_frame(
+    behind: Everything, sessions: Sessions
+) -> None:
+    with served(gate(behind, sessions, framed=True)) as address:
+        answer = httpx.get(address)
+
+    assert answer.headers["set-cookie"].endswith("SameSite=None; Secure; Partitioned")
+    assert policy_of(answer)["frame-ancestors"] == "'self' https://huggingface.co"
+    assert "x-frame-options" not in answer.headers
+
+
+def test_behind_a_proxy_with_https_the_cookie_is_secure(behind: Everything, sessions: Sessions) -> None:
+    with served(gate(behind, sessions, hops=1)) as address:
+        answer = httpx.get(address, headers={"X-Forwarded-Proto": "https"})
+
+    assert answer.headers["set-cookie"].endswith("SameSite=Lax; Secure")
+
+
+@pytest.mark.parametrize(("accepted", "encoding"), [("br, gzip", "br"), ("gzip", "gzip"), ("identity", None)])
+def test_files_are_asked_for_once_and_sent_as_the_browser_likes(
+    arena: httpx.Client, behind: Everything, accepted: str, encoding: str | None
+) -> None:
+    path = f"/assets/for-{encoding}.js"
+
+    for _ in range(3):
+        answer = arena.get(path, headers={"Accept-Encoding": accepted})
+
+        assert answer.headers.get("content-encoding") == encoding
+        assert answer.headers["content-type"].startswith("text/javascript")
+        assert answer.text == SCRIPT
+    assert behind.asked == [path]
+
+
+def test_browsers_keep_files_whose_name_holds_their_hash(arena: httpx.Client) -> None:
+    for_ever = "public, max-age=31536000, immutable"
+
+    assert arena.get("/assets/index-abcdefgh.js").headers["cache-control"] == for_ever
+    assert arena.get("/static/arena/arena.css?v=0123456789ab").headers["cache-control"] == for_ever
+    assert arena.get("/static/js/resizer.js").headers["cache-control"] == "public, max-age=86400"
+
+
+def test_a_missing_file_is_not_remembered(arena: httpx.Client, behind: Everything) -> None:
+    assert [arena.get("/assets/missing.js").status_code for _ in range(2)] == [404, 404]
+    assert len(behind.asked) == 2
