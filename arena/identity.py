@@ -132,7 +132,7 @@ def _alternatives(names: Iterable[str]) -> str:
 _WHAT = {
     "en": r"(?:AI|A\.I\.|language|assistant|chat ?bot|bot|model|LLM|system|program|neural network)",
     "fr": r"(?:IA|modèle|assistant|assistante|agent conversationnel|chatbot|LLM|programme|système)",
-    "de": r"(?:KI|\w*modell|\w*assistentin|\w*assistent|chatbot|LLM|programm|system)",
+    "de": r"(?:KI|[\w-]*modell|[\w-]*assistentin|[\w-]*assistent|chatbot|LLM|programm|system)",
     "es": r"(?:IA|modelo|asistente|chatbot|LLM|programa|sistema|inteligencia artificial)",
 }
 _MADE = {
@@ -162,7 +162,7 @@ _STATEMENTS = (
     r"\bje suis (?:une? |le |la |l')(?:[\w,'-]+ ){{0,6}}?{what_fr}\b(?:[\w ,()'-]{{0,40}}?)(?:par|de|d'|chez) ?{by}",
     r"\bj'ai été {made_fr}(?: et \w+)? (?:par|chez) {by}",
     r"\b(?:je m'appelle|mon nom est|appelez-moi) {model}",
-    r"\ben tant qu(?:e |')(?:[\w,'-]+ ){{0,6}}?(?:{made_fr} )?(?:par|de|d') ?{by}",
+    r"\ben tant qu(?:e |')(?:[\w,'-]+ ){{0,5}}?{what_fr}\b(?:[\w ,()'-]{{0,40}}?)(?:par|de|d') ?{by}",
     r"\ben tant que {model}, je\b",
     # German
     r"\bich bin (?:das |der |ein |eine )?{model}",

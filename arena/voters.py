@@ -43,6 +43,10 @@ class BattleLimits:
         self._clock = clock
         self._starts: dict[str, deque[float]] = {}
 
+    def __len__(self) -> int:
+        """How many voters and addresses it remembers."""
+        return len(self._starts)
+
     def check(self, voter: VoterIdentity) -> None:
         """Count one more battle, or raise `BattleError` saying when to come back.
 
@@ -54,7 +58,9 @@ class BattleLimits:
             windows.append((self._window(f"address {voter.address_hash}", now), self._per_voter * ADDRESS_SHARE))
         wait = max((starts[-limit] + WINDOW_S - now for starts, limit in windows if len(starts) >= limit), default=0.0)
         if wait > 0:
-            raise BattleError(f"That were many battles in a minute. You can start the next one in {_seconds(wait)}.")
+            raise BattleError(
+                f"That was a lot of battles in one minute. You can start the next one in {_seconds(wait)}."
+            )
         for starts, _ in windows:
             starts.append(now)
 
