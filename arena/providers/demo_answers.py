@@ -12,14 +12,12 @@ ORIENTATIONS: Sequence[str] = tuple(PHRASES)
 
 _WISH = re.compile(
     r"\b(?:how (?:do|can|could|should|might|would) (?:i|we|you)"
-    r"|(?:i|we)(?:'d| would)? (?:really )?(?:want|like|need|hope|wish|plan|try|have been trying|am trying|are trying) to"
+    r"|(?:i|we)(?:'d| would)? (?:really )?(?:want|like|need|hope|wish|plan|try|(?:have been|am|are) trying) to"
     r"|(?:my|our) (?:goal|dream|aim|plan|wish) is to|(?:show|tell|teach) (?:me|us) how to|help (?:me|us)(?: to)?)\s+"
     r"(?P<wish>[^.?!;:\n]{3,120})",
     re.IGNORECASE,
 )
-_NAMED = re.compile(
-    r"\b(?:the|a|an|my|our|your|their|his|her|this|these|new)\s+([a-z'-]{3,})(?:\s+([a-z'-]{4,}))?", re.I
-)
+_NAMED = re.compile(r"\b(?:the|an?|my|our|your|their|her|this|these|new)\s+([a-z'-]{3,})(?:\s+([a-z'-]{4,}))?", re.I)
 _WORD = re.compile(r"[^\W\d_][\w'-]{3,}")
 _TURNED = {
     "i": "you", "me": "you", "my": "your", "mine": "yours", "myself": "yourself", "am": "are", "i'm": "you're",
@@ -28,13 +26,14 @@ _TURNED = {
 _STOP_WORDS = frozenset(
     re.findall(
         r"\S+",
-        """two three four five seven eight back less about above after again against also always another any around because been before being below best better
+        """about above after again against also always another any around because been before being below best better
         between both cannot could create describe does doing down during each every explain finally find finish first
         from further give goal good great have having help here into just keep kind last let's like made make makes
         many more most much must need never next nothing once only other over own please really same should show some
         something start still stop such take tell than that their them then there these they thing things think this
         those through time until very want wants ways what when where which while whom will with within without work
-        would write year years your""",
+        would write year years your
+        two three four five seven eight back less""",
     )
 )
 _PLAIN_NAMES = ("result", "week ahead", "people around you")
