@@ -136,7 +136,9 @@ def headline(standings: Standings) -> str:
     if len(rivals) > 3 or not rivals:
         others = f"one of {_count(len(rivals), 'other')}" if rivals else "another model"
         return f"{name} leads; the votes leave open whether it or {others} is best."
-    return f"{name} leads; the votes leave open whether it{_alternatives([row.display_name for row in rivals])} is best."
+    return (
+        f"{name} leads; the votes leave open whether it{_alternatives([row.display_name for row in rivals])} is best."
+    )
 
 
 def _ahead(rated: Sequence[Standing]) -> str:

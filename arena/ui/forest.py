@@ -1,4 +1,4 @@
-"""A forest plot: each model's rating as a point on its interval, all on one scale. Geometry here, drawing in the template."""
+"""A forest plot: each model's rating as a point on its interval, all on one scale: where things stand."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""The Operations page: models, failures, figures. For the operator; everybody else gets a notice and a way to sign in."""
+"""The Operations page: models, failures, figures, for the operator. Anyone else gets a notice and a way to sign in."""
 
 import asyncio
 import time
@@ -6,9 +6,9 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import gradio as gr
-from gradio.context import Context
 
 from arena.ui.context import PageContext
+from arena.ui.desk import AT_ONCE, LISTENING
 from arena.ui.html import fragment, render
 from arena.ui.report import write_report
 
@@ -28,8 +28,8 @@ def build_operations_page(context: PageContext) -> None:
         return {
             head: render("operations_locked.html"),
             body: "",
-            button: gr.Button(visible=False),
-            timer: gr.Timer(active=False),
+            button: gr.update(visible=False),
+            timer: gr.update(active=False),
         }
 
     async def opened() -> dict[Any, Any]:
@@ -44,8 +44,8 @@ def build_operations_page(context: PageContext) -> None:
         return {
             head: render("operations.html", report=report),
             body: render("operations_models.html", report=report),
-            button: gr.Button("Check again", visible=True, interactive=True),
-            timer: gr.Timer(active=True),
+            button: gr.update(value="Check again", visible=True, interactive=True),
+            timer: gr.update(active=True),
         }
 
     async def show(request: gr.Request) -> dict[Any, Any]:
@@ -61,12 +61,11 @@ def build_operations_page(context: PageContext) -> None:
         if not context.is_operator(request):
             yield locked()
             return
-        yield {button: gr.Button("Checking…", interactive=False)}
+        yield {button: gr.update(value="Checking…", interactive=False)}
         await context.fleet.prepare()
         yield await opened()
 
     outputs = [head, body, button, timer]
-    quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
-    Context.root_block.load(show, outputs=outputs, queue=False, **quiet)
-    timer.tick(renew, outputs=outputs, queue=False, **quiet)
-    button.click(check, outputs=outputs, **quiet)
+    gr.on(None, show, None, outputs, **AT_ONCE)
+    timer.tick(renew, None, outputs, **AT_ONCE)
+    button.click(check, None, outputs, **LISTENING)

@@ -62,14 +62,14 @@ def write_report(
 def _figures(figures: Figures, votes: int, uptime_s: float) -> Sequence[Fact]:
     completion = figures.completion
     return (
-        Fact("Battles started", f"{figures.started:,}"),
+        Fact("Battles", f"{figures.started:,}"),
         Fact("Completion", "–" if completion is None else f"{completion:.1%}"),
         Fact("Votable", f"{figures.votable:,}"),
         Fact("Voted", f"{figures.voted:,}"),
         Fact("Rated votes", f"{votes:,}"),
         Fact("Void", f"{figures.void:,}"),
         Fact("Abandoned", f"{figures.abandoned:,}"),
-        Fact("Running now", f"{figures.running:,}"),
+        Fact("Running", f"{figures.running:,}"),
         Fact("Uptime", _duration(uptime_s)),
     )
 
@@ -85,12 +85,11 @@ def _model(status: ModelStatus) -> ModelRow:
         badge=status.state.value.replace("_", "-"),
         reason=status.reason,
         resting_until=f"{status.resting_until:%H:%M:%S} UTC" if resting else "",
-        deployment=status.deployment or "–",
+        deployment=status.deployment or "",
         answers=f"{status.answers:,}",
         failures=", ".join(
             f"{count:,} {kind.value.replace('_', ' ')}" for kind, count in status.failures.items() if count
-        )
-        or "–",
+        ),
         first_token="–" if status.median_first_token_ms is None else f"{status.median_first_token_ms / 1000:.2f} s",
     )
 
