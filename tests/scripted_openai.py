@@ -6,7 +6,9 @@ By hand: `python -m tests.scripted_openai --port 9001`, then point a roster entr
 import argparse
 import itertools
 import json
+import urllib.parse
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from tests.scripting import Exchange, Fault, Recorded, Script, ScriptedServer, serve_by_hand, stream_pieces
@@ -35,11 +37,22 @@ class ScriptedOpenAI(ScriptedServer):
         if path == "/v1/models":
             models = [{"id": name, "object": "model", "created": 0, "owned_by": "script"} for name in self.scripts]
             exchange.respond(200, {"object": "list", "data": models})
+        elif path.startswith("/v1/models/"):
+            self._describe(exchange, urllib.parse.unquote(path.removeprefix("/v1/models/")))
         elif path == "/v1/chat/completions":
             self.note_request(exchange.request)
             await self._complete(exchange)
         else:
             exchange.respond(404, _error(404, f"Invalid URL ({exchange.request.method} {path})"))
+
+    def _describe(self, exchange: Exchange, model: str) -> None:
+        """`models.retrieve`: free, and refused with 401 or 404 like the model's own requests."""
+        script = self.script_for(replace(exchange.request, model=model))
+        if script is None or script.fault in (401, 404):
+            status = 401 if script is not None and script.fault == 401 else 404
+            exchange.respond(status, _error(status, f"The model '{model}' cannot be retrieved."))
+        else:
+            exchange.respond(200, {"id": model, "object": "model", "created": 0, "owned_by": "script"})
 
     async def _complete(self, exchange: Exchange) -> None:
         request = exchange.request

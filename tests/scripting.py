@@ -230,6 +230,8 @@ class ScriptedServer:
         self.default = default
         self.stalled: Counter[str] = Counter()
         """Streams that are silent now, by model."""
+        self.connections = 0
+        """How many connections were opened to this server."""
         self._rng = random.Random(seed)
         self._address = (host, port)
         self._seen = _Seen()
@@ -284,6 +286,7 @@ class ScriptedServer:
         await asyncio.gather(*self._connections, return_exceptions=True)
 
     def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, gone: asyncio.Event) -> None:
+        self.connections += 1
         task = self._loop.create_task(self._converse(reader, writer, gone))
         self._connections.add(task)
         task.add_done_callback(self._connections.discard)

@@ -1,0 +1,68 @@
+"""What the tests of providers and of the fleet share: roster entries, and one asked answer."""
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from typing import TypeVar
+
+from arena.providers.base import AnswerProgress, Deadlines, Event, Message, Provider, Sampling, pump
+from arena.roster import ModelEntry
+
+TUNED = "projects/242650888445/locations/us-central1/models/7008782995188350976"
+"""A model resource, as the shipped roster names it."""
+
+AnyProvider = TypeVar("AnyProvider", bound=Provider)
+
+PATIENT = Deadlines(first_token_s=10, silence_s=10, answer_s=30)
+"""Deadlines that no test waits for."""
+
+
+def openai_entry(url: str, **fields: object) -> ModelEntry:
+    """A roster entry for `tortoise` on the server at `url`."""
+    return ModelEntry.model_validate(
+        {"id": "tortoise", "api_type": "openai", "model_name": "tortoise", "api_base": url, **fields}
+    )
+
+
+def vertex_entry(url: str, **fields: object) -> ModelEntry:
+    """A roster entry for the tuned model on the server at `url`."""
+    described = {
+        "id": "gemini",
+        "api_type": "vertex",
+        "model_name": TUNED,
+        "project_id": "top-moment-465521-v9",
+        "location": "us-central1",
+        "api_base": url,
+    }
+    return ModelEntry.model_validate({**described, **fields})
+
+
+@asynccontextmanager
+async def closing(provider: AnyProvider) -> AsyncIterator[AnyProvider]:
+    """Close the provider at the end."""
+    try:
+        yield provider
+    finally:
+        await provider.aclose()
+
+
+async def ask(
+    provider: Provider,
+    entry: ModelEntry,
+    prompt: str | Sequence[Message] = "Who wins?",
+    *,
+    sampling: Sampling | None = None,
+    deadlines: Deadlines = PATIENT,
+) -> AnswerProgress:
+    """One answer, pumped to its end."""
+    messages = [Message("user", prompt)] if isinstance(prompt, str) else prompt
+    progress = AnswerProgress()
+    await pump(provider.stream(entry, messages, sampling or Sampling()), deadlines, progress)
+    return progress
+
+
+async def told(events: Sequence[Event | Exception]) -> AsyncIterator[Event]:
+    """A stream of the given events; an exception among them is raised in its place."""
+    for event in events:
+        if isinstance(event, Exception):
+            raise event
+        yield event

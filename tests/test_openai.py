@@ -1,0 +1,308 @@
+"""The OpenAI provider, through the official SDK, against a scripted server on a real socket."""
+
+import asyncio
+import logging
+from dataclasses import replace
+
+import pytest
+
+from arena.errors import FailureKind, ProviderUnavailable
+from arena.providers.base import AnswerProgress, Message, Sampling, pump
+from arena.providers.openai import OpenAIProvider
+from arena.providers.openai_events import Completion, ServerSentEvents
+from tests.provider_asking import PATIENT, ask, closing, openai_entry
+from tests.scripted_openai import ScriptedOpenAI
+from tests.scripting import Fault, Script
+
+pytest_plugins = ["tests.provider_fixtures"]
+
+HASTY = replace(PATIENT, first_token_s=0.2, silence_s=0.2, answer_s=2.0)
+
+
+async def test_an_answer_arrives_whole_with_its_tokens_and_request_id(openai_server: ScriptedOpenAI) -> None:
+    async with closing(OpenAIProvider(PATIENT)) as provider:
+        progress = await ask(provider, openai_entry(openai_server.url), "Who wins the race?")
+
+    assert progress.complete
+    assert progress.text == "slow and steady"
+    assert progress.finish is not None
+    assert (progress.finish.reason, progress.finish.input_tokens, progress.finish.output_tokens) == ("stop", 4, 3)
+    assert (progress.finish.request_id or "").startswith("req_scripted")
+    assert openai_server.told == ("tortoise",)
+
+
+async def test_the_request_says_what_the_conversation_the_entry_and_the_sampling_say(
+    openai_server: ScriptedOpenAI,
+) -> None:
+    entry = openai_entry(openai_server.url, system_prompt="You are a tortoise.")
+    messages = [Message("user", "Who wins?"), Message("assistant", "I do."), Message("user", "Why?")]
+
+    async with closing(OpenAIProvider(PATIENT)) as provider:
+        await ask(provider, entry, messages, sampling=Sampling(0.3, 0.9, 77))
+
+    body = openai_server.requests[0].body
+    assert [(said["role"], said["content"]) for said in body["messages"]] == [
+        ("system", "You are a tortoise."),
+        ("user", "Who wins?"),
+        ("assistant", "I do."),
+        ("user", "Why?"),
+    ]
+    assert (body["temperature"], body["top_p"], body["max_tokens"]) == (0.3, 0.9, 77)
+    assert "max_completion_tokens" not in body
+
+
+async def test_the_token_limit_has_the_name_that_the_entry_gives_it(openai_server: ScriptedOpenAI) -> None:
+    entry = openai_entry(openai_server.url, options={"token_limit_parameter": "max_completion_tokens"})
+
+    async with closing(OpenAIProvider(PATIENT)) as provider:
+        await ask(provider, entry)
+
+    body = openai_server.requests[0].body
+    assert body["max_completion_tokens"] == 2000
+    assert "max_tokens" not in body
+
+
+async def test_openais_key_is_not_sent_to_a_third_party(
+    openai_server: ScriptedOpenAI, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-the-operators-own")
+    monkeypatch.setenv("OPENAI_BASE_URL", "http://127.0.0.1:9/v1")
+
+    async with closing(OpenAIProvider(PATIENT)) as provider:
+        await ask(provider, openai_entry(openai_server.url))
+        await ask(provider, openai_entry(openai_server.url, api_key=" its-own-key\n"))
+
+    assert [request.authorization for request in openai_server.requests] == ["Bearer none", "Bearer its-own-key"]
+
+
+async def test_what_a_model_refuses_is_left_out_and_remembered(openai_server: ScriptedOpenAI) -> None:
+    openai_server.scripts["tortoise"] = Script("steady", refuses=("stream_options", "temperature", "top_p"))
+
+    async with closing(OpenAIProvider(PATIENT)) as provider:
+        first = await ask(provider, openai_entry(openai_server.url))
+        asked = len(openai_server.requests)
+        second = await ask(provider, openai_entry(openai_server.url))
+
+    assert first.text == second.text == "steady"
+    assert first.finish is not None
+    assert first.finish.output_tokens is None
+    assert (asked, len(openai_server.requests)) == (4, 5)
+    assert {"temperature", "top_p", "stream_options"}.isdisjoint(openai_server.requests[-1].body)
+
+
+async def test_thinking_is_kept_apart_from_the_text(openai_server: ScriptedOpenAI) -> None:
+    openai_server.scripts["tortoise"] = Script("steady", reasoning="A hare sleeps.")
+
+    async with closing(OpenAIProvider(PATIENT)) as provider:
+        progress = await ask(provider, openai_entry(openai_server.url))
+
+    assert (progress.text, progress.reasoning) == ("steady", "A hare sleeps.")
+
+
+@pytest.mark.parametrize(
+    ("fault", "kind", "transient"),
+    [
+        (401, FailureKind.UNAUTHORISED, False),
+        (403, FailureKind.UNAUTHORISED, False),
+        (404, FailureKind.NOT_FOUND, False),
+        (429, FailureKind.RATE_LIMITED, True),
+        (400, FailureKind.BAD_REQUEST, False),
+        (500, FailureKind.SERVER_ERROR, True),
+        (503, FailureKind.SERVER_ERROR, True),
+        (Fault.STALL_HEADERS, FailureKind.NO_FIRST_TOKEN, True),
+        (Fault.STALL_FIRST, FailureKind.NO_FIRST_TOKEN, True),
+        (Fault.STALL_MIDWAY, FailureKind.SILENCE, True),
+        (Fault.CUT, FailureKind.CUT, True),
+        (Fault.DROP, FailureKind.CONNECTION, True),
+        (Fault.DROP_AT_ONCE, FailureKind.CONNECTION, True),
+        (Fault.EMPTY, FailureKind.EMPTY, True),
+        (Fault.BAD_JSON, FailureKind.MALFORMED, True),
+        (Fault.BAD_UTF8, FailureKind.MALFORMED, True),
+        (Fault.HTML, FailureKind.MALFORMED, False),
+        (Fault.NOT_STREAMED, FailureKind.MALFORMED, False),
+        (Fault.ERROR_EVENT, FailureKind.SERVER_ERROR, True),
+    ],
+    ids=str,
+)
+async def test_every_fault_ends_as_its_kind_within_the_deadline_and_closes_the_stream(
+    openai_server: ScriptedOpenAI, fault: Fault | int, kind: FailureKind, transient: bool
+) -> None:
+    openai_server.scripts["tortoise"] = Script("slow and steady wins", fault=fault, fault_after=2)
+
+    async with closing(OpenAIProvider(PATIENT)) as provider:
+        progress = await ask(provider, openai_entry(openai_server.url), deadlines=HASTY)
+        await openai_server.until(lambda server: not server.open_streams)
+
+    assert progress.error is not None
+    assert progress.error.kind is kind
+    assert isinstance(progress.error, ProviderUnavailable) is transient
+    assert progress.finish is None
+    assert progress.total_ms is not None
+    assert progress.total_ms < 2_000
+
+
+async def test_a_rate_limit_is_told_at_once_and_not_waited_out(openai_server: ScriptedOpenAI) -> None:
+    openai_server.scripts["tortoise"] = Script(fault=429, retry_after_s=60)
+
+    async with closing(OpenAIProvider(PATIENT)) as provider:
+        progress = await ask(provider, openai_entry(openai_server.url))
+
+    assert progress.error is not None
+    assert progress.error.kind is FailureKind.RATE_LIMITED
+    assert progress.total_ms is not None
+    assert progress.total_ms < 5_000
+    assert len(openai_server.requests) == 1
+
+
+async def test_an_answer_at_its_token_limit_is_an_answer(openai_server: ScriptedOpenAI) -> None:
+    openai_server.scripts["tortoise"] = Script("slow and", finish="length")
+
+    async with closing(OpenAIProvider(PATIENT)) as provider:
+        progress = await ask(provider, openai_entry(openai_server.url))
+
+    assert progress.complete
+    assert progress.finish is not None
+    assert progress.finish.reason == "length"
+
+
+async def test_a_filtered_answer_is_blocked(openai_server: ScriptedOpenAI) -> None:
+    openai_server.scripts["tortoise"] = Script("slow and", finish="content_filter")
+
+    async with closing(OpenAIProvider(PATIENT)) as provider:
+        progress = await ask(provider, openai_entry(openai_server.url))
+
+    assert progress.error is not None
+    assert progress.error.kind is FailureKind.BLOCKED
+
+
+async def test_an_answer_without_usage_is_an_answer(openai_server: ScriptedOpenAI) -> None:
+    openai_server.scripts["tortoise"] = Script("steady", usage=False)
+
+    async with closing(OpenAIProvider(PATIENT)) as provider:
+        progress = await ask(provider, openai_entry(openai_server.url))
+
+    assert progress.complete
+    assert progress.finish is not None
+    assert progress.finish.output_tokens is None
+
+
+async def test_cancelling_closes_the_connection_upstream_at_once(openai_server: ScriptedOpenAI) -> None:
+    openai_server.scripts["tortoise"] = Script("slow and steady wins", fault=Fault.STALL_MIDWAY, fault_after=2)
+    progress = AnswerProgress()
+    async with closing(OpenAIProvider(PATIENT)) as provider:
+        events = provider.stream(openai_entry(openai_server.url), [Message("user", "Hello")], Sampling())
+        task = asyncio.create_task(pump(events, PATIENT, progress))
+        await openai_server.until(lambda server: server.stalled["tortoise"] == 1)
+
+        task.cancel()
+        await openai_server.until(lambda server: server.hung_up == ("tortoise",), timeout_s=1.0)
+
+        with pytest.raises(asyncio.CancelledError):
+            await task
+    assert openai_server.open_streams == {}
+    assert openai_server.told == ()
+
+
+async def test_two_answers_of_one_server_share_its_connections(openai_server: ScriptedOpenAI) -> None:
+    async with closing(OpenAIProvider(PATIENT)) as provider:
+        for _ in range(3):
+            await ask(provider, openai_entry(openai_server.url))
+
+    assert openai_server.connections == 1
+
+
+async def test_a_key_that_comes_back_in_an_error_does_not_reach_the_detail(openai_server: ScriptedOpenAI) -> None:
+    openai_server.scripts["tortoise"] = Script(fault=401, message="Incorrect key s3cret-word, or sk-abc12345defg.")
+
+    async with closing(OpenAIProvider(PATIENT)) as provider:
+        progress = await ask(provider, openai_entry(openai_server.url, api_key="s3cret-word"))
+
+    assert progress.error is not None
+    assert "s3cret-word" not in progress.error.detail
+    assert "sk-abc" not in progress.error.detail
+    assert "req_scripted" in progress.error.detail
+    assert str(progress.error) == "One of the models could not answer."
+
+
+async def test_a_server_that_nobody_started_is_a_connection_failure_and_says_so_when_prepared() -> None:
+    entry = openai_entry("http://127.0.0.1:9/v1")
+
+    async with closing(OpenAIProvider(PATIENT)) as provider:
+        progress = await ask(provider, entry)
+        readiness = await provider.prepare(entry)
+
+    assert isinstance(progress.error, ProviderUnavailable)
+    assert progress.error.kind is FailureKind.CONNECTION
+    assert readiness.reason == "No server answers at http://127.0.0.1:9/v1: start it, or correct api_base."
+
+
+@pytest.mark.parametrize("address", ["nonsense", "ftp://127.0.0.1/v1"])
+async def test_an_address_that_is_none_is_a_failure_and_no_crash(address: str) -> None:
+    async with closing(OpenAIProvider(PATIENT)) as provider:
+        progress = await ask(provider, openai_entry(address))
+        readiness = await provider.prepare(openai_entry(address))
+
+    assert progress.error is not None
+    assert progress.error.kind is FailureKind.CONNECTION
+    assert not readiness.ready
+
+
+async def test_preparing_asks_no_question_and_a_server_that_describes_no_models_is_ready(
+    openai_server: ScriptedOpenAI,
+) -> None:
+    async with closing(OpenAIProvider(PATIENT)) as provider:
+        known = await provider.prepare(openai_entry(openai_server.url))
+        undescribed = await provider.prepare(openai_entry(openai_server.url, model_name="hare"))
+
+    assert known.ready
+    assert undescribed.ready
+    assert openai_server.requests == ()
+
+
+async def test_a_refused_key_makes_a_model_not_ready_and_names_where_it_comes_from(
+    openai_server: ScriptedOpenAI,
+) -> None:
+    openai_server.scripts["tortoise"] = Script(fault=401)
+
+    async with closing(OpenAIProvider(PATIENT)) as provider:
+        readiness = await provider.prepare(openai_entry(openai_server.url, api_key="wrong"))
+
+    assert not readiness.ready
+    assert readiness.reason.endswith("refused the API key; check api_key of this entry.")
+
+
+async def test_no_prompt_answer_or_key_is_logged(
+    openai_server: ScriptedOpenAI, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    async with closing(OpenAIProvider(PATIENT)) as provider:
+        await ask(provider, openai_entry(openai_server.url, api_key="s3cret-word"), "my private question")
+
+    assert "s3cret" not in caplog.text
+    assert "private" not in caplog.text
+    assert "steady" not in caplog.text
+
+
+# ── the reader of raw events ────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("size", [1, 2, 7, 1000])
+def test_events_are_the_same_however_the_bytes_are_cut(size: int) -> None:
+    stream = ': keep-alive\n\ndata: {"a": "é"}\r\n\r\nevent: x\ndata:two\ndata: lines\n\nid: 1\n\ndata: last'.encode()
+    events = ServerSentEvents()
+
+    found = [data for at in range(0, len(stream), size) for data in events.feed(stream[at : at + size])]
+    found += events.close()
+
+    assert found == ['{"a": "é"}'.encode(), b"two\nlines", b"last"]
+
+
+@pytest.mark.parametrize(
+    "chunk",
+    [b"[]", b'{"choices": "x"}', b'{"choices": [1]}', b'{"choices": [{"delta": {"content": [1]}}]}', b'{"usage": 5}'],
+)
+def test_a_chunk_of_another_shape_is_malformed(chunk: bytes) -> None:
+    with pytest.raises(ProviderUnavailable) as caught:
+        Completion().read(chunk)
+
+    assert caught.value.kind is FailureKind.MALFORMED
