@@ -130,7 +130,8 @@ def headline(standings: Standings) -> str:
     leader, name = rated[0], rated[0].display_name
     rivals = [row for row in rated[1:] if row.rank_low == 1]
     if len(rated) > 1 and len(rivals) == len(rated) - 1:
-        return f"{_ahead(rated)}, but it is too early to tell: any of the {_count(len(rated), 'model')} may be best."
+        any_of = "either" if len(rated) == 2 else f"any of the {len(rated)} rated models"
+        return f"{_ahead(rated)}, but it is too early to tell: {any_of} may be best."
     if not rivals and leader.rank_high == 1:
         return f"{name} leads, and the votes are enough to be sure of it."
     if len(rivals) > 3 or not rivals:
@@ -143,7 +144,7 @@ def headline(standings: Standings) -> str:
 
 def _ahead(rated: Sequence[Standing]) -> str:
     top = [row.display_name for row in rated if round(row.rating or 0) == round(rated[0].rating or 0)]
-    return f"{top[0]} is ahead" if len(top) == 1 else f"{_count(len(top), 'model')} are level at the top"
+    return f"{top[0]} is ahead" if len(top) == 1 else f"{len(top)} models are level at the top"
 
 
 def _alternatives(names: Sequence[str]) -> str:

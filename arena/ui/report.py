@@ -111,7 +111,9 @@ def describe_database(url: str) -> str:
     file = Path(parsed.database) if parsed.get_backend_name() == "sqlite" and parsed.database else None
     if file is None or not file.is_file():
         return shown
-    return f"{shown} ({_bytes(file.stat().st_size)})"
+    log = file.with_name(f"{file.name}-wal")
+    size = file.stat().st_size + (log.stat().st_size if log.is_file() else 0)
+    return f"{shown} ({_bytes(size)})"
 
 
 def _bytes(size: int) -> str:
