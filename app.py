@@ -24,9 +24,10 @@ if TYPE_CHECKING:
     from arena.database import Database
     from arena.fleet import Fleet
     from arena.leaderboard import Leaderboard
-    from arena.monitoring import Monitor, StreamCount
+    from arena.monitoring import Monitor
     from arena.roster import Roster
     from arena.web.session import CookieRules, Sessions
+    from arena.web.streams import PageStreams
 
 log = logging.getLogger("arena")
 LOG_BYTES, LOG_FILES = 5_000_000, 5
@@ -42,7 +43,7 @@ class Parts:
     leaderboard: "Leaderboard"
     arena: "Arena"
     monitor: "Monitor"
-    streams: "StreamCount"
+    streams: "PageStreams"
     sessions: "Sessions"
     cookies: "CookieRules"
 
@@ -50,6 +51,7 @@ class Parts:
         """Take no new battles, and let running ones finish for up to `drain_s`."""
         self.monitor.start_draining()
         cut = await self.arena.drain(self.settings.drain_s)
+        await self.streams.close()
         log.info("Stopping: %s", f"{cut} battles were cut off" if cut else "no battle was cut off")
 
     async def aclose(self) -> None:
@@ -111,10 +113,11 @@ def build_parts(settings: Settings) -> Parts:
     from arena.fleet import Fleet
     from arena.keys import load_admin_password, load_secret
     from arena.leaderboard import Leaderboard
-    from arena.monitoring import Monitor, StreamCount
+    from arena.monitoring import Monitor
     from arena.providers.factory import build_providers
     from arena.voters import BattleLimits
     from arena.web.session import CookieRules, Sessions
+    from arena.web.streams import PageStreams
 
     settings, roster = _decide_demo(settings)
     sessions = Sessions(load_secret(settings), load_admin_password(settings), settings)
@@ -126,8 +129,8 @@ def build_parts(settings: Settings) -> Parts:
     arena = Arena(
         database=database, fleet=fleet, leaderboard=leaderboard, limits=BattleLimits(settings), settings=settings
     )
-    streams = StreamCount()
-    monitor = Monitor(arena=arena, fleet=fleet, database=database, streams=streams)
+    streams = PageStreams()
+    monitor = Monitor(arena=arena, fleet=fleet, database=database, open_streams=streams.__len__)
     cookies = CookieRules(framed="SPACE_ID" in read_environment())
     return Parts(settings, database, fleet, leaderboard, arena, monitor, streams, sessions, cookies)
 

@@ -1,8 +1,7 @@
 """How the arena is doing: health, readiness and Prometheus figures."""
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -61,31 +60,15 @@ class _Snapshot:
     uptime_s: float
 
 
-class StreamCount:
-    """How many event streams are open to pages."""
-
-    def __init__(self) -> None:
-        self.open = 0
-
-    @contextmanager
-    def one(self) -> Iterator[None]:
-        """Count a stream for as long as it is open."""
-        self.open += 1
-        try:
-            yield
-        finally:
-            self.open -= 1
-
-
 class Monitor:
     """Answers how this process is doing. One per process."""
 
-    def __init__(self, *, arena: Arena, fleet: Fleet, database: Database, streams: StreamCount) -> None:
+    def __init__(self, *, arena: Arena, fleet: Fleet, database: Database, open_streams: Callable[[], int]) -> None:
         self._arena = arena
         self._fleet = fleet
         self._database = database
         self._started = time.monotonic()
-        self._streams = streams
+        self._open_streams = open_streams
         self._draining = False
         self._histograms = CollectorRegistry()
         self._first_token = Histogram(
@@ -140,7 +123,7 @@ class Monitor:
             votes=await self._database.run(self._count_votes),
             database_bytes=await self._database.run(self._database_bytes),
             statuses=self._fleet.statuses(),
-            open_streams=self._streams.open,
+            open_streams=self._open_streams(),
             uptime_s=self.uptime_s,
         )
         registry = CollectorRegistry()

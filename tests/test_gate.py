@@ -16,10 +16,10 @@ from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.types import Receive, Scope, Send
 
 from arena.config import load_settings
-from arena.monitoring import StreamCount
 from arena.web.assets import AssetCache
 from arena.web.gate import MAX_BODY_BYTES, Gate
 from arena.web.session import CookieRules, Sessions
+from arena.web.streams import PageStreams
 from tests.serving import served
 
 JOIN = "/gradio_api/queue/join"
@@ -53,7 +53,7 @@ class Everything:
 
 def gate(behind: Everything, sessions: Sessions, *, framed: bool = False, hops: int = 0) -> Gate:
     cookies = CookieRules(framed=framed)
-    return Gate(AssetCache(behind), sessions=sessions, cookies=cookies, streams=StreamCount(), hops=hops)
+    return Gate(AssetCache(behind), sessions=sessions, cookies=cookies, streams=PageStreams(), hops=hops)
 
 
 @pytest.fixture(scope="module")

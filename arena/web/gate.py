@@ -12,9 +12,9 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from arena.monitoring import StreamCount
 from arena.web.pages import NoncedPage, without_encodings
 from arena.web.session import VOTER_COOKIE, VOTER_COOKIE_S, CookieRules, Sessions, is_https
+from arena.web.streams import PageStreams, is_stream
 
 MAX_BODY_BYTES = 256 * 1024
 """Enough for the longest challenge in any script; nothing else is ever sent."""
@@ -38,7 +38,6 @@ _GRADIO_GET_PATTERN = re.compile(
 _JSON_POSTS = frozenset({"/gradio_api/queue/join", "/gradio_api/run/predict", "/gradio_api/call/leaderboard"})
 """Events with a queue, events without one, and the one endpoint for programs."""
 _FORM_POSTS = frozenset({"/login", "/logout"})
-_STREAMS = ("/gradio_api/queue/data", "/gradio_api/heartbeat/")
 
 PERMISSIONS_POLICY = "camera=(), geolocation=(), microphone=(), payment=(), usb=(), browsing-topics=()"
 
@@ -47,7 +46,7 @@ class Gate:
     """Pure ASGI: a request that gets past it is one that the arena's own pages make."""
 
     def __init__(
-        self, app: ASGIApp, *, sessions: Sessions, cookies: CookieRules, streams: StreamCount, hops: int
+        self, app: ASGIApp, *, sessions: Sessions, cookies: CookieRules, streams: PageStreams, hops: int
     ) -> None:
         self._app = app
         self._sessions = sessions
@@ -64,9 +63,8 @@ class Gate:
             await send({"type": "websocket.close", "code": 1008})
         elif is_page(scope["path"]):
             await self._show_page(scope, receive, send)
-        elif scope["path"].startswith(_STREAMS):
-            with self._streams.one():
-                await self._hand_on(scope, receive, send)
+        elif is_stream(scope["path"]):
+            await self._streams.run(self._hand_on, scope, receive, send)
         else:
             await self._hand_on(scope, receive, send)
 
