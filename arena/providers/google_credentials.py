@@ -4,6 +4,7 @@ import asyncio
 import functools
 import json
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -117,44 +118,53 @@ def _refreshed(
 
 def _load(source: CredentialSource) -> "google.auth.credentials.Credentials":
     """Find the credentials; raises `ProviderError` that says what to do where there are none that can be used."""
+    if source.json_text is not None:
+        return _from_json(source.json_text, "ARENA_GOOGLE_CREDENTIALS_JSON")
+    if source.path is None:
+        return _application_default()
+    try:
+        text = Path(source.path).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        why = getattr(error, "strerror", None) or "it is not text"
+        raise failure(
+            FailureKind.NOT_CONFIGURED, f"GOOGLE_APPLICATION_CREDENTIALS: {source.path} cannot be read: {why}."
+        ) from error
+    return _from_json(text, "GOOGLE_APPLICATION_CREDENTIALS")
+
+
+def _application_default() -> "google.auth.credentials.Credentials":
+    """What google-auth finds by itself: gcloud's file, or the metadata server of a machine of Google's."""
     import google.auth
     import google.auth.exceptions
 
     try:
-        if source.json_text is not None:
-            return _from_json(source.json_text, "ARENA_GOOGLE_CREDENTIALS_JSON")
-        if source.path is not None:
-            return _from_json(Path(source.path).read_text(encoding="utf-8"), "GOOGLE_APPLICATION_CREDENTIALS")
-        credentials: google.auth.credentials.Credentials = google.auth.default(scopes=_SCOPES)[0]
-    except OSError as error:
-        raise failure(
-            FailureKind.NOT_CONFIGURED,
-            f"GOOGLE_APPLICATION_CREDENTIALS: {source.path} cannot be read: {error.strerror}.",
-        ) from error
-    except google.auth.exceptions.DefaultCredentialsError as error:
+        found: google.auth.credentials.Credentials = google.auth.default(scopes=_SCOPES)[0]
+    except google.auth.exceptions.GoogleAuthError as error:
         raise failure(
             FailureKind.NOT_CONFIGURED,
             "No Google credentials: set GOOGLE_APPLICATION_CREDENTIALS to a service account's key file, "
             "or run gcloud auth application-default login.",
         ) from error
-    return credentials
+    return found
 
 
 def _from_json(text: str, variable: str) -> "google.auth.credentials.Credentials":
-    """Credentials from a key file's text; a service account's is read by its own class, any other by its type."""
-    import google.auth
+    """Credentials from a key file's text: a service account's or a user's; others only google-auth itself can find."""
     import google.auth.exceptions
-    from google.oauth2 import service_account
+    from google.oauth2 import credentials, service_account
 
-    by_type = {"service_account": service_account.Credentials.from_service_account_info}
+    readers: dict[str, Callable[..., google.auth.credentials.Credentials]] = {
+        "service_account": service_account.Credentials.from_service_account_info,
+        "authorized_user": credentials.Credentials.from_authorized_user_info,
+    }
     try:
         info: dict[str, Any] = json.loads(text)
-        read = by_type.get(info.get("type", ""), google.auth.load_credentials_from_dict)
-        found = read(info, scopes=_SCOPES)
-    except (ValueError, AttributeError, google.auth.exceptions.GoogleAuthError) as error:
+        if (read := readers.get(info["type"])) is None:
+            return _application_default()
+        found: google.auth.credentials.Credentials = read(info, scopes=_SCOPES)
+    except (ValueError, LookupError, AttributeError, TypeError, google.auth.exceptions.GoogleAuthError) as error:
         # The text may be all secret, so not a word of what the parser quotes from it.
         raise failure(
             FailureKind.NOT_CONFIGURED, f"{variable} holds no usable Google credentials: {type(error).__name__}."
         ) from None
-    credentials: google.auth.credentials.Credentials = found[0] if isinstance(found, tuple) else found
-    return credentials
+    return found
