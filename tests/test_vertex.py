@@ -1,0 +1,399 @@
+"""The Vertex provider, through google-genai and google-auth, against a scripted server that verifies signatures."""
+
+import asyncio
+import json
+import logging
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from arena.errors import FailureKind, ProviderUnavailable
+from arena.providers.base import AnswerProgress, Message, Sampling, pump
+from arena.providers.google_credentials import CredentialSource, GoogleCredentials
+from arena.providers.vertex import VertexProvider
+from tests.provider_asking import PATIENT, TUNED, ask, closing, vertex_entry
+from tests.scripted_vertex import CLIENT_EMAIL, ScriptedVertex
+from tests.scripting import Fault, Script
+
+pytest_plugins = ["tests.provider_fixtures"]
+
+HASTY = replace(PATIENT, first_token_s=0.6, silence_s=0.6, answer_s=3.0)
+
+
+def provider_for(server: ScriptedVertex) -> VertexProvider:
+    """A provider with the service account of `server`."""
+    return VertexProvider(GoogleCredentials(CredentialSource(json.dumps(server.credentials()))), PATIENT)
+
+
+async def test_a_tuned_model_is_answered_by_the_endpoint_that_it_is_deployed_to(vertex_server: ScriptedVertex) -> None:
+    async with closing(provider_for(vertex_server)) as provider:
+        progress = await ask(provider, vertex_entry(vertex_server.url), "Who wins the race?")
+        again = await ask(provider, vertex_entry(vertex_server.url))
+
+    assert progress.text == again.text == "slow and steady"
+    assert progress.finish is not None
+    assert (progress.finish.reason, progress.finish.input_tokens, progress.finish.output_tokens) == ("stop", 4, 3)
+    assert (progress.finish.request_id or "").startswith("resp-scripted")
+    assert "/endpoints/97008782995188350976:streamGenerateContent" in vertex_server.requests[0].path
+    assert vertex_server.lookups == [TUNED]
+
+
+async def test_a_published_model_is_asked_by_its_name_and_may_think(vertex_server: ScriptedVertex) -> None:
+    entry = vertex_entry(vertex_server.url, model_name="gemini-2.5-flash", project_id="ours", location="europe-west4")
+
+    async with closing(provider_for(vertex_server)) as provider:
+        progress = await ask(provider, entry)
+
+    assert progress.text == "quick"
+    asked = vertex_server.requests[0]
+    assert "/projects/ours/locations/europe-west4/publishers/google/models/gemini-2.5-flash:" in asked.path
+    assert "thinkingConfig" not in asked.body["generationConfig"]
+    assert vertex_server.lookups == []
+
+
+async def test_an_endpoint_is_used_as_it_is(vertex_server: ScriptedVertex) -> None:
+    endpoint = "projects/242650888445/locations/us-central1/endpoints/4711"
+    vertex_server.scripts[endpoint] = Script("at the endpoint")
+
+    async with closing(provider_for(vertex_server)) as provider:
+        entry = vertex_entry(vertex_server.url, model_name=endpoint)
+        progress = await ask(provider, entry)
+
+    assert progress.text == "at the endpoint"
+    assert vertex_server.lookups == []
+    assert provider.deployment(entry) is None
+
+
+async def test_the_request_says_what_the_conversation_the_entry_and_the_sampling_say(
+    vertex_server: ScriptedVertex,
+) -> None:
+    entry = vertex_entry(vertex_server.url, system_prompt="You are a tortoise.")
+    messages = [Message("user", "Who wins?"), Message("assistant", "I do."), Message("user", "Why?")]
+
+    async with closing(provider_for(vertex_server)) as provider:
+        await ask(provider, entry, messages, sampling=Sampling(0.3, 0.9, 77))
+
+    body = vertex_server.requests[0].body
+    assert [(said["role"], said["parts"][0]["text"]) for said in body["contents"]] == [
+        ("user", "Who wins?"),
+        ("model", "I do."),
+        ("user", "Why?"),
+    ]
+    assert body["systemInstruction"]["parts"][0]["text"] == "You are a tortoise."
+    settings = body["generationConfig"]
+    assert (settings["temperature"], settings["topP"], settings["maxOutputTokens"]) == (0.3, 0.9, 77)
+    assert list(settings["thinkingConfig"].values()) == [0]
+
+
+async def test_a_model_that_cannot_stop_thinking_is_asked_without_and_remembered(
+    vertex_server: ScriptedVertex,
+) -> None:
+    vertex_server.scripts[TUNED] = Script("steady", refuses=("thinkingConfig",))
+
+    async with closing(provider_for(vertex_server)) as provider:
+        first = await ask(provider, vertex_entry(vertex_server.url))
+        second = await ask(provider, vertex_entry(vertex_server.url))
+
+    assert first.text == second.text == "steady"
+    assert len(vertex_server.requests) == 3
+
+
+async def test_thinking_is_kept_apart_from_the_text(vertex_server: ScriptedVertex) -> None:
+    vertex_server.scripts[TUNED] = Script("steady", reasoning="A hare sleeps.")
+
+    async with closing(provider_for(vertex_server)) as provider:
+        progress = await ask(provider, vertex_entry(vertex_server.url))
+
+    assert (progress.text, progress.reasoning) == ("steady", "A hare sleeps.")
+
+
+@pytest.mark.parametrize(
+    ("fault", "kind", "transient"),
+    [
+        (401, FailureKind.UNAUTHORISED, False),
+        (403, FailureKind.UNAUTHORISED, False),
+        (404, FailureKind.NOT_FOUND, False),
+        (429, FailureKind.RATE_LIMITED, True),
+        (400, FailureKind.BAD_REQUEST, False),
+        (500, FailureKind.SERVER_ERROR, True),
+        (503, FailureKind.SERVER_ERROR, True),
+        (Fault.STALL_HEADERS, FailureKind.NO_FIRST_TOKEN, True),
+        (Fault.STALL_FIRST, FailureKind.NO_FIRST_TOKEN, True),
+        (Fault.STALL_MIDWAY, FailureKind.SILENCE, True),
+        (Fault.CUT, FailureKind.CUT, True),
+        (Fault.DROP, FailureKind.CONNECTION, True),
+        (Fault.DROP_AT_ONCE, FailureKind.CONNECTION, True),
+        (Fault.EMPTY, FailureKind.EMPTY, True),
+        (Fault.BAD_JSON, FailureKind.MALFORMED, True),
+        (Fault.BAD_UTF8, FailureKind.CUT, True),  # the SDK decodes leniently, so only the missing end is left to see
+        (Fault.HTML, FailureKind.MALFORMED, True),
+        (Fault.NOT_STREAMED, FailureKind.CUT, True),
+        (Fault.ERROR_EVENT, FailureKind.SERVER_ERROR, True),
+    ],
+    ids=str,
+)
+async def test_every_fault_ends_as_its_kind_within_the_deadline_and_closes_the_stream(
+    vertex_server: ScriptedVertex, fault: Fault | int, kind: FailureKind, transient: bool
+) -> None:
+    async with closing(provider_for(vertex_server)) as provider:
+        await provider.prepare(vertex_entry(vertex_server.url))
+        vertex_server.scripts[TUNED] = Script("slow and steady wins", fault=fault, fault_after=2)
+        progress = await ask(provider, vertex_entry(vertex_server.url), deadlines=HASTY)
+        await vertex_server.until(lambda server: not server.open_streams)
+
+    assert progress.error is not None
+    assert progress.error.kind is kind
+    assert isinstance(progress.error, ProviderUnavailable) is transient
+    assert progress.finish is None
+    assert "slow" not in progress.error.detail
+    assert progress.total_ms is not None
+    assert progress.total_ms < 3_000
+
+
+@pytest.mark.parametrize("reason", ["SAFETY", "RECITATION", "PROHIBITED_CONTENT", "BLOCKLIST", "SPII"])
+async def test_a_withheld_answer_is_blocked(vertex_server: ScriptedVertex, reason: str) -> None:
+    vertex_server.scripts[TUNED] = Script("slow and", finish=reason)
+
+    async with closing(provider_for(vertex_server)) as provider:
+        progress = await ask(provider, vertex_entry(vertex_server.url))
+
+    assert progress.error is not None
+    assert progress.error.kind is FailureKind.BLOCKED
+
+
+async def test_an_answer_at_its_token_limit_is_an_answer_and_has_the_common_word(vertex_server: ScriptedVertex) -> None:
+    vertex_server.scripts[TUNED] = Script("slow and", finish="MAX_TOKENS", usage=False)
+
+    async with closing(provider_for(vertex_server)) as provider:
+        progress = await ask(provider, vertex_entry(vertex_server.url))
+
+    assert progress.complete
+    assert progress.finish is not None
+    assert progress.finish.reason == "length"
+    assert progress.finish.output_tokens is None
+
+
+async def test_an_answer_that_stopped_for_another_reason_failed(vertex_server: ScriptedVertex) -> None:
+    vertex_server.scripts[TUNED] = Script("slow and", finish="OTHER")
+
+    async with closing(provider_for(vertex_server)) as provider:
+        progress = await ask(provider, vertex_entry(vertex_server.url))
+
+    assert progress.error is not None
+    assert progress.error.kind is FailureKind.SERVER_ERROR
+
+
+async def test_cancelling_closes_the_connection_upstream_at_once(vertex_server: ScriptedVertex) -> None:
+    vertex_server.scripts[TUNED] = Script("slow and steady wins", fault=Fault.STALL_MIDWAY, fault_after=2)
+    async with closing(provider_for(vertex_server)) as provider:
+        events = provider.stream(vertex_entry(vertex_server.url), [Message("user", "Hello")], Sampling())
+        task = asyncio.create_task(pump(events, PATIENT, AnswerProgress()))
+        await vertex_server.until(lambda server: server.stalled[TUNED] == 1)
+
+        task.cancel()
+        await vertex_server.until(lambda server: server.hung_up == (TUNED,), timeout_s=1.0)
+
+        with pytest.raises(asyncio.CancelledError):
+            await task
+    assert vertex_server.open_streams == {}
+
+
+async def test_an_answer_that_grows_too_long_is_hung_up_on(vertex_server: ScriptedVertex) -> None:
+    vertex_server.scripts[TUNED] = Script("slow and steady wins", fault=Fault.STALL_MIDWAY, fault_after=3)
+
+    async with closing(provider_for(vertex_server)) as provider:
+        deadlines = replace(PATIENT, max_characters=10)
+        progress = await ask(provider, vertex_entry(vertex_server.url), deadlines=deadlines)
+        await vertex_server.until(lambda server: server.hung_up == (TUNED,), timeout_s=1.0)
+
+    assert progress.error is not None
+    assert progress.error.kind is FailureKind.TOO_LONG
+
+
+# ── deployments ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def test_preparing_tells_the_deployment_and_spends_no_token(vertex_server: ScriptedVertex) -> None:
+    async with closing(provider_for(vertex_server)) as provider:
+        readiness = await provider.prepare(vertex_entry(vertex_server.url))
+
+    assert readiness.ready
+    assert readiness.deployment == "projects/242650888445/locations/us-central1/endpoints/97008782995188350976"
+    assert vertex_server.requests == ()
+
+
+async def test_a_model_that_is_not_deployed_is_not_ready_for_that_reason(vertex_server: ScriptedVertex) -> None:
+    vertex_server.undeploy(TUNED)
+
+    async with closing(provider_for(vertex_server)) as provider:
+        readiness = await provider.prepare(vertex_entry(vertex_server.url))
+        progress = await ask(provider, vertex_entry(vertex_server.url))
+
+    assert not readiness.ready
+    assert not readiness.retired
+    assert "is not deployed: deploy it to an endpoint" in readiness.reason
+    assert progress.error is not None
+    assert progress.error.kind is FailureKind.NOT_CONFIGURED
+
+
+async def test_a_model_that_does_not_exist_is_retired(vertex_server: ScriptedVertex) -> None:
+    async with closing(provider_for(vertex_server)) as provider:
+        readiness = await provider.prepare(vertex_entry(vertex_server.url, model_name=TUNED + "0"))
+
+    assert readiness.retired
+    assert "Vertex AI has no model" in readiness.reason
+
+
+async def test_a_model_that_moved_to_another_endpoint_is_found_again_within_the_same_answer(
+    vertex_server: ScriptedVertex,
+) -> None:
+    entry = vertex_entry(vertex_server.url)
+    async with closing(provider_for(vertex_server)) as provider:
+        await provider.prepare(entry)
+        moved_to = vertex_server.deploy(TUNED, "4712")
+
+        progress = await ask(provider, entry)
+
+    assert progress.text == "slow and steady"
+    assert provider.deployment(entry) == moved_to
+    assert vertex_server.lookups == [TUNED, TUNED]
+
+
+async def test_an_endpoint_that_is_gone_is_looked_up_once_and_then_not_found(vertex_server: ScriptedVertex) -> None:
+    async with closing(provider_for(vertex_server)) as provider:
+        await provider.prepare(vertex_entry(vertex_server.url))
+        vertex_server.scripts[TUNED] = Script(fault=404)
+        progress = await ask(provider, vertex_entry(vertex_server.url))
+
+    assert progress.error is not None
+    assert progress.error.kind is FailureKind.NOT_FOUND
+    assert vertex_server.lookups == [TUNED, TUNED]
+    assert len(vertex_server.requests) == 1
+
+
+# ── credentials ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def test_one_signed_token_serves_all_requests(vertex_server: ScriptedVertex) -> None:
+    async with closing(provider_for(vertex_server)) as provider:
+        await asyncio.gather(*(ask(provider, vertex_entry(vertex_server.url)) for _ in range(5)))
+
+    assert len(vertex_server.token_requests) == 1
+    assert vertex_server.token_requests[0]["iss"] == CLIENT_EMAIL
+    assert len({request.authorization for request in vertex_server.requests}) == 1
+
+
+async def test_a_key_file_is_read_from_where_googles_variable_points(
+    vertex_server: ScriptedVertex, tmp_path: Path
+) -> None:
+    path = vertex_server.write_credentials(tmp_path / "key.json")
+    credentials = GoogleCredentials(CredentialSource(path=str(path)))
+
+    async with closing(VertexProvider(credentials, PATIENT)) as provider:
+        progress = await ask(provider, vertex_entry(vertex_server.url))
+
+    assert progress.complete
+
+
+async def test_a_revoked_token_is_replaced_within_the_same_answer(vertex_server: ScriptedVertex) -> None:
+    async with closing(provider_for(vertex_server)) as provider:
+        await ask(provider, vertex_entry(vertex_server.url))
+        vertex_server.revoke_tokens()
+        progress = await ask(provider, vertex_entry(vertex_server.url))
+
+    assert progress.complete
+    assert len(vertex_server.token_requests) == 2
+
+
+async def test_a_token_that_is_about_to_end_is_replaced(vertex_server: ScriptedVertex) -> None:
+    vertex_server.token_lifetime_s = 60  # google-auth calls a token invalid minutes before its end
+
+    async with closing(provider_for(vertex_server)) as provider:
+        await ask(provider, vertex_entry(vertex_server.url))
+        vertex_server.token_lifetime_s = 3600
+        progress = await ask(provider, vertex_entry(vertex_server.url))
+        granted = len(vertex_server.token_requests)
+        await ask(provider, vertex_entry(vertex_server.url))
+
+    assert progress.complete
+    assert len(vertex_server.token_requests) == granted
+
+
+@pytest.mark.parametrize(
+    ("fault", "kind", "words"),
+    [
+        (401, FailureKind.UNAUTHORISED, "Google refused the credentials: check GOOGLE_APPLICATION_CREDENTIALS"),
+        (Fault.DROP_AT_ONCE, FailureKind.CONNECTION, "Google cannot be reached"),
+    ],
+    ids=str,
+)
+async def test_a_token_endpoint_that_fails_is_told_apart_from_a_model_that_does(
+    vertex_server: ScriptedVertex, fault: Fault | int, kind: FailureKind, words: str
+) -> None:
+    vertex_server.token_fault = fault
+
+    async with closing(provider_for(vertex_server)) as provider:
+        readiness = await provider.prepare(vertex_entry(vertex_server.url))
+        progress = await ask(provider, vertex_entry(vertex_server.url))
+
+    assert readiness.reason.startswith(words)
+    assert progress.error is not None
+    assert progress.error.kind is kind
+    assert vertex_server.requests == ()
+
+
+async def test_a_stalled_token_endpoint_blocks_neither_the_loop_nor_the_end_and_is_shared_by_all_who_wait(
+    vertex_server: ScriptedVertex,
+) -> None:
+    vertex_server.token_fault = Fault.STALL_HEADERS
+    impatient = replace(PATIENT, first_token_s=0.3)
+    credentials = GoogleCredentials(CredentialSource(json.dumps(vertex_server.credentials())))
+
+    async with closing(VertexProvider(credentials, impatient)) as provider:
+        readiness = await provider.prepare(vertex_entry(vertex_server.url))
+        progress = await ask(provider, vertex_entry(vertex_server.url), deadlines=impatient)
+        stalled = vertex_server.stalled["token"]
+        vertex_server.release("token")
+        late = await ask(provider, vertex_entry(vertex_server.url))
+
+    assert readiness.reason == "Google did not answer in time: check this machine's way to the network."
+    assert progress.error is not None
+    assert progress.error.kind is FailureKind.NO_FIRST_TOKEN
+    assert stalled == 1
+    assert late.complete
+
+
+@pytest.mark.parametrize("text", ["not json", "[]", "{}", '{"type": "service_account", "private_key": "s3cret"}'])
+async def test_unusable_credentials_are_named_without_a_word_of_what_is_in_them(
+    text: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+
+    async with closing(VertexProvider(GoogleCredentials(CredentialSource(text)), PATIENT)) as provider:
+        readiness = await provider.prepare(vertex_entry("http://127.0.0.1:9"))
+
+    assert readiness.reason.startswith("ARENA_GOOGLE_CREDENTIALS_JSON holds no usable Google credentials")
+    assert "s3cret" not in readiness.reason + caplog.text
+
+
+async def test_a_key_file_that_is_not_there_is_named() -> None:
+    credentials = GoogleCredentials(CredentialSource(path="/nowhere/key.json"))
+
+    async with closing(VertexProvider(credentials, PATIENT)) as provider:
+        readiness = await provider.prepare(vertex_entry("http://127.0.0.1:9"))
+
+    assert (
+        readiness.reason
+        == "GOOGLE_APPLICATION_CREDENTIALS: /nowhere/key.json cannot be read: No such file or directory."
+    )
+
+
+async def test_nothing_secret_is_logged(vertex_server: ScriptedVertex, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+
+    async with closing(provider_for(vertex_server)) as provider:
+        await ask(provider, vertex_entry(vertex_server.url), "my private question")
+
+    for word in ("private", "ya29", "steady", "BEGIN"):
+        assert word not in caplog.text
