@@ -5,7 +5,6 @@ from collections.abc import Callable, Mapping
 
 import gradio as gr
 from fastapi import FastAPI
-from gradio.components import Navbar
 from starlette.staticfiles import StaticFiles
 
 from arena.ui.battle_page import build_battle_page
@@ -32,8 +31,7 @@ def build_blocks(context: PageContext) -> gr.Blocks:
     """Build every page of the arena in one Gradio app."""
     demo = gr.Blocks(title="COAIA Arena", analytics_enabled=False, fill_width=True)
     for page in PAGES:
-        with demo if page.path == "/" else demo.route(page.name, page.path):
-            Navbar(visible=False)
+        with demo if page.path == "/" else demo.route(page.name, page.path, show_in_navbar=False):
             _BUILDERS[page.path](context)
     with demo:
         demo.unload(_leaving(context))

@@ -45,9 +45,9 @@ class _ChatPage:
                 elem_id="chat-prompt",
             )
             with gr.Row(elem_id="composer-actions"):
-                self._sampling = sampling_fold()
                 self._fresh = gr.Button("New chat", elem_id="new-chat", elem_classes=["quiet"], visible=False, scale=0)
                 self._send = gr.Button("Send", variant="primary", elem_id="send", scale=0, min_width=120)
+            self._sampling = sampling_fold()
 
     @property
     def _outputs(self) -> list[Any]:

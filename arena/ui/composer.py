@@ -9,7 +9,7 @@ from arena.ui.stage import Updates
 
 
 class Composer:
-    """A text box with its buttons; a `with` block adds what else belongs into its row of buttons.
+    """A text box with its buttons; `with` blocks fill its row of buttons and the fold below.
 
     It gives way to the stage while a battle is on the page, and takes an abandoned battle's prompt back.
     """
@@ -28,6 +28,7 @@ class Composer:
                 autofocus=False,
             )
             self.actions = gr.Row(elem_id="composer-actions")
+            self.fold = gr.Column(elem_id="composer-fold")
 
     @property
     def components(self) -> list[Any]:

@@ -30,8 +30,9 @@ class _SideBySidePage:
         with gr.Row(elem_id="choices") as choices:
             self._models = [model_choice("Model A", "choice-a"), model_choice("Model B", "choice-b")]
         self._composer = Composer("Your prompt", "Ask both models…", around=(hero, choices, self._readiness))
-        with self._composer.actions:
+        with self._composer.fold:
             self._sampling = sampling_fold()
+        with self._composer.actions:
             self._send = gr.Button("Send", variant="primary", elem_id="send", scale=0, min_width=120)
         stage = Stage(Wording(context.settings.question, _HINT, _IDLE, fresh="New comparison", can_continue=False))
         self._desk = Desk(context, self._composer, stage)

@@ -139,7 +139,7 @@ class Stage:
         return {
             self.battle: view.battle_id,
             self.again: view.turns[-1].prompt if void and view.turns else "",
-            self.notice: render("notice.html", text=view.notice, kind="plain") if view.notice else "",
+            self.notice: "",
             self.challenge: gr.update(
                 value=render("challenge.html", prompt=view.turns[0].prompt if view.turns else ""), visible=True
             ),
@@ -149,6 +149,7 @@ class Stage:
             self.ballot: gr.update(visible=votable or view.phase in RUNNING),
             **{button: gr.update(interactive=votable) for button in self.votes.values()},
             **self._revealed(view.reveal if view.phase is Phase.REVEALED else None),
+            **(self.ask_next(None) if view.phase in RUNNING else {}),
             self.next: gr.update(visible=votable and view.can_follow_up),
             self.after: gr.update(visible=view.phase not in RUNNING),
             self.run_again: gr.update(visible=void),
@@ -220,7 +221,7 @@ def _pane_state(view: BattleView, index: int) -> str:
 def _status(view: BattleView | None) -> str:
     if view is None:
         return render("status.html", phase="idle", text="")
-    withdrawn = view.reveal is not None and view.reveal.withdrawn
-    return render(
-        "status.html", phase=view.phase.value, text="Your vote is withdrawn." if withdrawn else _STATUS[view.phase]
-    )
+    text = view.notice or _STATUS[view.phase]
+    if view.reveal is not None and view.reveal.withdrawn:
+        text = "Your vote is withdrawn."
+    return render("status.html", phase=view.phase.value, text=text)

@@ -60,6 +60,7 @@
   };
 
   let scheduled = false;
+  let goingOn = false;
   const changed = () => {
     if (scheduled) return;
     scheduled = true;
@@ -67,6 +68,11 @@
       scheduled = false;
       label();
       follow();
+      const next = goingOn && $("#next textarea");
+      if (next) {
+        goingOn = false;
+        show($("#next"), next);
+      }
     });
   };
   const root = $("gradio-app");
@@ -83,6 +89,11 @@
     if (!(button instanceof HTMLButtonElement) || button.disabled || !button.checkVisibility()) return;
     event.preventDefault();
     button.click();
+  });
+
+  // Whoever chose an answer to go on from writes next.
+  document.addEventListener("click", (event) => {
+    if (event.target instanceof Element && event.target.closest("#continue-a, #continue-b")) goingOn = true;
   });
 
   // One vote is enough: the others are out of reach until the answer is there.
