@@ -1,6 +1,7 @@
 """What the tests of providers and of the fleet share: roster entries, and one asked answer."""
 
-from collections.abc import AsyncIterator, Sequence
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import TypeVar
 
@@ -66,3 +67,10 @@ async def told(events: Sequence[Event | Exception]) -> AsyncIterator[Event]:
         if isinstance(event, Exception):
             raise event
         yield event
+
+
+async def eventually(condition: Callable[[], object], timeout_s: float = 10.0) -> None:
+    """Let the event loop run until `condition()` holds."""
+    async with asyncio.timeout(timeout_s):
+        while not condition():
+            await asyncio.sleep(0.001)
