@@ -192,7 +192,7 @@ def _portion(session: Session, after: int) -> Sequence[Record]:
         .order_by(Vote.sequence)
         .limit(_PORTION)
     )
-    rows = session.execute(statement).tuples().all()
+    rows = session.execute(statement).all()
     prompts = _prompts(session, [conversation.id for _, _, conversation, _, _ in rows])
     answers = _answers(session, [battle.id for _, battle, _, _, _ in rows])
     records = []
@@ -223,7 +223,7 @@ def _answers(session: Session, battles: Sequence[str]) -> Mapping[tuple[str, Sid
         .order_by(Seat.turn)
     )
     found: dict[tuple[str, Side], list[Answer]] = {}
-    for seat, answer in session.execute(statement).tuples():
+    for seat, answer in session.execute(statement):
         found.setdefault((seat.battle_id, seat.side), []).append(answer)
     return found
 

@@ -163,7 +163,7 @@ def _compute(database: Database, scopes: Sequence[str], criterion: str, by: Grou
     counts = read_counts(database, scopes, criterion)
     with database.read() as session:
         revisions = session.scalars(select(ModelRevision).order_by(ModelRevision.id)).all()
-        voters = _voters(session, scopes)
+        voters = _voters(session, scopes, criterion)
     shown = _worth_showing(revisions, counts)
     entries = _entries(shown, by)
     merged = _merged(counts, entries)
@@ -180,16 +180,20 @@ def _compute(database: Database, scopes: Sequence[str], criterion: str, by: Grou
     )
 
 
-def _voters(session: Session, scopes: Sequence[str]) -> Mapping[tuple[int, int], set[str]]:
-    """Who voted on each pair of revisions, seats as they were."""
-    statement = (
+def _voters(session: Session, scopes: Sequence[str], criterion: str) -> Mapping[tuple[int, int], set[str]]:
+    """Who voted on each pair of revisions, seats as they were; for a criterion, who rated it."""
+    counted = (
         select(Battle.revision_a, Battle.revision_b, Vote.voter_id)
         .join(Battle, Battle.id == Vote.battle_id)
         .where(Vote.rated, Vote.state == VoteState.COUNTED, Battle.mode.in_(scopes))
-        .distinct()
     )
     voters: dict[tuple[int, int], set[str]] = {}
-    for revision_a, revision_b, voter in session.execute(statement):
+    if criterion:
+        for revision_a, revision_b, voter, criteria in session.execute(counted.add_columns(Vote.criteria)):
+            if criterion in criteria:
+                voters.setdefault((revision_a, revision_b), set()).add(voter)
+        return voters
+    for revision_a, revision_b, voter in session.execute(counted.distinct()):
         voters.setdefault((revision_a, revision_b), set()).add(voter)
     return voters
 

@@ -235,7 +235,7 @@ def _revisions(session: Session, models: Set[str]) -> Mapping[str, int]:
     imported = select(ModelRevision.model_id, ModelRevision.id).where(
         ModelRevision.platform == "imported", ModelRevision.model_id.in_(models)
     )
-    known = dict(session.execute(imported).tuples().all())
+    known = dict(session.execute(imported).all())
     for model in sorted(models - known.keys()):
         namesakes = session.scalar(select(func.max(ModelRevision.number)).where(ModelRevision.model_id == model))
         revision = ModelRevision(
