@@ -82,6 +82,8 @@ class Arena:
         record = await self._database.run(self._retelling.read, battle_id, voter.voter_id)
         if record.state is not BattleState.VOTABLE or record.samplings is None:
             raise BattleError("A further turn is possible only after both answers and before the vote.")
+        if not {model.id for model in self._fleet.nameable()}.issuperset(record.models):
+            raise BattleError("A further turn is not possible at the moment. You can vote, or try again in a minute.")
         earlier = turn_views(record)
         self._admit(prompt, voter, len(earlier))
         messages = [(*record.conversation(side), Message("user", prompt)) for side in Side]

@@ -97,8 +97,8 @@ class ChatRun(Run[ChatView]):
                 shown = length
                 self._shown = length > 0
                 yield self._view(running=True)
-            if self._task.done():
-                self._task.result()
+            if self._task.done() and not self._halted:
+                self._task.result()  # a bug surfaces here
                 return
             await asyncio.sleep(self._frame_s)
 
