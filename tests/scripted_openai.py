@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from tests.scripting import Exchange, Fault, Recorded, Script, ScriptedServer, serve_by_hand, stream_pieces
+from tests.scripting import Exchange, Fault, Recorded, Script, ScriptedServer, end_badly, serve_by_hand, stream_pieces
 
 _ERROR_TYPES = {401: "invalid_request_error", 404: "invalid_request_error", 429: "requests", 500: "server_error"}
 _ERROR_CODES = {401: "invalid_api_key", 404: "model_not_found", 429: "rate_limit_exceeded"}
@@ -92,6 +92,8 @@ class ScriptedOpenAI(ScriptedServer):
         if not await stream_pieces(exchange, script, pieces, lambda piece: chunk({"content": piece}), error):
             return False
         exchange.event(chunk({}, script.finish or "stop"))
+        if await end_badly(exchange, script.fault):
+            return True
         if script.usage and exchange.request.body.get("stream_options", {}).get("include_usage"):
             exchange.event(_chunk(number, exchange.request.model, [], usage_of(prompt, pieces)))
         exchange.event(b"[DONE]")

@@ -31,6 +31,7 @@ from tests.scripting import (
     Recorded,
     Script,
     ScriptedServer,
+    end_badly,
     serve_by_hand,
     stream_pieces,
 )
@@ -251,6 +252,8 @@ class ScriptedVertex(ScriptedServer):
                 "totalTokenCount": counts["total_tokens"],
             }
         exchange.event(json.dumps(last).encode())
+        if await end_badly(exchange, script.fault):
+            return True
         exchange.close_stream()
         return True
 

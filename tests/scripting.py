@@ -18,6 +18,9 @@ from enum import StrEnum
 from types import TracebackType
 from typing import Any, Self
 
+_FLUSH_S = 0.02
+"""What was written must reach the reader before a reset, which discards what is still in its socket."""
+
 
 class Fault(StrEnum):
     """A way in which a stream goes wrong; a plain `int` as a script's fault is an HTTP status instead."""
@@ -44,6 +47,10 @@ class Fault(StrEnum):
     """A web page with status 200."""
     NOT_STREAMED = "not_streamed"
     """`stream` is ignored: one JSON body."""
+    STALL_END = "stall_end"
+    """The whole answer with its finish reason, and then no end of the stream until the model is released."""
+    DROP_END = "drop_end"
+    """The whole answer with its finish reason, and then a reset instead of the end of the stream."""
     ERROR_EVENT = "error_event"
     """The platform's error object as an event after `fault_after` pieces."""
 
@@ -430,6 +437,17 @@ async def stream_pieces(
     return not (len(pieces) <= script.fault_after and await _strike(exchange, fault, error))
 
 
+async def end_badly(exchange: Exchange, fault: Fault | int | None) -> bool:
+    """Let a fault happen between the finish reason and the end of the stream; `True` if the stream is over."""
+    if fault is Fault.STALL_END:
+        await exchange.stall()
+    if fault is Fault.DROP_END:
+        await asyncio.sleep(_FLUSH_S)
+        exchange.drop()
+        return True
+    return False
+
+
 async def _strike(exchange: Exchange, fault: Fault | int | None, error: bytes) -> bool:
     """Let a fault happen in mid-stream; `True` if the stream is over."""
     match fault:
@@ -439,8 +457,7 @@ async def _strike(exchange: Exchange, fault: Fault | int | None, error: bytes) -
         case Fault.CUT:
             exchange.close_stream()
         case Fault.DROP:
-            # What was written must reach the reader first: a reset discards what is still in its socket.
-            await asyncio.sleep(0.02)
+            await asyncio.sleep(_FLUSH_S)
             exchange.drop()
         case Fault.BAD_JSON:
             exchange.event(b'{"choices": [{"delta": ')

@@ -154,6 +154,20 @@ async def test_a_rate_limit_is_told_at_once_and_not_waited_out(openai_server: Sc
     assert len(openai_server.requests) == 1
 
 
+@pytest.mark.parametrize("fault", [Fault.STALL_END, Fault.DROP_END])
+async def test_what_goes_wrong_after_the_finish_reason_spoils_nothing(
+    openai_server: ScriptedOpenAI, fault: Fault
+) -> None:
+    openai_server.scripts["tortoise"] = Script("slow and steady", fault=fault)
+
+    async with closing(OpenAIProvider(PATIENT)) as provider:
+        progress = await ask(provider, openai_entry(openai_server.url))
+        await openai_server.until(lambda server: not server.open_streams)
+
+    assert progress.complete
+    assert progress.text == "slow and steady"
+
+
 async def test_an_answer_at_its_token_limit_is_an_answer(openai_server: ScriptedOpenAI) -> None:
     openai_server.scripts["tortoise"] = Script("slow and", finish="length")
 

@@ -162,6 +162,20 @@ async def test_a_withheld_answer_is_blocked(vertex_server: ScriptedVertex, reaso
     assert progress.error.kind is FailureKind.BLOCKED
 
 
+@pytest.mark.parametrize("fault", [Fault.STALL_END, Fault.DROP_END])
+async def test_what_goes_wrong_after_the_finish_reason_spoils_nothing(
+    vertex_server: ScriptedVertex, fault: Fault
+) -> None:
+    vertex_server.scripts[TUNED] = Script("slow and steady", fault=fault)
+
+    async with closing(provider_for(vertex_server)) as provider:
+        progress = await ask(provider, vertex_entry(vertex_server.url))
+        await vertex_server.until(lambda server: not server.open_streams)
+
+    assert progress.complete
+    assert progress.text == "slow and steady"
+
+
 async def test_an_answer_at_its_token_limit_is_an_answer_and_has_the_common_word(vertex_server: ScriptedVertex) -> None:
     vertex_server.scripts[TUNED] = Script("slow and", finish="MAX_TOKENS", usage=False)
 
@@ -353,15 +367,15 @@ async def test_a_stalled_token_endpoint_blocks_neither_the_loop_nor_the_end_and_
     async with closing(VertexProvider(credentials, impatient)) as provider:
         readiness = await provider.prepare(vertex_entry(vertex_server.url))
         progress = await ask(provider, vertex_entry(vertex_server.url), deadlines=impatient)
-        stalled = vertex_server.stalled["token"]
+        await vertex_server.until(lambda server: server.stalled["token"] == 1)
         vertex_server.release("token")
         late = await ask(provider, vertex_entry(vertex_server.url))
 
     assert readiness.reason == "Google did not answer in time: check this machine's way to the network."
     assert progress.error is not None
     assert progress.error.kind is FailureKind.NO_FIRST_TOKEN
-    assert stalled == 1
     assert late.complete
+    assert len(vertex_server.token_requests) == 1
 
 
 @pytest.mark.parametrize("text", ["not json", "[]", "{}", '{"type": "service_account", "private_key": "s3cret"}'])
