@@ -42,8 +42,8 @@ def row(
     return replace(base, **columns)  # type: ignore[arg-type]
 
 
-def unrated(name: str, **columns: object) -> Standing:
-    return row(name, (0, 0), None, **columns)
+def unrated(name: str) -> Standing:
+    return row(name, (0, 0), None)
 
 
 def standings(rows: Sequence[Standing], *, votes: int = 200, people: int = 9, groups: int = 1) -> Standings:
