@@ -1,7 +1,6 @@
 """One battle from prompt to vote: the core, the only writer of battles and votes."""
 
 import asyncio
-import logging
 import random
 from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping, Sequence
 from contextlib import aclosing
@@ -24,12 +23,13 @@ from arena.records import NewBattle, start_battle, start_turn, write_language
 from arena.requests import check_named, check_prompt
 from arena.retelling import Retelling, history_views, turn_views
 from arena.runs import Runs
-from arena.stage import Part, Seat, Stage
+from arena.stage import Attempt, Part, Seat, Stage
 from arena.verdicts import Ballot
 from arena.views import BattleView, ChatView, Figures, Phase, Restored, Reveal, SideReveal, TurnView
 from arena.voters import BattleLimits, VoterIdentity
 
-log = logging.getLogger(__name__)
+AnswerListener = Callable[[str, float, float], None]
+"""Told the model's id, the seconds to its first token and to its end."""
 
 
 class Arena:
@@ -57,6 +57,11 @@ class Arena:
         self._retelling = Retelling(database, leaderboard, max_turns=settings.max_turns, demo=settings.demo)
         self._runs = Runs(settings.max_battles)
         self._background: set[asyncio.Task[None]] = set()
+        self._listeners: list[AnswerListener] = []
+
+    def on_answered(self, listener: AnswerListener) -> None:
+        """From now on tell `listener` of every finished answer of battles and chats, once its turn is stored."""
+        self._listeners.append(listener)
 
     async def fight(
         self, prompt: str, voter: VoterIdentity, *, challenge_id: str | None = None
@@ -140,6 +145,7 @@ class Arena:
             chat=chat,
             prompt=prompt,
             frame_s=1.0 / self._settings.frames_per_s,
+            answered=self._answered,
         )
         async with aclosing(self._runs.play(run)) as views:
             async for view in views:
@@ -251,8 +257,19 @@ class Arena:
 
     def _battle_run(self, voter: VoterIdentity, stage: Stage, scene: Scene, store: Callable[[], int]) -> BattleRun:
         return BattleRun(
-            voter=voter, database=self._database, patterns=self._patterns, stage=stage, scene=scene, store=store
+            voter=voter,
+            database=self._database,
+            patterns=self._patterns,
+            stage=stage,
+            scene=scene,
+            store=store,
+            answered=self._answered,
         )
+
+    def _answered(self, attempt: Attempt) -> None:
+        progress = attempt.progress
+        for listener in self._listeners:
+            listener(attempt.model.id, (progress.first_token_ms or 0.0) / 1000, (progress.total_ms or 0.0) / 1000)
 
     async def _note_language(self, conversation_id: str, prompt: str) -> None:
         """Tell the language beside the battle, which must not wait for it."""

@@ -9,7 +9,7 @@ from arena.database import BattleState, Database
 from arena.identity import IdentityPatterns, find_identity
 from arena.records import EndedTurn, end_turn
 from arena.runs import Run
-from arena.stage import Frame, Stage
+from arena.stage import Attempt, Frame, Stage
 from arena.views import BattleView, Phase, TurnView
 from arena.voters import VoterIdentity
 
@@ -43,14 +43,16 @@ class BattleRun(Run[BattleView]):
         stage: Stage,
         scene: Scene,
         store: Callable[[], int],
+        answered: Callable[[Attempt], None],
     ) -> None:
-        """`store` writes the turn before it is asked, blocking, and returns its number."""
+        """`store` writes the turn before it is asked, blocking, and returns its number; `answered` hears of answers."""
         super().__init__(scene.battle_id, voter)
         self._database = database
         self._patterns = patterns
         self._stage = stage
         self._scene = scene
         self._store = store
+        self._answered = answered
         self._turn = 0
         self._sent_at = asyncio.get_running_loop().time()
         self._frame = Frame(("", ""), (True, True), begun=False, failed=False)
@@ -81,6 +83,9 @@ class BattleRun(Run[BattleView]):
         await self._stage.stopped_streams()
         outcome = self._outcome(reason)
         await self._database.run(self._write, outcome, reason)
+        for seat in self._stage.seats:
+            if seat.complete:
+                self._answered(seat.current)
         return self._last_view(outcome)
 
     def _outcome(self, reason: str | None) -> BattleState:

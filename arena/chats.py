@@ -13,7 +13,7 @@ from arena.errors import BattleError
 from arena.providers.base import Message
 from arena.records import write_attempt
 from arena.runs import Run
-from arena.stage import Seat
+from arena.stage import Attempt, Seat
 from arena.views import ChatView
 from arena.voters import VoterIdentity, ensure_voter
 
@@ -69,6 +69,7 @@ class ChatRun(Run[ChatView]):
         chat: ChatRecord,
         prompt: str,
         frame_s: float,
+        answered: Callable[[Attempt], None],
     ) -> None:
         """`seat` makes the seat, given what tells whether an attempt may still be replaced unseen."""
         super().__init__(chat.conversation_id, voter)
@@ -78,6 +79,7 @@ class ChatRun(Run[ChatView]):
         self._chat = chat
         self._prompt = prompt
         self._frame_s = frame_s
+        self._answered = answered
         self._turn = 0
         self._task: asyncio.Task[None] | None = None
         self._halted = False
@@ -114,6 +116,8 @@ class ChatRun(Run[ChatView]):
         if self._task is not None:
             await asyncio.wait({self._task})
         await self._database.run(self._write)
+        if self._seat.complete:
+            self._answered(self._seat.current)
         return self._view(running=False)
 
     def _view(self, *, running: bool) -> ChatView:

@@ -113,7 +113,7 @@ def start_battle(database: Database, new: NewBattle) -> int:
     """Store a battle with its prompt and its two first attempts, before anything is asked; returns the turn, 1."""
     with database.write() as session:
         ensure_voter(session, new.voter_id)
-        revisions = [ensure_revision(session, a.model, a.deployment).id for a in new.attempts]
+        revisions = _ensure_revisions(session, new.attempts)
         kind = ConversationKind.SIDE_BY_SIDE if new.mode is Mode.SIDE_BY_SIDE else ConversationKind.BATTLE
         session.add(
             Conversation(
@@ -155,8 +155,7 @@ def start_turn(database: Database, record: BattleRecord, prompt: str, attempts: 
         battle = locked_battle(session, record.id)
         if battle.state is not BattleState.VOTABLE or battle.turn != record.turns[-1].number:
             raise BattleError("This battle went on in another window. Reload the page to see it.")
-        revisions = tuple(ensure_revision(session, a.model, a.deployment).id for a in attempts)
-        if revisions != record.revisions:
+        if _ensure_revisions(session, attempts) != list(record.revisions):
             raise BattleError("This conversation cannot go on: a model has changed meanwhile. You can still vote.")
         latest = session.scalar(select(func.max(Prompt.turn)).where(Prompt.conversation_id == record.conversation_id))
         turn = (latest or 0) + 1
@@ -176,18 +175,17 @@ def end_turn(database: Database, ended: EndedTurn) -> None:
         battle = locked_battle(session, ended.battle_id)
         if battle.state is not BattleState.RUNNING or battle.turn != ended.turn:
             return
-        revisions = []
+        _ensure_revisions(session, [attempt for attempts in ended.attempts for attempt in attempts])
+        seated = []
         for side, attempts, findings in zip(Side, ended.attempts, ended.findings, strict=True):
             for attempt in attempts:
-                revisions.append(write_attempt(session, battle.conversation_id, ended.turn, attempt, side))
+                revision = write_attempt(session, battle.conversation_id, ended.turn, attempt, side)
+            seated.append(revision)
             session.get_one(Answer, attempts[-1].id).identity_findings = findings
-            if side is Side.A:
-                battle.revision_a = revisions[-1]
-            else:
-                battle.revision_b = revisions[-1]
             if ended.outcome is BattleState.VOTABLE:
                 session.add(Seat(battle_id=battle.id, side=side, turn=ended.turn, answer_id=attempts[-1].id))
         if ended.turn == 1:
+            battle.revision_a, battle.revision_b = seated
             battle.first_shown_ms, battle.answered_ms = ended.first_shown_ms, ended.answered_ms
         close_battle(session, battle, ended.outcome, ended.reason)
 
@@ -200,6 +198,14 @@ def close_battle(session: Session, battle: Battle, outcome: BattleState, reason:
         battle.state, battle.turn = BattleState.VOTABLE, before
     else:
         battle.state, battle.state_reason = outcome, reason
+
+
+def _ensure_revisions(session: Session, attempts: Sequence[Attempt]) -> list[int]:
+    """The revisions behind the attempts; always made in the same order, so that two new battles never deadlock."""
+    made = {
+        a.id: ensure_revision(session, a.model, a.deployment).id for a in sorted(attempts, key=lambda a: a.model.id)
+    }
+    return [made[attempt.id] for attempt in attempts]
 
 
 def write_attempt(session: Session, conversation_id: str, turn: int, attempt: Attempt, side: Side | None) -> int:

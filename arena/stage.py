@@ -120,6 +120,7 @@ class Seat:
             attempt.progress.error = ProviderUnavailable(FailureKind.NO_FIRST_TOKEN, "no text within the seat's time")
         except Exception:  # a bug in one provider fails its answer, not the arena
             log.exception("answer %s: the provider of %s is broken", attempt.id, attempt.model.id)
+        attempt.deployment = self._fleet.deployment(attempt.model.id)  # asking may have found that the model has moved
         if attempt.progress.complete:
             self._fleet.record_success(attempt.model.id, attempt.progress.first_token_ms or 0.0)
             return True

@@ -30,16 +30,19 @@ from arena.database import (
     VoteState,
     Winner,
     now,
+    open_database,
 )
 from arena.errors import BattleError, FailureKind
 from arena.providers.base import Sampling
 from arena.records import storable
 from arena.verdicts import Ballot, cast
-from tests.battle_fixtures import ANIMALS, ANNA, BEN, ORCHARD, World, every, last
+from arena.voters import VoterIdentity
+from tests.battle_fixtures import ANIMALS, ANNA, BEN, ORCHARD, World, every, last, llm, make_world, world
 from tests.scripted_openai import ScriptedOpenAI
 from tests.scripting import Fault, Recorded, Script
 
-pytest_plugins = ["tests.battle_fixtures", "tests.postgres_fixtures"]
+pytest_plugins = ["tests.postgres_fixtures"]
+__all__ = ["llm", "make_world", "world"]
 
 Make = Callable[..., Any]
 LONG = "Step by step the picture of what you want becomes clear. " * 20
@@ -343,6 +346,40 @@ async def test_of_many_votes_at_once_one_counts(world: World) -> None:
     assert sum(isinstance(outcome, BattleError) for outcome in outcomes) == 7
     assert count(world.database, Vote) == 1
     assert read_counts(world.database, ("battle",)).votes == 1
+
+
+async def test_every_database_takes_a_whole_battle_and_one_of_many_votes(
+    make_world: Make, any_database: Database
+) -> None:
+    world = await make_world(store=any_database)
+    for _ in range(5):
+        view = await world.battle("First \U0001f333")
+        await last(world.arena.follow_up(view.battle_id, "Second", ANNA))
+        votes = [world.arena.vote(view.battle_id, ANNA, winner, {"clarity": "tie"}) for winner in [*Winner, *Winner]]
+
+        outcomes = await asyncio.gather(*votes, return_exceptions=True)
+
+        assert sorted(type(outcome).__name__ for outcome in outcomes) == ["BattleError"] * 7 + ["BattleView"]
+    await world.arena.withdraw(view.battle_id, ANNA)
+    await last(world.arena.continue_from(view.battle_id, Side.B, "Third", ANNA))
+    assert (await world.arena.restore(ANNA)).view is not None
+    assert read_counts(any_database, ("battle",)).votes == 4
+    assert rebuild_counts(any_database) == 4
+    assert (await world.arena.figures()).completion == 1.0
+
+
+async def test_many_battles_and_votes_at_once_are_all_counted(make_world: Make, any_database: Database) -> None:
+    world = await make_world(store=any_database)
+
+    async def one(number: int) -> None:
+        voter = VoterIdentity(f"voter-{number % 5}")
+        view = await world.battle(voter=voter)
+        await world.arena.vote(view.battle_id, voter, list(Winner)[number % 4])
+
+    await asyncio.gather(*(one(number) for number in range(24)))
+
+    assert read_counts(any_database, ("battle",)).votes == 24
+    assert rebuild_counts(any_database) == 24
 
 
 async def test_nobody_votes_in_somebody_elses_battle(world: World) -> None:
@@ -747,6 +784,26 @@ async def test_a_cancelled_handler_leaves_nothing_running(world: World, llm: Scr
     assert count(world.database, Battle, Battle.state == BattleState.ABANDONED) == 1
 
 
+async def test_a_database_that_fails_at_the_end_leaves_nothing_streaming_and_a_battle_to_recover(
+    world: World, llm: ScriptedOpenAI
+) -> None:
+    views, battle_id = await streaming(world, llm)
+
+    def fail(*_: object) -> None:
+        raise OSError("no space left")
+
+    event.listen(world.database.engine, "commit", fail)
+    with pytest.raises(OSError, match="no space left"):
+        await views.aclose()
+    event.remove(world.database.engine, "commit", fail)
+
+    await llm.until(lambda server: len(server.hung_up) == 2)
+    assert (await world.arena.figures()).running == 0
+    assert world.stored(battle_id).state is BattleState.RUNNING
+    assert recover_interrupted(world.database) == 1
+    assert world.stored(battle_id).state is BattleState.ABANDONED
+
+
 async def test_a_handler_cancelled_while_the_battle_is_being_stored_leaves_no_running_battle(world: World) -> None:
     reached, go_on = threading.Event(), threading.Event()
 
@@ -854,6 +911,25 @@ async def test_battles_that_a_stopped_process_left_running_are_closed_at_the_nex
     assert recover_interrupted(world.database) == 0
     await views.aclose()
     assert world.stored(finished.battle_id).state is BattleState.VOTABLE
+
+
+@pytest.mark.postgres
+async def test_a_process_that_starts_leaves_the_battles_of_the_others_alone(
+    make_world: Make, llm: ScriptedOpenAI, new_postgres_url: Callable[[], str]
+) -> None:
+    shared = open_database(new_postgres_url())
+    world = await make_world(store=shared)
+    views, battle_id = await streaming(world, llm)
+
+    assert recover_interrupted(shared) == 0
+    with shared.write() as session:
+        session.execute(update(Prompt).values(created_at=now() - timedelta(minutes=11)))
+    assert recover_interrupted(shared) == 1
+
+    assert world.stored(battle_id).state is BattleState.ABANDONED
+    await views.aclose()
+    await world.arena.drain(0)
+    shared.close()
 
 
 async def test_draining_refuses_new_battles_and_lets_running_ones_finish(world: World, llm: ScriptedOpenAI) -> None:
@@ -991,6 +1067,21 @@ async def test_a_stopped_chat_keeps_what_was_said(world: World, llm: ScriptedOpe
     llm.scripts["hare"] = Script(text="Yes.")
     following = await last(world.arena.chat("Go on", ANNA, "hare", Sampling(), view.conversation_id))
     assert following.turns == (("Hello", "One two three "), ("Go on", "Yes."))
+
+
+async def test_whoever_measures_hears_of_every_finished_answer(world: World, llm: ScriptedOpenAI) -> None:
+    heard: list[tuple[str, float, float]] = []
+    world.arena.on_answered(lambda *answer: heard.append(answer))
+
+    view = await world.battle()
+    await last(world.arena.chat("Hello", ANNA, "hare", Sampling()))
+    llm.scripts["hare"] = Script(fault=404)
+    await last(world.arena.chat("Hello", ANNA, "hare", Sampling()))
+
+    fought = sorted(answer.split()[1] for answer in view.turns[0].answers)
+    assert sorted(model for model, _, _ in heard[:2]) == fought
+    assert [model for model, _, _ in heard[2:]] == ["hare"]
+    assert all(0 < first <= total for _, first, total in heard)
 
 
 async def test_figures_count_battles_by_outcome(make_world: Make, llm: ScriptedOpenAI) -> None:

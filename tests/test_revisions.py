@@ -1,6 +1,16 @@
-from arena.database import Database
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from sqlalchemy import event
+from sqlalchemy.orm import Session
+
+from arena.database import Database, open_database
 from arena.revisions import ensure_revision, revisions_by_id
 from arena.roster import ModelEntry, SamplingDefaults
+
+pytest_plugins = ["tests.postgres_fixtures"]
 
 HERON = ModelEntry(id="heron", api_type="vertex", model_name="projects/p/locations/l/models/1", display_name="Heron")
 
@@ -59,3 +69,25 @@ def test_what_was_seen_once_is_never_forgotten(database: Database) -> None:
 
     with database.read() as session:
         assert set(revisions_by_id(session)) == ids
+
+
+@pytest.mark.postgres
+def test_two_processes_that_meet_a_new_model_at_once_agree_on_its_revision(new_postgres_url: Callable[[], str]) -> None:
+    store = open_database(new_postgres_url())
+    both_have_looked = threading.Barrier(2, timeout=10)
+    waiting = threading.local()
+
+    def wait_once(*_: object) -> None:
+        if not getattr(waiting, "over", False):
+            waiting.over = True
+            both_have_looked.wait()
+
+    event.listen(Session, "before_flush", wait_once)
+    try:
+        with ThreadPoolExecutor(2) as processes:
+            found = list(processes.map(lambda _: _ensure(store, HERON), range(2)))
+    finally:
+        event.remove(Session, "before_flush", wait_once)
+
+    assert found[0] == found[1]
+    store.close()

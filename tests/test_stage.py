@@ -11,11 +11,11 @@ from arena.errors import FailureKind
 from arena.pacing import STILL_S, CommonPace, LivePace, Progress, Shown
 from arena.providers.base import Message
 from arena.stage import Frame, Part, Stage
-from tests.battle_fixtures import World
+from tests.battle_fixtures import World, llm, make_world, world
 from tests.scripted_openai import ScriptedOpenAI
 from tests.scripting import Behaviour, Fault, Recorded, Script
 
-pytest_plugins = ["tests.battle_fixtures"]
+__all__ = ["llm", "make_world", "world"]
 
 FRAME_S = 0.1
 HELLO = (Message("user", "Hello"),)
