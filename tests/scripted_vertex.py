@@ -237,7 +237,7 @@ class ScriptedVertex(ScriptedServer):
         exchange.open_stream()
         if script.reasoning:
             exchange.event(json.dumps(_body(response_id, [{**_part(script.reasoning), "thought": True}])).encode())
-        error = json.dumps(_error(500, script.message or "Internal error encountered.")).encode()
+        error = json.dumps(_error(script.error_code, script.message or "Internal error encountered.")).encode()
         told = await stream_pieces(
             exchange, script, pieces, lambda piece: json.dumps(_body(response_id, [_part(piece)])).encode(), error
         )

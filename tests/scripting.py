@@ -81,6 +81,8 @@ class Script:
     """The `Retry-After` header of an HTTP fault."""
     message: str = ""
     """The error message of an HTTP fault or an error event."""
+    error_code: int = 500
+    """The status that an error event names."""
     refuses: tuple[str, ...] = ()
     """Parameters that are answered with a 400 that names them."""
 

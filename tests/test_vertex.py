@@ -151,6 +151,22 @@ async def test_every_fault_ends_as_its_kind_within_the_deadline_and_closes_the_s
     assert progress.total_ms < 3_000
 
 
+@pytest.mark.parametrize("code", [401, 404])
+async def test_an_error_in_mid_stream_is_never_answered_by_asking_again(
+    vertex_server: ScriptedVertex, code: int
+) -> None:
+    vertex_server.scripts[TUNED] = Script(
+        "slow and steady wins", fault=Fault.ERROR_EVENT, fault_after=2, error_code=code
+    )
+
+    async with closing(provider_for(vertex_server)) as provider:
+        progress = await ask(provider, vertex_entry(vertex_server.url))
+
+    assert progress.text == "slow and "
+    assert progress.error is not None
+    assert len(vertex_server.requests) == 1
+
+
 @pytest.mark.parametrize("reason", ["SAFETY", "RECITATION", "PROHIBITED_CONTENT", "BLOCKLIST", "SPII"])
 async def test_a_withheld_answer_is_blocked(vertex_server: ScriptedVertex, reason: str) -> None:
     vertex_server.scripts[TUNED] = Script("slow and", finish=reason)
@@ -339,6 +355,7 @@ async def test_a_token_that_is_about_to_end_is_replaced(vertex_server: ScriptedV
     [
         (401, FailureKind.UNAUTHORISED, "Google refused the credentials: check GOOGLE_APPLICATION_CREDENTIALS"),
         (Fault.DROP_AT_ONCE, FailureKind.CONNECTION, "Google cannot be reached"),
+        (Fault.HTML, FailureKind.MALFORMED, "Google gave no usable answer: the token endpoint's answer is no token"),
     ],
     ids=str,
 )

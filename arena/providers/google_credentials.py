@@ -113,6 +113,11 @@ def _refreshed(
         raise failure(kind, f"the token endpoint said: {error}") from error
     except google.auth.exceptions.TransportError as error:
         raise failure(FailureKind.CONNECTION, f"the token endpoint cannot be reached: {error}") from error
+    except (TypeError, ValueError, LookupError) as error:
+        # google-auth trips over an answer that is not JSON, such as a sign-in page, in several ways.
+        raise failure(
+            FailureKind.MALFORMED, f"the token endpoint's answer is no token: {type(error).__name__}"
+        ) from error
     return credentials
 
 

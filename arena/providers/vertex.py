@@ -61,13 +61,15 @@ class VertexProvider:
     async def stream(self, model: ModelEntry, messages: Sequence[Message], sampling: Sampling) -> AsyncIterator[Event]:
         """See `Provider.stream`."""
         request = _Request(model, await self._resolve(model), messages, sampling)
+        begun = False
         while True:
             try:
                 async with aclosing(self._answer(request)) as events:
                     async for event in events:
+                        begun = True
                         yield event
             except ProviderError as error:
-                if not await self._second_chance(request, error):
+                if begun or not await self._second_chance(request, error):
                     raise
             else:
                 return
@@ -181,8 +183,10 @@ class VertexProvider:
             found = await client.aio.models.get(model=model.model_name)
         except errors.APIError as error:
             raise _refusal(error) from error
-        except httpx.HTTPError as error:
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
             raise failure(FailureKind.CONNECTION, f"{type(error).__name__}: {error}") from error
+        except (ValueError, AttributeError, TypeError) as error:
+            raise failure(FailureKind.MALFORMED, f"not a model's description: {type(error).__name__}") from error
         endpoints = [endpoint.name for endpoint in found.endpoints or [] if endpoint.name]
         near = [name for name in endpoints if f"/locations/{location}/" in name]
         if not endpoints:
@@ -204,7 +208,8 @@ def _place(model: ModelEntry, target: str) -> Place:
 
 def _refusal(error: "errors.APIError") -> ProviderError:
     """The arena's error for an error status, or for an error that came as an event."""
-    return failure(kind_of_status(error.code), f"{error.code} {error.status} {error.message}")
+    status = error.code if isinstance(error.code, int) else 500
+    return failure(kind_of_status(status), f"{error.code} {error.status} {error.message}")
 
 
 def _reason(error: ProviderError, model: ModelEntry) -> str:
@@ -222,4 +227,4 @@ def _reason(error: ProviderError, model: ModelEntry) -> str:
         case FailureKind.CONNECTION:
             return f"Google cannot be reached: check this machine's way to the network ({error.detail})."
         case _:
-            return f"Vertex AI did not say where the model is deployed ({error.detail})."
+            return f"Google gave no usable answer: {error.detail}."
