@@ -113,6 +113,7 @@ def build_parts(settings: Settings) -> Parts:
 
     """
     from arena.battle import Arena, recover_interrupted
+    from arena.checks import require_local_database
     from arena.database import open_database
     from arena.fleet import Fleet
     from arena.keys import load_admin_password, load_secret
@@ -124,6 +125,7 @@ def build_parts(settings: Settings) -> Parts:
     from arena.web.streams import PageStreams
 
     settings, roster = _decide_demo(settings)
+    require_local_database(settings, read_environment())
     sessions = Sessions(load_secret(settings), load_admin_password(settings), settings)
     database = open_database(settings.resolved_database_url)
     if interrupted := recover_interrupted(database):
@@ -166,14 +168,17 @@ async def _lifespan(app: "FastAPI") -> AsyncIterator[None]:
         await parts.aclose()
 
 
-def serve(settings: Settings) -> None:
+def serve(settings: Settings, service: Path | None = None) -> None:
     """Serve until stopped: the port is reserved first, so that one in use is told at once.
+
+    `service` is the folder of a service in the background, which learns the address from a file there.
 
     Raises:
         ConfigError: as `build_app`, or the port cannot be had.
 
     """
     from arena.keys import load_admin_password
+    from arena.service import Files
     from arena.web.server import address_of, bind, make_server
 
     # Nothing that is made while starting is garbage before the end: looking for it takes a fifth of the start.
@@ -188,6 +193,8 @@ def serve(settings: Settings) -> None:
             _say("Offline demonstration: " + ("as asked." if settings.demo else _WHY_DEMO))
         if sys.stdout.isatty():
             _say(f"Operator's password, for /login: {load_admin_password(settings)}")
+        if service is not None:
+            Files(service).address.write_text(address_of(listener), encoding="utf-8")
         log.info("Serving at %s", address_of(listener))
         asyncio.run(make_server(app, parts.drain).serve(sockets=[listener]))
 
@@ -204,8 +211,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             database_url=given.database,
             demo=given.demo or None,
         )
-        _start_log(settings, given.log_file)
-        serve(settings)
+        _start_log(settings, given.service)
+        if given.service is None:
+            _look_around(settings)
+        serve(settings, given.service)
     except ConfigError as error:
         sys.stderr.write(f"{error}\n")
         return 2
@@ -224,14 +233,30 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--data", type=Path, metavar="DIR", help="the data folder (ARENA_DATA_DIR, default data)")
     parser.add_argument("--database", metavar="URL", help="SQLite or PostgreSQL (ARENA_DATABASE_URL)")
     parser.add_argument("--demo", action="store_true", help="offline demonstration models only")
-    parser.add_argument("--log-file", type=Path, help=argparse.SUPPRESS)
+    parser.add_argument("--service", type=Path, metavar="DIR", help=argparse.SUPPRESS)
     return parser
 
 
-def _start_log(settings: Settings, file: Path | None) -> None:
-    """Log to standard error, or for the background service to a file that is rotated."""
+def _look_around(settings: Settings) -> None:
+    """Tell what is wrong with the machine, the environment or the roster; `start` has done so for a service."""
+    from arena.checks import Level, inspect
+
+    findings = inspect(settings, read_environment())
+    for finding in findings:
+        if finding.level is Level.WARNING:
+            sys.stderr.write(f"Warning: {finding.sentence}\n")
+    wrong = [finding.sentence for finding in findings if finding.level is Level.ERROR]
+    if wrong:
+        raise ConfigError("\n".join(wrong))
+
+
+def _start_log(settings: Settings, service: Path | None) -> None:
+    """Log to standard error, or for a service in the background to files that are rotated."""
+    from arena.service import Files
+
     handler: logging.Handler = logging.StreamHandler()
-    if file is not None:
+    if service is not None:
+        file = Files(service).log
         file.parent.mkdir(parents=True, exist_ok=True)
         handler = logging.handlers.RotatingFileHandler(file, maxBytes=LOG_BYTES, backupCount=LOG_FILES)
     logging.basicConfig(

@@ -110,6 +110,7 @@ class Monitor:
             "version": __version__,
             "uptime_s": round(self.uptime_s, 1),
             "votes": await self._database.run(self._count_votes),
+            "demo": all(status.model.platform == "demo" for status in self._fleet.statuses()),
             "models": [
                 {"id": status.model.id, "state": status.state.value, "reason": status.reason}
                 for status in self._fleet.statuses()
