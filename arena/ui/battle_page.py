@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import AsyncGenerator
+from contextlib import aclosing
 
 import gradio as gr
 
@@ -10,6 +11,7 @@ from arena.ui.composer import Composer
 from arena.ui.context import PageContext
 from arena.ui.desk import AT_ONCE, STREAMING, Desk
 from arena.ui.html import fragment, render
+from arena.ui.readiness import LOOK_AGAIN_S, readiness
 from arena.ui.stage import Stage, Updates, Wording
 
 _HINT = "Keys: A, B, T for a tie, X for both bad, N for a new battle"
@@ -27,6 +29,7 @@ class _BattlePage:
         self._challenges = {challenge.text: challenge.id for challenge in context.challenges}
         hero = fragment(render("battle_intro.html"), elem_id="hero")
         self._readiness = fragment(elem_id="readiness")
+        self._waiting = gr.Timer(LOOK_AGAIN_S, active=False)
         with gr.Column(elem_id="notes", render=False) as notes:
             fragment(render("battle_notes.html"))
         self._composer = Composer(
@@ -46,23 +49,48 @@ class _BattlePage:
         desk.wire_next(self._next)
         prompt = self._composer.prompt
         gr.on([self._send.click, prompt.submit], self._fight, [prompt], desk.outputs, **STREAMING)
-        stage.run_again.click(self._fight, [stage.again], desk.outputs, **STREAMING)
+        stage.run_again.click(self._again, [stage.again, stage.origin], desk.outputs, **STREAMING)
         self._surprise.click(self._surprising, [prompt], [prompt], **AT_ONCE)
         for side, button in zip(Side, stage.continues, strict=True):
             button.click(lambda side=side: stage.ask_next(side), None, desk.outputs, **AT_ONCE)
         gr.on(None, self._restore, None, desk.outputs, **AT_ONCE)
+        gr.on(None, self._look, None, [self._readiness, self._waiting], **AT_ONCE)
+        self._waiting.tick(self._look, None, [self._readiness, self._waiting], **AT_ONCE)
 
     async def _fight(self, prompt: str, request: gr.Request) -> AsyncGenerator[Updates]:
         voter = self._context.voter(request)
         views = self._context.arena.fight(prompt, voter, challenge_id=self._challenges.get(prompt.strip()))
-        async for frame in self._desk.stream(views):
-            yield frame
+        async with aclosing(self._desk.stream(views)) as frames:
+            async for frame in frames:
+                yield frame
 
     async def _next(self, prompt: str, battle: str, side: str, request: gr.Request) -> AsyncGenerator[Updates]:
-        desk = self._desk
-        views = desk.continue_from(prompt, battle, side, request) if side else desk.follow_up(prompt, battle, request)
-        async for frame in desk.stream(views):
-            yield frame
+        """A follow-up to both models, or a new battle that goes on from one side's answer."""
+        if side:
+            frames = self._continue(prompt, f"{battle}/{side}", request)
+        else:
+            frames = self._desk.stream(self._desk.follow_up(prompt, battle, request), further=prompt)
+        async with aclosing(frames):
+            async for frame in frames:
+                yield frame
+
+    async def _again(self, prompt: str, origin: str, request: gr.Request) -> AsyncGenerator[Updates]:
+        """Run a void battle's prompt again, with the history that it had."""
+        async with aclosing(
+            self._continue(prompt, origin, request) if origin else self._fight(prompt, request)
+        ) as frames:
+            async for frame in frames:
+                yield frame
+
+    async def _continue(self, prompt: str, origin: str, request: gr.Request) -> AsyncGenerator[Updates]:
+        battle, _, side = origin.partition("/")
+        if side not in {known.value for known in Side}:
+            yield self._desk.stage.refuse("This battle cannot be continued.")
+            return
+        views = self._context.arena.continue_from(battle, Side(side), prompt, self._context.voter(request))
+        async with aclosing(self._desk.stream(views)) as frames:
+            async for frame in frames:
+                yield {**frame, self._desk.stage.origin: origin}
 
     def _surprising(self, prompt: str) -> str:
         others = [text for text in self._challenges if text != prompt]
@@ -70,10 +98,14 @@ class _BattlePage:
 
     async def _restore(self, request: gr.Request) -> Updates:
         restored = await self._context.arena.restore(self._context.voter(request))
-        if restored.view is not None:
-            return self._desk.show(restored.view)
-        return {**self._composer.clear(restored.prompt), **self._ready()}
+        if restored.view is None and not restored.prompt:
+            # An empty box would wipe what was typed while the page was still loading.
+            return {self._composer.prompt: gr.skip()}
+        if restored.view is None:
+            return self._composer.clear(restored.prompt)
+        turn = self._desk.stage.ask_next(None, restored.prompt) if restored.prompt else {}
+        return {**self._desk.show(restored.view), **turn}
 
-    def _ready(self) -> Updates:
+    def _look(self) -> Updates:
         enough = len(self._context.fleet.drawable()) >= 2
-        return {self._readiness: "" if enough else render("no_models.html", needed="A battle needs two")}
+        return readiness(self._readiness, self._waiting, enough, "A battle needs two")

@@ -12,6 +12,7 @@ from arena.ui.context import PageContext
 from arena.ui.desk import AT_ONCE, STREAMING, changes
 from arena.ui.html import fragment, render
 from arena.ui.panes import asked, conversation, said
+from arena.ui.readiness import LOOK_AGAIN_S, readiness
 from arena.ui.sampling import model_choice, name_of, read_sampling, ready_models, sampling_fold
 from arena.ui.stage import Updates
 
@@ -28,6 +29,7 @@ class _ChatPage:
         """All that the browser holds of the conversation."""
         self._hero = fragment(render("chat_intro.html"), elem_id="hero")
         self._readiness = fragment(elem_id="readiness")
+        self._waiting = gr.Timer(LOOK_AGAIN_S, active=False)
         self._model = model_choice("Model", "choice-chat")
         self._heading = fragment(elem_id="chat-heading")
         self._messages = conversation("chat")
@@ -58,11 +60,13 @@ class _ChatPage:
 
     def wire(self) -> None:
         """Connect every button and the page's loading."""
-        given = [self._prompt, self._model, self._conversation_id, *self._sampling.inputs]
-        gr.on([self._send.click, self._prompt.submit], self._chat, given, self._outputs, **STREAMING)
+        asked_with = [self._prompt, self._model, self._conversation_id, *self._sampling.inputs]
+        gr.on([self._send.click, self._prompt.submit], self._chat, asked_with, self._outputs, **STREAMING)
         self._stop.click(self._stopping, [self._conversation_id], [self._notice, self._stop], **AT_ONCE)
         self._fresh.click(self._clear, None, self._outputs, **AT_ONCE)
-        gr.on(None, self._load, None, [self._model, self._readiness], **AT_ONCE)
+        given = [self._model, self._readiness, self._waiting]
+        gr.on(None, self._load, None, given, **AT_ONCE)
+        self._waiting.tick(self._load, None, given, **AT_ONCE)
 
     def _show(self, view: ChatView, name: str) -> Updates:
         """The one place where a chat becomes pixels."""
@@ -128,5 +132,5 @@ class _ChatPage:
         ready = ready_models(self._context.fleet)
         return {
             self._model: gr.update(choices=ready, value=ready[0][1] if ready else None),
-            self._readiness: "" if ready else render("no_models.html", needed="A chat needs one"),
+            **readiness(self._readiness, self._waiting, bool(ready), "A chat needs one"),
         }

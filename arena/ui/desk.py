@@ -6,8 +6,8 @@ from typing import Any, TypeVar
 
 import gradio as gr
 
-from arena.battle import BattleView
-from arena.database import Side, Winner
+from arena.battle import BattleView, TurnView
+from arena.database import Winner
 from arena.errors import ArenaError
 from arena.ui.composer import Composer
 from arena.ui.context import PageContext
@@ -56,15 +56,28 @@ class Desk:
         return {**self.stage.clear(), **self.composer.clear()}
 
     async def stream(
-        self, views: AsyncGenerator[BattleView], titles: tuple[str, str] = ("", "")
+        self, views: AsyncGenerator[BattleView], titles: tuple[str, str] = ("", ""), further: str = ""
     ) -> AsyncGenerator[Updates]:
-        """Show a battle while it runs; each frame carries only what changed since the last one."""
+        """Show a battle while it runs; each frame carries only what changed since the last one.
+
+        `further` is the prompt of a further turn: if that turn was stopped, its prompt goes back into its box.
+        """
+        turns: Sequence[TurnView] = ()
+
+        def show(view: BattleView) -> Updates:
+            nonlocal turns
+            turns = view.turns
+            return self.show(view, titles)
+
         try:
-            async with aclosing(changes(views, lambda view: self.show(view, titles))) as frames:
+            async with aclosing(changes(views, show)) as frames:
                 async for frame in frames:
                     yield frame
         except ArenaError as error:
             yield self.stage.refuse(str(error))
+            return
+        if further and turns and turns[-1].prompt != further:
+            yield self.stage.ask_next(None, further)
 
     async def settle(self, asked: Awaitable[BattleView]) -> Updates:
         """Show the battle after one change, or say why there was none."""
@@ -107,7 +120,3 @@ class Desk:
     def follow_up(self, prompt: str, battle: str, request: gr.Request) -> AsyncGenerator[BattleView]:
         """Ask both models of a battle something more."""
         return self._context.arena.follow_up(battle, prompt, self._context.voter(request))
-
-    def continue_from(self, prompt: str, battle: str, side: str, request: gr.Request) -> AsyncGenerator[BattleView]:
-        """Start a battle that goes on from one side's answer."""
-        return self._context.arena.continue_from(battle, Side(side), prompt, self._context.voter(request))

@@ -1,6 +1,7 @@
 """The Side by side page: two models of the visitor's choice, the same four votes, never rated."""
 
 from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from typing import Any
 
 import gradio as gr
@@ -10,6 +11,7 @@ from arena.ui.composer import Composer
 from arena.ui.context import PageContext
 from arena.ui.desk import AT_ONCE, STREAMING, Desk
 from arena.ui.html import fragment, render
+from arena.ui.readiness import LOOK_AGAIN_S, readiness
 from arena.ui.sampling import model_choice, name_of, read_sampling, ready_models, sampling_fold
 from arena.ui.stage import Stage, Updates, Wording
 
@@ -27,6 +29,7 @@ class _SideBySidePage:
         self._context = context
         hero = fragment(render("side_by_side_intro.html"), elem_id="hero")
         self._readiness = fragment(elem_id="readiness")
+        self._waiting = gr.Timer(LOOK_AGAIN_S, active=False)
         with gr.Row(elem_id="choices") as choices:
             self._models = [model_choice("Model A", "choice-a"), model_choice("Model B", "choice-b")]
         self._composer = Composer("Your prompt", "Ask both models…", around=(hero, choices, self._readiness))
@@ -46,7 +49,9 @@ class _SideBySidePage:
         prompt = self._composer.prompt
         gr.on([self._send.click, prompt.submit], self._fight, [prompt, *controls], desk.outputs, **STREAMING)
         stage.run_again.click(self._fight, [stage.again, *controls], desk.outputs, **STREAMING)
-        gr.on(None, self._load, None, [*self._models, self._readiness], **AT_ONCE)
+        given = [*self._models, self._readiness, self._waiting]
+        gr.on(None, self._load, None, given, **AT_ONCE)
+        self._waiting.tick(self._load, None, given, **AT_ONCE)
 
     async def _fight(
         self, prompt: str, a: str, b: str, temperature: float, top_p: float, tokens: float, request: gr.Request
@@ -59,8 +64,9 @@ class _SideBySidePage:
             yield self._desk.stage.refuse(str(error))
             return
         views = self._context.arena.fight_named(prompt, self._context.voter(request), (a, b), sampling)
-        async for frame in self._desk.stream(views, titles):
-            yield frame
+        async with aclosing(self._desk.stream(views, titles)) as frames:
+            async for frame in frames:
+                yield frame
 
     async def _next(
         self, prompt: str, battle: str, side: str, a: str, b: str, request: gr.Request
@@ -68,8 +74,10 @@ class _SideBySidePage:
         """A follow-up; the choices cannot have changed, as they are away while a comparison is on the page."""
         names = dict((model, name) for name, model in ready_models(self._context.fleet))
         titles = (names.get(a, ""), names.get(b, ""))
-        async for frame in self._desk.stream(self._desk.follow_up(prompt, battle, request), titles):
-            yield frame
+        views = self._desk.follow_up(prompt, battle, request)
+        async with aclosing(self._desk.stream(views, titles, prompt)) as frames:
+            async for frame in frames:
+                yield frame
 
     def _load(self) -> dict[Any, Any]:
         ready = ready_models(self._context.fleet)
@@ -79,5 +87,5 @@ class _SideBySidePage:
                 choice: gr.update(choices=ready, value=chosen[place] if place < len(chosen) else None)
                 for place, choice in enumerate(self._models)
             },
-            self._readiness: "" if len(ready) >= 2 else render("no_models.html", needed="A comparison needs two"),
+            **readiness(self._readiness, self._waiting, len(ready) >= 2, "A comparison needs two"),
         }

@@ -61,6 +61,8 @@ class Stage:
         """The prompt of a void battle, to be run again."""
         self.side = gr.Textbox(visible=False)
         """The side whose answer the next prompt continues from; empty for a follow-up to both."""
+        self.origin = gr.Textbox(visible=False)
+        """The battle and side that this battle continues from, to be able to run it again."""
         self.notice = fragment(elem_id="notice")
         self.challenge = fragment(elem_id="challenge", visible=False)
         with gr.Row(elem_id="status-row"):
@@ -126,7 +128,8 @@ class Stage:
     def components(self) -> list[Any]:
         """Every component that `show` may change."""
         return [
-            *(self.battle, self.again, self.side, self.notice, self.challenge, self.status, self.stop),
+            *(self.battle, self.again, self.side, self.origin),
+            *(self.notice, self.challenge, self.status, self.stop),
             *(*self.heads, *self.answers, self.ballot, *self.votes.values()),
             *(self.reveal, self.verdict, *self.cards, *self.continues),
             *(self.next, self.next_prompt, self.after, self.run_again, self.fresh, self.withdraw),
@@ -158,7 +161,7 @@ class Stage:
     def clear(self) -> Updates:
         """The stage before a battle."""
         return {
-            **dict.fromkeys((self.battle, self.again, self.side, self.notice), ""),
+            **dict.fromkeys((self.battle, self.again, self.side, self.origin, self.notice), ""),
             self.challenge: gr.update(value="", visible=False),
             self.status: _status(None),
             self.stop: gr.update(visible=False),
@@ -178,13 +181,13 @@ class Stage:
         """Say why something was not done, and leave everything else as it is."""
         return {self.notice: render("notice.html", text=sentence, kind="refused")}
 
-    def ask_next(self, side: Side | None) -> Updates:
+    def ask_next(self, side: Side | None, prompt: str = "") -> Updates:
         """Offer the box for the next prompt: to both models, or continuing from one side's answer."""
         label = "Ask both a follow-up" if side is None else f"Continue from {side.value.upper()}’s answer"
         return {
             self.side: side.value if side else "",
             self.next: gr.update(visible=True),
-            self.next_prompt: gr.update(value="", label=label, placeholder=label),
+            self.next_prompt: gr.update(value=prompt, label=label, placeholder=label),
         }
 
     def _panes(self, view: BattleView, titles: tuple[str, str]) -> Updates:

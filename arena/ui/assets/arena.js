@@ -96,6 +96,15 @@
     if (event.target instanceof Element && event.target.closest("#continue-a, #continue-b")) goingOn = true;
   });
 
+  // No form in a model's text is ever sent.
+  document.addEventListener(
+    "submit",
+    (event) => {
+      if (event.target instanceof Element && event.target.closest(".conversation")) event.preventDefault();
+    },
+    true,
+  );
+
   // One vote is enough: the others are out of reach until the answer is there.
   document.addEventListener("click", (event) => {
     const vote = event.target instanceof Element ? event.target.closest("#votes button") : null;
