@@ -8,7 +8,7 @@ from collections import Counter, deque
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from enum import StrEnum
 from typing import cast
 
@@ -52,6 +52,8 @@ class ModelStatus:
     last_failure_at: datetime | None
     resting_until: datetime | None
     median_first_token_ms: float | None
+    shuts_down_on: date | None
+    """When the platform has announced to shut the model down."""
 
 
 @dataclass(slots=True)
@@ -61,6 +63,7 @@ class _Health:
     model: ModelEntry
     state: ModelState = ModelState.STARTING
     reason: str = ""
+    shuts_down_on: date | None = None
     answers: int = 0
     failures: Counter[FailureKind] = field(default_factory=Counter)
     failures_in_row: int = 0
@@ -219,6 +222,7 @@ class Fleet:
             log.exception("model %s: could not be prepared", model.id)
             self._close(health, ModelState.NOT_READY, "Preparing it failed unexpectedly; see the log.")
             return
+        health.shuts_down_on = readiness.shuts_down_on
         if readiness.ready:
             self._open(health)
         else:
@@ -301,6 +305,7 @@ class Fleet:
             last_failure_at=health.last_failure_at,
             resting_until=datetime.now(UTC) + remaining if resting else None,
             median_first_token_ms=statistics.median(health.first_tokens_ms) if health.first_tokens_ms else None,
+            shuts_down_on=health.shuts_down_on,
         )
 
 

@@ -52,7 +52,8 @@ class ScriptedOpenAI(ScriptedServer):
             status = 401 if script is not None and script.fault == 401 else 404
             exchange.respond(status, _error(status, f"The model '{model}' cannot be retrieved."))
         else:
-            exchange.respond(200, {"id": model, "object": "model", "created": 0, "owned_by": "script"})
+            description = {"id": model, "object": "model", "created": 0, "owned_by": "script"}
+            exchange.respond(200, {**description, "shutdown_date": script.shutdown_date})
 
     async def _complete(self, exchange: Exchange) -> None:
         request = exchange.request

@@ -77,6 +77,8 @@ class Script:
     """How many pieces come before a fault in mid-stream."""
     fail_share: float = 1.0
     """The share of requests on which `fault` strikes; drawn from the server's seeded generator."""
+    shutdown_date: str | None = None
+    """What the model's description says of its end."""
     retry_after_s: float | None = None
     """The `Retry-After` header of an HTTP fault."""
     message: str = ""

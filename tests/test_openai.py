@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from dataclasses import replace
+from datetime import date
 
 import pytest
 
@@ -320,3 +321,19 @@ def test_a_chunk_of_another_shape_is_malformed(chunk: bytes) -> None:
         Completion().read(chunk)
 
     assert caught.value.kind is FailureKind.MALFORMED
+
+
+@pytest.mark.parametrize(
+    ("described", "understood"),
+    [("2027-01-06", date(2027, 1, 6)), ("2027-01-06T00:00:00Z", date(2027, 1, 6)), ("soon", None), (None, None)],
+)
+async def test_an_announced_shutdown_is_told_before_it_happens(
+    openai_server: ScriptedOpenAI, described: str | None, understood: date | None
+) -> None:
+    openai_server.scripts["tortoise"] = Script(shutdown_date=described)
+
+    async with closing(OpenAIProvider(PATIENT)) as provider:
+        readiness = await provider.prepare(openai_entry(openai_server.url))
+
+    assert readiness.ready
+    assert readiness.shuts_down_on == understood

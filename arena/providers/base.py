@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from dataclasses import dataclass, field
+from datetime import date
 from typing import Literal, Protocol
 
 from arena.errors import FailureKind, ProviderError, ProviderUnavailable
@@ -62,6 +63,8 @@ class Readiness:
     """What the model's name resolved to, where it had to be resolved (a Vertex endpoint)."""
     retired: bool = False
     """The platform says that there is no such model (any more): not ready, and unlikely to become so."""
+    shuts_down_on: date | None = None
+    """When the platform has announced to shut the model down."""
 
 
 class Provider(Protocol):

@@ -3,7 +3,10 @@
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import aclosing
+from datetime import date
 from typing import TYPE_CHECKING, Any
+
+import orjson
 
 from arena.errors import FailureKind, ProviderError
 from arena.providers.background import in_daemon_thread
@@ -46,7 +49,7 @@ class OpenAIProvider:
 
         try:
             async with asyncio.timeout(self._deadlines.first_token_s):
-                await client.models.with_raw_response.retrieve(model.model_name)
+                described = await client.models.with_raw_response.retrieve(model.model_name)
         except (TimeoutError, openai.APIConnectionError, httpx2.InvalidURL):
             return Readiness(False, _unreachable(model))
         except openai.AuthenticationError:
@@ -57,6 +60,8 @@ class OpenAIProvider:
                 return Readiness(False, reason, retired=True)
         except openai.OpenAIError:
             pass  # a server that answers at all may well answer a battle
+        else:
+            return Readiness(True, shuts_down_on=_announced_shutdown(described.content))
         return Readiness(True)
 
     async def stream(self, model: ModelEntry, messages: Sequence[Message], sampling: Sampling) -> AsyncIterator[Event]:
@@ -203,3 +208,11 @@ def _unreachable(model: ModelEntry) -> str:
 
 def _where_the_key_is(model: ModelEntry) -> str:
     return "check OPENAI_API_KEY" if model.platform == "openai" else "check api_key of this entry"
+
+
+def _announced_shutdown(description: bytes) -> date | None:
+    """The shutdown date in a model's description, where there is one that can be read."""
+    try:
+        return date.fromisoformat(orjson.loads(description)["shutdown_date"][:10])
+    except (ValueError, KeyError, TypeError):
+        return None
