@@ -100,20 +100,34 @@ logs() {
   esac
 }
 
+# Debian's parts of the tests; `.ci/run` installs the same.
+tell_what_tests_lack() {
+  local missing=()
+  command -v chromium >/dev/null || missing+=(chromium)
+  [ -n "$(compgen -G '/usr/lib/postgresql/*/bin/initdb')" ] || command -v initdb >/dev/null || missing+=(postgresql)
+  [ -x /usr/sbin/nginx ] || command -v nginx >/dev/null || missing+=(nginx)
+  [ ${#missing[@]} -eq 0 ] ||
+    echo "Some tests are skipped; for all of them: sudo apt-get update && sudo apt-get install -y ${missing[*]}"
+}
+
 run_tests() {
   prepare_venv requirements.txt requirements-dev.txt
-  export PATH="$PWD/$VENV/bin:$PATH"
-  case "$VENV" in /*) PATH="$VENV/bin:$PATH" ;; esac
+  case "$VENV" in
+    /*) PATH="$VENV/bin:$PATH" ;;
+    *) PATH="$PWD/$VENV/bin:$PATH" ;;
+  esac
   set -e
-  echo 'Format and lint'
+  tell_what_tests_lack
+  echo '== Format and rules'
   ruff format --check .
   ruff check .
-  echo 'Types'
+  echo '== Types'
   mypy
-  echo 'Layers'
+  echo '== Layers'
   lint-imports
-  echo 'Tests'
-  pytest -n "${ARENA_TEST_PROCESSES:-2}" --dist loadfile "$@"
+  echo '== Tests'
+  [ "${CI:-}" != true ] || set -- -p tests.no_skips "$@"
+  "$PYTHON" -m pytest -n "${TEST_PROCESSES:-2}" --dist loadfile "$@"
 }
 
 command="${1:-}"

@@ -1,0 +1,31 @@
+# Developers' commands. The tools are taken from the active environment, or from .venv.
+export PATH := $(CURDIR)/.venv/bin:$(PATH)
+PROCESSES ?= 2
+
+.DEFAULT_GOAL := help
+.PHONY: help check check-fast lint test fmt run
+
+help: ## list these commands
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-12s %s\n", $$1, $$2}'
+
+check: lint ## everything that must hold before a commit
+	pytest -n $(PROCESSES) --dist loadfile
+
+check-fast: lint ## the same without Chromium, PostgreSQL and slow tests
+	pytest -n $(PROCESSES) --dist loadfile -m "not browser and not postgres and not slow"
+
+lint: ## format, rules, types, layers
+	ruff format --check .
+	ruff check .
+	mypy
+	lint-imports
+
+test: ## the tests alone
+	pytest -n $(PROCESSES) --dist loadfile
+
+fmt: ## format, and mend what can be mended
+	ruff format .
+	ruff check --fix .
+
+run: ## serve the arena here, in the foreground
+	python app.py
