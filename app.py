@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from fastapi import FastAPI
 
     from arena.battle import Arena
+    from arena.challenges import Challenge
     from arena.database import Database
     from arena.fleet import Fleet
     from arena.leaderboard import Leaderboard
@@ -42,6 +43,7 @@ class Parts:
     """What the arena is made of; `build_app` keeps it as `app.state.parts`."""
 
     settings: Settings
+    challenges: Sequence["Challenge"]
     database: "Database"
     fleet: "Fleet"
     leaderboard: "Leaderboard"
@@ -74,14 +76,12 @@ def build_app(settings: Settings) -> "FastAPI":
     prepare_process()
     from fastapi import FastAPI
 
-    from arena.challenges import load_challenges
     from arena.ui import mount_pages
     from arena.ui.context import PageContext
     from arena.web.assets import AssetCache
     from arena.web.gate import Gate
     from arena.web.routes import Door
 
-    challenges = load_challenges(settings.data_dir)
     parts = build_parts(settings)
     settings = parts.settings
     app = FastAPI(title="COAIA Arena", openapi_url=None, lifespan=_lifespan)
@@ -91,7 +91,7 @@ def build_app(settings: Settings) -> "FastAPI":
         arena=parts.arena,
         fleet=parts.fleet,
         leaderboard=parts.leaderboard,
-        challenges=challenges,
+        challenges=parts.challenges,
         settings=settings,
         demo=settings.demo,
         voter=parts.sessions.voter,
@@ -113,32 +113,45 @@ def build_parts(settings: Settings) -> Parts:
 
     """
     from arena.battle import Arena, recover_interrupted
+    from arena.challenges import load_challenges
     from arena.checks import require_local_database
     from arena.database import open_database
     from arena.fleet import Fleet
-    from arena.keys import load_admin_password, load_secret
     from arena.leaderboard import Leaderboard
     from arena.monitoring import Monitor
     from arena.providers.factory import build_providers
     from arena.voters import BattleLimits
-    from arena.web.session import CookieRules, Sessions
     from arena.web.streams import PageStreams
 
     settings, roster = _decide_demo(settings)
     require_local_database(settings, read_environment())
-    sessions = Sessions(load_secret(settings), load_admin_password(settings), settings)
+    sessions, cookies = _build_sessions(settings)
+    challenges = load_challenges(settings.data_dir)
     database = open_database(settings.resolved_database_url)
     if interrupted := recover_interrupted(database):
         log.info("%d battles that a stopped process left running are abandoned", interrupted)
     fleet = Fleet(roster, build_providers(settings, roster), settings)
     leaderboard = Leaderboard(database)
     arena = Arena(
-        database=database, fleet=fleet, leaderboard=leaderboard, limits=BattleLimits(settings), settings=settings
+        database=database,
+        fleet=fleet,
+        leaderboard=leaderboard,
+        limits=BattleLimits(settings),
+        settings=settings,
+        challenges=challenges,
     )
     streams = PageStreams()
     monitor = Monitor(arena=arena, fleet=fleet, database=database, open_streams=streams.__len__)
-    cookies = CookieRules(framed="SPACE_ID" in read_environment())
-    return Parts(settings, database, fleet, leaderboard, arena, monitor, streams, sessions, cookies)
+    arena.on_answered(monitor.answered)
+    return Parts(settings, challenges, database, fleet, leaderboard, arena, monitor, streams, sessions, cookies)
+
+
+def _build_sessions(settings: Settings) -> tuple["Sessions", "CookieRules"]:
+    from arena.keys import load_admin_password, load_secret
+    from arena.web.session import CookieRules, Sessions
+
+    sessions = Sessions(load_secret(settings), load_admin_password(settings), settings)
+    return sessions, CookieRules(framed="SPACE_ID" in read_environment())
 
 
 def _decide_demo(settings: Settings) -> tuple[Settings, "Roster"]:
@@ -147,11 +160,12 @@ def _decide_demo(settings: Settings) -> tuple[Settings, "Roster"]:
     from arena.providers.factory import credentials_configured
     from arena.roster import load_roster
 
+    if settings.demo:
+        return settings, demo_roster()
     roster = load_roster(settings.models, read_environment())
-    configured = sum(credentials_configured(entry, settings) for entry in roster)
-    if not settings.demo and configured < 2:
-        settings = settings.model_copy(update={"demo": True})
-    return settings, demo_roster() if settings.demo else roster
+    if sum(credentials_configured(entry, settings) for entry in roster) < 2:
+        return settings.model_copy(update={"demo": True}), demo_roster()
+    return settings, roster
 
 
 @contextlib.asynccontextmanager

@@ -68,6 +68,8 @@ def inspect(settings: Settings, environment: Mapping[str, str]) -> Sequence[Find
         check_port(settings.host, settings.port),
         *check_variables(environment),
     ]
+    if settings.demo:
+        return findings
     try:
         roster = load_roster(settings.models, environment)
     except ConfigError as error:
