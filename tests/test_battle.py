@@ -9,7 +9,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import event, func, select, update
+from sqlalchemy import event, func, select, text, update
 
 from arena.battle import BattleView, Phase, recover_interrupted
 from arena.counts import read_counts, rebuild_counts
@@ -368,6 +368,32 @@ async def test_every_database_takes_a_whole_battle_and_one_of_many_votes(
     assert (await world.arena.figures()).completion == 1.0
 
 
+@pytest.mark.postgres
+async def test_a_vote_waits_for_whoever_is_changing_the_battle(
+    make_world: Make, new_postgres_url: Callable[[], str]
+) -> None:
+    shared = open_database(new_postgres_url())
+    world = await make_world(store=shared)
+    view = await world.battle()
+
+    def somebody_waits() -> None:
+        with shared.engine.connect() as connection:
+            while not connection.scalar(text("SELECT count(*) FROM pg_locks WHERE NOT granted")):
+                connection.rollback()
+
+    with shared.write() as session:
+        session.get_one(Battle, view.battle_id, with_for_update=True).state = BattleState.RUNNING
+        session.flush()
+        voting = asyncio.create_task(world.arena.vote(view.battle_id, ANNA, Winner.TIE))
+        await asyncio.wait_for(asyncio.to_thread(somebody_waits), 10)
+
+    with pytest.raises(BattleError, match="still being written"):
+        await voting
+    assert count(shared, Vote) == 0
+    await world.arena.drain(0)
+    shared.close()
+
+
 async def test_many_battles_and_votes_at_once_are_all_counted(make_world: Make, any_database: Database) -> None:
     world = await make_world(store=any_database)
 
@@ -446,6 +472,8 @@ async def test_a_withdrawn_vote_is_kept_and_no_longer_counts(world: World) -> No
         before = session.scalars(select(Counter.value)).one()
 
     withdrawn = await world.arena.withdraw(view.battle_id, ANNA)
+    with world.database.read() as session:
+        changed_at = session.scalars(select(Vote.changed_at)).one()
     again = await world.arena.withdraw(view.battle_id, ANNA)
 
     reveal = withdrawn.reveal
@@ -456,6 +484,7 @@ async def test_a_withdrawn_vote_is_kept_and_no_longer_counts(world: World) -> No
     with world.database.read() as session:
         vote = session.scalars(select(Vote)).one()
         assert (vote.state, vote.rated, vote.winner) == (VoteState.WITHDRAWN, False, Winner.MODEL_A)
+        assert vote.changed_at == changed_at > vote.created_at
         assert session.scalars(select(Counter.value)).one() == before + 1
     assert read_counts(world.database, ("battle",)).votes == 0
     assert read_counts(world.database, ("battle",), "clarity").votes == 0
@@ -585,6 +614,18 @@ async def test_a_conversation_does_not_go_on_with_a_model_that_has_changed(
         await last(after.arena.follow_up(view.battle_id, "More", ANNA))
 
     assert (await after.arena.restore(ANNA)).view is not None
+
+
+async def test_a_model_that_cannot_be_asked_now_does_not_cost_the_battle_its_vote(make_world: Make) -> None:
+    world = await make_world(rest_after_failures=1)
+    view = await world.battle("First")
+    for name in ANIMALS:
+        world.fleet.record_failure(name, FailureKind.SERVER_ERROR)
+
+    with pytest.raises(BattleError, match="not possible at the moment"):
+        await last(world.arena.follow_up(view.battle_id, "Second", ANNA))
+
+    assert (await world.arena.vote(view.battle_id, ANNA, Winner.TIE)).phase is Phase.REVEALED
 
 
 async def test_of_two_further_turns_at_once_one_is_asked(world: World) -> None:

@@ -335,6 +335,23 @@ async def test_text_that_nobody_saw_may_still_be_replaced(world: World, llm: Scr
     assert frames[-1].texts[0] == "Seen."
 
 
+async def test_the_text_of_a_failed_attempt_is_not_shown_while_the_next_one_is_awaited(
+    world: World, llm: ScriptedOpenAI
+) -> None:
+    llm.scripts["tortoise"] = _in_turn(Script(text="Never to be seen.", fault=Fault.CUT), Script(text="Seen."))
+    llm.scripts["hare"] = Script(fault=Fault.STALL_FIRST)
+    stage = _stage(world, ["fox"])
+    showing = asyncio.create_task(_frames(stage))
+
+    await llm.until(lambda server: len(server.requests) == 2 and "tortoise" not in server.open_streams)
+    llm.release("hare")
+    frames = await showing
+
+    assert not any("Never" in frame.texts[0] for frame in frames)
+    assert frames[-1].texts[0] == "Seen."
+    assert stage.complete
+
+
 async def test_a_failure_after_text_was_shown_ends_the_battle_and_the_other_answer_stays(
     make_world: Callable[..., Any], llm: ScriptedOpenAI
 ) -> None:
