@@ -28,6 +28,8 @@ from sqlalchemy import (
     UniqueConstraint,
     create_engine,
     event,
+    func,
+    select,
 )
 from sqlalchemy.exc import ArgumentError, DatabaseError, NoSuchModuleError
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, sessionmaker
@@ -39,6 +41,8 @@ Result = TypeVar("Result")
 Parameters = ParamSpec("Parameters")
 BUSY_TIMEOUT_S = 15
 """How long a writer waits for SQLite's single write lock."""
+MIGRATION_LOCK = 0x61_72_65_6E_61
+"""The advisory lock on PostgreSQL of whoever brings the tables up to date."""
 
 
 class Winner(StrEnum):
@@ -409,7 +413,7 @@ class Database:
         return await asyncio.get_running_loop().run_in_executor(self._threads, partial(function, *args, **kwargs))
 
     def migrate(self) -> None:
-        """Bring the tables up to date; a fresh database gets all of them.
+        """Bring the tables up to date; a fresh database gets all of them. Of arenas that start at once one does it.
 
         Raises:
             ConfigError: the database does not answer, or is newer than this arena.
@@ -423,6 +427,8 @@ class Database:
         config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
         try:
             with self._writing_engine.begin() as connection:
+                if connection.dialect.name == "postgresql":  # SQLite's write lock is taken already
+                    connection.execute(select(func.pg_advisory_xact_lock(MIGRATION_LOCK)))
                 config.attributes["connection"] = connection
                 command.upgrade(config, "head")
         except CommandError as error:
