@@ -135,10 +135,11 @@ def _verdict(view: BattleView, chance: random.Random) -> Winner:
 
 async def take_battle(studio: Studio) -> None:
     """A battle on a desktop: streaming, votable, revealed."""
-    async with studio.page(TALL) as page:
+    async with studio.page() as page:
         await start_battle(studio, page)
         await take(page, "battle-streaming")
         await finish_battle(page)
+        await page.set_viewport_size({"width": TALL[0], "height": TALL[1]})
         await take(page, "battle-votable")
         await vote(page)
         await page.get_by_role("button", name="New battle").scroll_into_view_if_needed()

@@ -52,7 +52,7 @@ def standings(rows: Sequence[Standing], *, votes: int = 200, people: int = 9, gr
 
 def status(model_id: str, state: ModelState, **keys: object) -> ModelStatus:
     entry = ModelEntry(id=model_id, api_type="demo", display_name=model_id.title(), **keys)  # type: ignore[arg-type]
-    return ModelStatus(entry, state, "its quota is used up", None, 0, {}, None, None, None)
+    return ModelStatus(entry, state, "its quota is used up", None, 0, {}, None, None, None, None)
 
 
 def page(seen: Standings, statuses: Sequence[ModelStatus] = (), *, demo: bool = False) -> str:
