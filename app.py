@@ -10,7 +10,7 @@ import gc
 import logging
 import logging.handlers
 import sys
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -97,12 +97,26 @@ def build_app(settings: Settings) -> "FastAPI":
         voter=parts.sessions.voter,
         is_operator=parts.sessions.is_operators_page,
     )
-    mount_pages(app, context)
+    _with_running_loop(lambda: mount_pages(app, context))
     app.add_middleware(AssetCache)
     app.add_middleware(
         Gate, sessions=parts.sessions, cookies=parts.cookies, streams=parts.streams, hops=settings.forwarded_hops
     )
     return app
+
+
+def _with_running_loop(build: Callable[[], None]) -> None:
+    """Call `build` inside an event loop: where none runs, Gradio opens one for each of its locks and closes none."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+
+        async def within() -> None:
+            build()
+
+        asyncio.run(within())
+    else:
+        build()
 
 
 def build_parts(settings: Settings) -> Parts:
