@@ -3,6 +3,7 @@
 import asyncio
 import math
 import time
+from collections.abc import Callable
 from typing import Any
 
 import gradio as gr
@@ -29,8 +30,9 @@ _LOOK_S = 1.0
 class BoardCache:
     """The page's HTML, rendered once for each change however many pages are open. Belongs to the event loop."""
 
-    def __init__(self, context: PageContext) -> None:
+    def __init__(self, context: PageContext, clock: Callable[[], float] = time.monotonic) -> None:
         self._context = context
+        self._clock = clock
         self._lock = asyncio.Lock()
         self._looked_at = float("-inf")
         self._key: tuple[int, tuple[tuple[str, ModelState], ...]] | None = None
@@ -41,7 +43,7 @@ class BoardCache:
     async def current(self) -> tuple[str, str]:
         """The HTML, and a mark that differs whenever the HTML does, also from that of an earlier process."""
         async with self._lock:
-            if time.monotonic() - self._looked_at >= _LOOK_S:
+            if self._clock() - self._looked_at >= _LOOK_S:
                 await self._look()
             return self._html, f"{self._started}-{self._number}"
 
@@ -53,7 +55,7 @@ class BoardCache:
             board = lay_out(standings, statuses, demo=self._context.demo)
             self._html = render("leaderboard.html", board=board)
             self._key, self._number = key, self._number + 1
-        self._looked_at = time.monotonic()
+        self._looked_at = self._clock()
 
 
 class RefreshPace:
