@@ -23,7 +23,8 @@ from arena.records import NewBattle, start_battle, start_turn, write_language
 from arena.requests import check_named, check_prompt
 from arena.retelling import Retelling, history_views, turn_views
 from arena.runs import Runs
-from arena.stage import Attempt, Part, Seat, Stage
+from arena.seats import Attempt, Part, Seat
+from arena.stage import Stage
 from arena.verdicts import Ballot
 from arena.views import BattleView, ChatView, Figures, Phase, Restored, Reveal, SideReveal, TurnView
 from arena.voters import BattleLimits, VoterIdentity

@@ -9,7 +9,8 @@ from arena.database import BattleState, Database
 from arena.identity import IdentityPatterns, find_identity
 from arena.records import EndedTurn, end_turn
 from arena.runs import Run
-from arena.stage import Attempt, Frame, Stage
+from arena.seats import Attempt
+from arena.stage import Frame, Stage
 from arena.views import BattleView, Phase, TurnView
 from arena.voters import VoterIdentity
 

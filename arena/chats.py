@@ -13,7 +13,7 @@ from arena.errors import BattleError
 from arena.providers.base import Message
 from arena.records import write_attempt
 from arena.runs import Run
-from arena.stage import Attempt, Seat
+from arena.seats import Attempt, Seat
 from arena.views import ChatView
 from arena.voters import VoterIdentity, ensure_voter
 

@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from datetime import timedelta
 
+from arena.battle_record import BattleRecord, latest_battle_id, read_battle
 from arena.database import BattleState, Database, Mode, now
 from arena.leaderboard import Leaderboard, Standings
 from arena.providers.base import Message
-from arena.records import BattleRecord, latest_battle_id, read_battle
 from arena.verdicts import Ballot, cast, read_reveal, withdraw
 from arena.views import BattleView, Phase, Restored, TurnView
 

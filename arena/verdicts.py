@@ -7,6 +7,7 @@ from sqlalchemy import distinct, func, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
+from arena.battle_record import NOT_YOURS, BattleRecord
 from arena.counts import Verdict, add_verdicts, next_sequence, verdicts_of
 from arena.database import (
     Answer,
@@ -23,7 +24,7 @@ from arena.database import (
 )
 from arena.errors import BattleError
 from arena.leaderboard import Standing, Standings
-from arena.records import NOT_YOURS, BattleRecord, locked_battle
+from arena.records import locked_battle
 from arena.roster import PLATFORM_NAMES
 from arena.views import Reveal, SideReveal
 

@@ -22,7 +22,7 @@ from arena.roster import ModelEntry, Roster
 from arena.voters import BattleLimits, VoterIdentity
 from tests.conftest import SettingsFactory
 from tests.scripted_openai import ScriptedOpenAI
-from tests.scripting import Script
+from tests.scripting import Script, ScriptedServer
 
 View = TypeVar("View")
 ANIMALS = ("tortoise", "hare", "fox", "heron")
@@ -129,3 +129,8 @@ async def last(views: AsyncGenerator[View]) -> View:
 async def every(views: AsyncGenerator[View]) -> list[View]:
     """All of the views."""
     return [view async for view in views]
+
+
+def hung_up(streams: int) -> Callable[[ScriptedServer], bool]:
+    """Whether so many streams were closed by their reader."""
+    return lambda server: len(server.hung_up) == streams

@@ -8,7 +8,7 @@ from sqlalchemy import func, select, text
 from arena.counts import rebuild_counts
 from arena.database import Battle, BattleState, Database, PairCount, Vote, open_database
 
-KILLS = 6
+KILLS = 5
 HERE = Path(__file__).resolve().parent.parent
 
 
@@ -18,7 +18,7 @@ def _vote_until_killed(url: str, seed: int, rng: random.Random) -> list[str]:
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=HERE) as process:
         assert process.stdout is not None
         assert process.stderr is not None
-        told = [process.stdout.readline() for _ in range(rng.randint(5, 60))]
+        told = [process.stdout.readline() for _ in range(rng.randint(5, 40))]
         process.kill()
         told += process.stdout.readlines()
         assert process.stderr.read() == ""
