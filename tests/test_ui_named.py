@@ -3,20 +3,21 @@
 import re
 
 import pytest
+from axe_core_python.sync_playwright import Axe
 from playwright.sync_api import expect
 from sqlalchemy import select
 
 from arena.database import Battle, Mode, Vote
 from tests.scripting import Script
-from tests.ui_fixtures import NAMES, OpenPage, Site, arena_site, browser, open_page, shared_site, site
+from tests.ui_fixtures import NAMES, OpenPage, Site, Visitor, browser, open_page, shared_site, site
 
-__all__ = ["arena_site", "browser", "open_page", "shared_site", "site"]
+__all__ = ["browser", "open_page", "shared_site", "site"]
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(180)]
 
 
 def test_two_named_models_answer_and_the_vote_is_stored_unrated(open_page: OpenPage, site: Site) -> None:
     visitor = open_page("/side-by-side")
-    expect(visitor.page.get_by_label("Model A").first).to_have_value("Quartz Nine")
+    expect(visitor.page.get_by_role("listbox", name="Model A")).to_have_value("Quartz Nine")
     votes_before = site.parts.leaderboard.standings().votes
 
     visitor.send("Compare yourselves", "Your prompt")
@@ -50,7 +51,7 @@ def test_the_sampling_controls_reach_both_models(open_page: OpenPage, site: Site
 
 def test_the_same_model_twice_is_refused_and_the_prompt_stays(open_page: OpenPage) -> None:
     visitor = open_page("/side-by-side")
-    choice = visitor.page.get_by_label("Model B").first
+    choice = visitor.page.get_by_role("listbox", name="Model B")
     expect(choice).to_have_value("Velvet Seven")
     choice.click()
     visitor.page.get_by_role("option", name="Quartz Nine").click()
@@ -76,7 +77,7 @@ def test_a_comparison_goes_on_with_a_follow_up_under_its_names(open_page: OpenPa
 
 def test_a_chat_goes_on_with_the_model_that_was_chosen(open_page: OpenPage, site: Site) -> None:
     visitor = open_page("/chat")
-    choice = visitor.page.get_by_label("Model").first
+    choice = visitor.page.get_by_role("listbox", name="Model")
     expect(choice).to_have_value("Quartz Nine")
     choice.click()
     visitor.page.get_by_role("option", name="Velvet Seven").click()
@@ -138,3 +139,41 @@ def test_the_header_leads_to_every_page_and_each_has_its_title(path: str, title:
     expect(visitor.page).to_have_url(visitor.site.url + path)
     expect(visitor.page).to_have_title(f"{title} · COAIA Arena")
     expect(visitor.page.locator("[aria-current=page]")).to_have_text(title)
+
+
+def serious_faults(visitor: Visitor) -> list[str]:
+    """What axe-core finds that keeps somebody from using the page."""
+    found = Axe().run(visitor.page)["violations"]
+    return [
+        f"{fault['id']}: {fault['nodes'][0]['html']}" for fault in found if fault["impact"] in ("serious", "critical")
+    ]
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("path", ["/side-by-side", "/chat", "/leaderboard", "/operations"])
+def test_no_page_shuts_anybody_out(path: str, scheme: str, open_page: OpenPage) -> None:
+    visitor = open_page(path, color_scheme=scheme, bypass_csp=True)
+    expect(visitor.page.get_by_role("heading", level=1)).to_be_visible()
+
+    assert serious_faults(visitor) == []
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_no_state_of_a_battle_shuts_anybody_out(scheme: str, open_page: OpenPage, site: Site) -> None:
+    site.script(
+        Script(text="## A heading\n\nSome `code`, a [link](https://example.org) and more. " * 30, chunk_delay_s=0.02)
+    )
+    visitor = open_page("/", color_scheme=scheme, bypass_csp=True)
+    expect(visitor.box()).to_be_visible()
+    assert serious_faults(visitor) == []
+
+    visitor.send("A challenge")
+    expect(visitor.pane("A")).to_contain_text("A heading")
+    assert serious_faults(visitor) == []
+
+    expect(visitor.button("Tie")).to_be_enabled()
+    assert serious_faults(visitor) == []
+
+    visitor.button("Tie").click()
+    expect(visitor.button("Withdraw my vote")).to_be_visible()
+    assert serious_faults(visitor) == []

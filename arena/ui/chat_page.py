@@ -34,9 +34,6 @@ class _ChatPage:
         self._heading = fragment(elem_id="chat-heading")
         self._messages = conversation("chat")
         self._notice = fragment(elem_id="notice")
-        with gr.Row(elem_id="status-row"):
-            self._status = fragment(elem_id="status")
-            self._stop = gr.Button("Stop", elem_id="stop", elem_classes=["quiet"], visible=False, size="sm")
         with gr.Column(elem_id="composer"):
             self._prompt = gr.Textbox(
                 label="Your message",
@@ -47,6 +44,8 @@ class _ChatPage:
                 elem_id="chat-prompt",
             )
             with gr.Row(elem_id="composer-actions"):
+                self._status = fragment(elem_id="status")
+                self._stop = gr.Button("Stop", elem_id="stop", visible=False, scale=0)
                 self._fresh = gr.Button("New chat", elem_id="new-chat", elem_classes=["quiet"], visible=False, scale=0)
                 self._send = gr.Button("Send", variant="primary", elem_id="send", scale=0, min_width=120)
             self._sampling = sampling_fold()
@@ -83,7 +82,7 @@ class _ChatPage:
             self._status: render(
                 "status.html",
                 phase="chatting" if view.running else "chat",
-                text=f"{name} is answering." if view.running else "",
+                text="Answering…" if view.running else "",
             ),
             self._stop: gr.update(visible=view.running),
             self._prompt: "",
