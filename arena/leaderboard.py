@@ -1,23 +1,21 @@
 """The standings: counts from the database, ratings, names; computed again only when a vote changed them."""
 
 import threading
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy import func, select
-from sqlalchemy.orm import Session
 
 from arena.counts import VOTES, PairCounts, read_counts
-from arena.database import Battle, Counter, Database, ModelRevision, Vote, VoteState, now
+from arena.database import Counter, Database, ModelRevision, now
+from arena.electorate import Electorate
+from arena.grouping import Entry, Grouping, group_revisions
 from arena.ratings import Ratings, groups, rate
-from arena.roster import PLATFORM_NAMES
-
-Grouping = Literal["model", "platform", "version"]
-"""What one row stands for: a model's revision, all models of a platform, or one version of a family."""
 
 PRELIMINARY_POINTS = 100.0
 """An interval that reaches further than this to each side is no result yet: 100 points are the step from an even match
@@ -109,18 +107,6 @@ class Standings:
 
 
 @dataclass(frozen=True, slots=True)
-class _Entry:
-    """A row before it is rated: whom it stands for."""
-
-    revisions: tuple[int, ...]
-    model_id: str
-    display_name: str
-    platform: str
-    family: str | None
-    version: str | None
-
-
-@dataclass(frozen=True, slots=True)
 class _Stamp:
     """Numbers of the newest vote and revision: standings with the same stamp are current."""
 
@@ -135,11 +121,15 @@ class Leaderboard:
         self._database = database
         self._lock = threading.Lock()
         self._cache: dict[tuple[tuple[str, ...], str, Grouping], tuple[_Stamp, Standings]] = {}
+        self._electorates: dict[tuple[tuple[str, ...], str], Electorate] = {}
 
     def standings(
         self, scopes: Sequence[str] = ("battle", "imported"), criterion: str = "", by: Grouping = "model"
     ) -> Standings:
-        """The present standings; of several callers after one vote the first computes and the others wait for it."""
+        """The present standings; of several callers after one vote the first computes and the others wait for it.
+
+        What was asked for once is remembered: pass criteria of the rubric only, never what a visitor typed.
+        """
         key = (tuple(scopes), criterion, by)
         stamp = self._stamp()
         with self._lock:
@@ -148,54 +138,39 @@ class Leaderboard:
                 if cached_stamp.sequence >= stamp.sequence and cached_stamp.revision >= stamp.revision:
                     return cached
             # The stamp is older than, or as old as, what is read next: a vote in between is only computed twice.
-            standings = _compute(self._database, scopes, criterion, by)
+            standings = self._compute(scopes, criterion, by)
             self._cache[key] = (stamp, standings)
             return standings
+
+    def _compute(self, scopes: Sequence[str], criterion: str, by: Grouping) -> Standings:
+        counts = read_counts(self._database, scopes, criterion)
+        with self._database.read() as session:
+            revisions = session.scalars(select(ModelRevision).order_by(ModelRevision.id)).all()
+        entries = group_revisions(_worth_showing(revisions, counts), by)
+        merged = _merged(counts, entries)
+        ratings = rate(merged.wins, merged.ties, merged.both_bad)
+        people = _people(entries, self._electorate(scopes, criterion).voters(counts.sequence, counts.votes))
+        rows = [_row(entry, place, merged, ratings, len(people[place])) for place, entry in enumerate(entries)]
+        return Standings(
+            rows=sorted(rows, key=_order),
+            votes=merged.votes,
+            people=len(set().union(*people)),
+            sequence=counts.sequence,
+            computed_at=now(),
+            groups=groups(merged.wins, merged.ties, merged.both_bad),
+        )
+
+    def _electorate(self, scopes: Sequence[str], criterion: str) -> Electorate:
+        key = (tuple(scopes), criterion)
+        if key not in self._electorates:
+            self._electorates[key] = Electorate(self._database, key[0], criterion)
+        return self._electorates[key]
 
     def _stamp(self) -> _Stamp:
         with self._database.read() as session:
             sequence = select(Counter.value).where(Counter.name == VOTES).scalar_subquery()
             row = session.execute(select(sequence, func.max(ModelRevision.id))).one()
         return _Stamp(row[0] or 0, row[1] or 0)
-
-
-def _compute(database: Database, scopes: Sequence[str], criterion: str, by: Grouping) -> Standings:
-    counts = read_counts(database, scopes, criterion)
-    with database.read() as session:
-        revisions = session.scalars(select(ModelRevision).order_by(ModelRevision.id)).all()
-        voters = _voters(session, scopes, criterion)
-    shown = _worth_showing(revisions, counts)
-    entries = _entries(shown, by)
-    merged = _merged(counts, entries)
-    ratings = rate(merged.wins, merged.ties, merged.both_bad)
-    people = _people(entries, voters)
-    rows = [_row(entry, place, merged, ratings, len(people[place])) for place, entry in enumerate(entries)]
-    return Standings(
-        rows=sorted(rows, key=_order),
-        votes=merged.votes,
-        people=len(set().union(*people)),
-        sequence=counts.sequence,
-        computed_at=now(),
-        groups=groups(merged.wins, merged.ties, merged.both_bad),
-    )
-
-
-def _voters(session: Session, scopes: Sequence[str], criterion: str) -> Mapping[tuple[int, int], set[str]]:
-    """Who voted on each pair of revisions, seats as they were; for a criterion, who rated it."""
-    counted = (
-        select(Battle.revision_a, Battle.revision_b, Vote.voter_id)
-        .join(Battle, Battle.id == Vote.battle_id)
-        .where(Vote.rated, Vote.state == VoteState.COUNTED, Battle.mode.in_(scopes))
-    )
-    voters: dict[tuple[int, int], set[str]] = {}
-    if criterion:
-        for revision_a, revision_b, voter, criteria in session.execute(counted.add_columns(Vote.criteria)):
-            if criterion in criteria:
-                voters.setdefault((revision_a, revision_b), set()).add(voter)
-        return voters
-    for revision_a, revision_b, voter in session.execute(counted.distinct()):
-        voters.setdefault((revision_a, revision_b), set()).add(voter)
-    return voters
 
 
 def _worth_showing(revisions: Sequence[ModelRevision], counts: PairCounts) -> Sequence[ModelRevision]:
@@ -205,43 +180,7 @@ def _worth_showing(revisions: Sequence[ModelRevision], counts: PairCounts) -> Se
     return [r for r in revisions if r.id in voted or r.id == newest[r.model_id, r.platform == "imported"]]
 
 
-def _entries(revisions: Sequence[ModelRevision], by: Grouping) -> Sequence[_Entry]:
-    """Group the revisions into rows. Without a version of its own a revision is never merged with another."""
-    if by == "platform":
-        return [_platform_entry(platform, revisions) for platform in sorted({r.platform for r in revisions})]
-    if by == "version":
-        families: dict[tuple[str, ...], list[ModelRevision]] = {}
-        for r in revisions:
-            key = (r.family or r.model_id, r.version) if r.version else (r.model_id, "", str(r.number))
-            families.setdefault(key, []).append(r)
-        return [_version_entry(members, revisions) for members in families.values()]
-    return [_model_entry(r, revisions) for r in revisions]
-
-
-def _platform_entry(platform: str, revisions: Sequence[ModelRevision]) -> _Entry:
-    members = tuple(r.id for r in revisions if r.platform == platform)
-    name = PLATFORM_NAMES.get(platform, platform)
-    return _Entry(members, platform, name, name, None, None)
-
-
-def _version_entry(members: Sequence[ModelRevision], revisions: Sequence[ModelRevision]) -> _Entry:
-    first = members[0]
-    if not first.version:
-        return _model_entry(first, revisions)
-    family = first.family or first.model_id
-    platforms = dict.fromkeys(PLATFORM_NAMES.get(r.platform, r.platform) for r in members)
-    ids = tuple(r.id for r in members)
-    return _Entry(ids, family, f"{family} {first.version}", ", ".join(platforms), first.family, first.version)
-
-
-def _model_entry(revision: ModelRevision, revisions: Iterable[ModelRevision]) -> _Entry:
-    shared = sum(other.model_id == revision.model_id for other in revisions) > 1
-    name = f"{revision.display_name} (revision {revision.number})" if shared else revision.display_name
-    platform = PLATFORM_NAMES.get(revision.platform, revision.platform)
-    return _Entry((revision.id,), revision.model_id, name, platform, revision.family, revision.version)
-
-
-def _merged(counts: PairCounts, entries: Sequence[_Entry]) -> PairCounts:
+def _merged(counts: PairCounts, entries: Sequence[Entry]) -> PairCounts:
     """The counts between entries; what members of one entry did to each other says nothing about it."""
     column = {revision: place for place, revision in enumerate(counts.revisions)}
     member = np.zeros((len(entries), len(column)), np.int64)
@@ -262,7 +201,7 @@ def _merged(counts: PairCounts, entries: Sequence[_Entry]) -> PairCounts:
     )
 
 
-def _people(entries: Sequence[_Entry], voters: Mapping[tuple[int, int], set[str]]) -> Sequence[set[str]]:
+def _people(entries: Sequence[Entry], voters: Mapping[tuple[int, int], AbstractSet[str]]) -> Sequence[set[str]]:
     """The voters behind each entry."""
     place = {revision: index for index, entry in enumerate(entries) for revision in entry.revisions}
     people: list[set[str]] = [set() for _ in entries]
@@ -274,7 +213,7 @@ def _people(entries: Sequence[_Entry], voters: Mapping[tuple[int, int], set[str]
     return people
 
 
-def _row(entry: _Entry, place: int, counts: PairCounts, ratings: Ratings, people: int) -> Standing:
+def _row(entry: Entry, place: int, counts: PairCounts, ratings: Ratings, people: int) -> Standing:
     wins, votes = int(counts.wins[place].sum()), int(_games(counts)[place])
     ties, both_bad = int(counts.ties[place].sum()), int(counts.both_bad[place].sum())
     low, high = _number(ratings.low[place]), _number(ratings.high[place])

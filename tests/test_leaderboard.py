@@ -100,6 +100,29 @@ def test_votes_that_do_not_count_change_nothing(any_database: Database) -> None:
     assert after["computed_from"]["people"] == 1
 
 
+def test_people_are_counted_as_votes_come_and_go(any_database: Database) -> None:
+    heron, wren, ibis = add_models(any_database, "heron", "wren", "ibis")
+    board = Leaderboard(any_database)
+    people = []
+
+    def note() -> None:
+        standings = board.standings()
+        people.append((standings.people, row(standings, "wren").people, row(standings, "ibis").people))
+
+    add_vote(any_database, heron, wren, Winner.TIE, voter="anna")
+    note()
+    add_vote(any_database, wren, heron, Winner.TIE, voter="anna")
+    note()
+    bens = add_vote(any_database, wren, ibis, Winner.TIE, voter="ben")
+    note()
+    withdraw_vote(any_database, bens)
+    note()
+    add_vote(any_database, heron, ibis, Winner.TIE, voter="cleo")
+    note()
+
+    assert people == [(1, 1, 0), (1, 1, 0), (2, 2, 1), (1, 1, 0), (2, 1, 1)]
+
+
 def test_a_model_whose_only_vote_was_withdrawn_is_unrated_again(database: Database) -> None:
     heron, wren = add_models(database, "heron", "wren")
     vote = add_vote(database, heron, wren, Winner.MODEL_A)
