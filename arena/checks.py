@@ -1,4 +1,4 @@
-"""Is this machine fit to run the arena? Looks at the machine, the environment and the roster; changes nothing."""
+"""Whether this machine is fit to run the arena: looks at it, the environment and the roster; changes nothing."""
 
 import difflib
 import ipaddress
@@ -118,9 +118,14 @@ def available_memory(meminfo: Path = Path("/proc/meminfo")) -> int | None:
 
 def check_writable(folder: Path) -> Finding:
     """The data folder can be made, or written into."""
-    if folder.exists() and not folder.is_dir():
+    try:
+        wrong_kind = folder.exists() and not folder.is_dir()
+        writable = os.access(existing_parent(folder), os.W_OK | os.X_OK)
+    except PermissionError:
+        wrong_kind = writable = False
+    if wrong_kind:
         return Finding(Level.ERROR, f"{folder} is no folder: name one with ARENA_DATA_DIR.")
-    if os.access(existing_parent(folder), os.W_OK | os.X_OK):
+    if writable:
         return Finding(Level.FINE, f"{folder} can be written to.")
     return Finding(
         Level.ERROR, f"{folder} cannot be written to: change its owner, or name another with ARENA_DATA_DIR."
@@ -128,8 +133,8 @@ def check_writable(folder: Path) -> Finding:
 
 
 def existing_parent(folder: Path) -> Path:
-    """`folder`, or the nearest folder above it that is there."""
-    return next(place for place in (folder.absolute(), *folder.absolute().parents) if place.is_dir())
+    """`folder`, or the nearest folder above it that is there and may be looked into."""
+    return next(place for place in (folder.absolute(), *folder.absolute().parents) if os.path.isdir(place))
 
 
 def check_file_system(settings: Settings, environment: Mapping[str, str]) -> Finding:
