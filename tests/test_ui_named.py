@@ -17,7 +17,7 @@ pytestmark = [pytest.mark.browser, pytest.mark.timeout(180)]
 
 def test_two_named_models_answer_and_the_vote_is_stored_unrated(open_page: OpenPage, site: Site) -> None:
     visitor = open_page("/side-by-side")
-    expect(visitor.page.get_by_role("listbox", name="Model A")).to_have_value("Quartz Nine")
+    expect(visitor.page.get_by_role("combobox", name="Model A")).to_have_value("Quartz Nine")
     votes_before = site.parts.leaderboard.standings().votes
 
     visitor.send("Compare yourselves", "Your prompt")
@@ -51,7 +51,7 @@ def test_the_sampling_controls_reach_both_models(open_page: OpenPage, site: Site
 
 def test_the_same_model_twice_is_refused_and_the_prompt_stays(open_page: OpenPage) -> None:
     visitor = open_page("/side-by-side")
-    choice = visitor.page.get_by_role("listbox", name="Model B")
+    choice = visitor.page.get_by_role("combobox", name="Model B")
     expect(choice).to_have_value("Velvet Seven")
     choice.click()
     visitor.page.get_by_role("option", name="Quartz Nine").click()
@@ -77,7 +77,7 @@ def test_a_comparison_goes_on_with_a_follow_up_under_its_names(open_page: OpenPa
 
 def test_a_chat_goes_on_with_the_model_that_was_chosen(open_page: OpenPage, site: Site) -> None:
     visitor = open_page("/chat")
-    choice = visitor.page.get_by_role("listbox", name="Model")
+    choice = visitor.page.get_by_role("combobox", name="Model")
     expect(choice).to_have_value("Quartz Nine")
     choice.click()
     visitor.page.get_by_role("option", name="Velvet Seven").click()
