@@ -16,11 +16,11 @@ from arena.errors import ArenaError, ConfigError
 from arena.terminal import Progress, output, print_json, print_table, progress, tell
 
 if TYPE_CHECKING:
-    from arena.check import ModelCheck
     from arena.config import Settings
     from arena.database import Database
     from arena.imports import ImportReport
     from arena.leaderboard import Standing
+    from arena.model_check import ModelCheck
     from arena.roster import Roster
 
     _Commands = argparse._SubParsersAction["_Parser"]
@@ -76,8 +76,8 @@ def _roster(settings: "Settings") -> "Roster":
 
 
 async def _ask(settings: "Settings", roster: "Roster", bar: Progress) -> Sequence["ModelCheck"]:
-    from arena.check import check_models
     from arena.fleet import Fleet
+    from arena.model_check import check_models
     from arena.providers.factory import build_providers, deadlines_of
 
     fleet = Fleet(roster, build_providers(settings, roster), settings)
@@ -104,7 +104,7 @@ def leaderboard(given: argparse.Namespace) -> int:
     else:
         columns = ("Rank", "Model", "Platform", "Rating", "95% CI", "Votes", "Win rate")
         print_table(columns, [_standing_row(row) for row in standings.rows])
-        sys.stdout.write(f"\n{standings.votes} votes by {standings.people} people\n")
+        sys.stdout.write(f"\n{_count(standings.votes, 'vote')} by {_count(standings.people, 'voter')}\n")
     return 0
 
 
@@ -125,7 +125,7 @@ def export_votes(given: argparse.Namespace) -> int:
     for reason, count in report.left_out.most_common():
         tell(f"Left out {count}: {reason}.")
     if given.out is not None:
-        tell(f"Wrote {report.written} votes to {given.out}.")
+        tell(f"Wrote {_count(report.written, 'vote')} to {given.out}.")
     return 0
 
 
@@ -150,7 +150,7 @@ def rebuild_counts(given: argparse.Namespace) -> int:
     from arena import counts
 
     with _database(_settings(given)) as database:
-        sys.stdout.write(f"{counts.rebuild_counts(database)} votes counted\n")
+        sys.stdout.write(f"{_count(counts.rebuild_counts(database), 'vote')} counted\n")
     return 0
 
 
@@ -263,6 +263,10 @@ def _standing_row(row: "Standing") -> Sequence[str]:
         str(row.votes),
         f"{row.win_rate:.0%}",
     )
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"
 
 
 def _print_import(report: "ImportReport") -> None:

@@ -16,10 +16,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from arena.checks import Level, inspect
 from arena.config import SHIPPED_DIR, Settings, load_settings, read_environment
 from arena.errors import ConfigError
 from arena.keys import load_admin_password, load_secret
+from arena.machine_check import Level, inspect
 from arena.terminal import tell
 from arena.web.session import OPERATOR_COOKIE, Sessions
 

@@ -12,6 +12,8 @@ import pytest
 from sqlalchemy import event, func, select, text, update
 
 from arena.battle import BattleView, Phase, recover_interrupted
+from arena.battle.store import storable
+from arena.battle.verdicts import Ballot, cast
 from arena.counts import read_counts, rebuild_counts
 from arena.database import (
     Answer,
@@ -34,8 +36,6 @@ from arena.database import (
 )
 from arena.errors import BattleError, FailureKind
 from arena.providers.base import Sampling
-from arena.records import storable
-from arena.verdicts import Ballot, cast
 from arena.voters import VoterIdentity
 from tests.battle_fixtures import ANIMALS, ANNA, BEN, ORCHARD, World, every, hung_up, last, llm, make_world, world
 from tests.scripted_openai import ScriptedOpenAI

@@ -217,7 +217,7 @@ def test_the_leaderboard_prints_what_the_page_shows(votes: Database, tmp_path: P
     assert re.split(r"  +", printed[0]) == ["Rank", "Model", "Platform", "Rating", "95% CI", "Votes", "Win rate"]
     assert re.fullmatch(r"1-2 +Heron +OpenAI +1\d\d\d +\d+ to \d+ \(preliminary\) +5 +60%", printed[1])
     assert re.fullmatch(r"– +Ibis +OpenAI +unrated +0", printed[3])
-    assert printed[-1] == "5 votes by 1 people"
+    assert printed[-1] == "5 votes by 1 voter"
 
 
 def test_the_leaderboard_as_json_and_csv_and_by_platform(votes: Database, tmp_path: Path, run: Run) -> None:
@@ -243,7 +243,7 @@ def test_votes_travel_from_one_arena_to_another_and_are_counted_once(votes: Data
     assert (first.status, first.out) == (0, "read 5, imported 5, skipped 0\n")
     assert json.loads(again.out)["skipped"] == {"already imported": 5}
     assert own.out == "read 5, imported 0, skipped 5\n  skipped 5: this arena's own vote\n"
-    assert "5 votes by 1 people" in run("leaderboard", "--data", "elsewhere").out
+    assert "5 votes by 1 voter" in run("leaderboard", "--data", "elsewhere").out
 
 
 def test_an_export_that_fails_leaves_the_old_file_alone(votes: Database, tmp_path: Path, run: Run) -> None:

@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
+from arena.battle.pacing import STILL_S, CommonPace, LivePace, Progress, Shown
+from arena.battle.seats import Part
+from arena.battle.stage import Frame, Stage
 from arena.errors import FailureKind
-from arena.pacing import STILL_S, CommonPace, LivePace, Progress, Shown
 from arena.providers.base import Message
-from arena.seats import Part
-from arena.stage import Frame, Stage
 from tests.battle_fixtures import World, hung_up, llm, make_world, world
 from tests.scripted_openai import ScriptedOpenAI
 from tests.scripting import Behaviour, Fault, Recorded, Script

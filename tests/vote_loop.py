@@ -7,10 +7,10 @@ import random
 import sys
 from threading import Lock, Thread
 
+from arena.battle.verdicts import Ballot, cast
 from arena.database import Battle, BattleState, Conversation, ConversationKind, Database, Mode, Winner
 from arena.revisions import ensure_revision
 from arena.roster import ModelEntry
-from arena.verdicts import Ballot, cast
 from arena.voters import ensure_voter
 
 MODELS = [ModelEntry(id=name, api_type="openai", model_name=name) for name in ("tortoise", "hare", "fox")]

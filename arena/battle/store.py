@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from arena.battle_record import NOT_YOURS, BattleRecord
+from arena.battle.record import NOT_YOURS, BattleRecord
+from arena.battle.seats import Attempt
 from arena.database import (
     Answer,
     Battle,
@@ -24,7 +25,6 @@ from arena.database import (
 from arena.errors import BattleError
 from arena.providers.base import Message
 from arena.revisions import ensure_revision
-from arena.seats import Attempt
 from arena.voters import ensure_voter
 
 

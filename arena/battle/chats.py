@@ -8,13 +8,13 @@ from sqlalchemy import func, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
+from arena.battle.runs import Run
+from arena.battle.seats import Attempt, Seat
+from arena.battle.store import write_attempt
+from arena.battle.views import ChatView
 from arena.database import Answer, Conversation, ConversationKind, Database, Prompt
 from arena.errors import BattleError
 from arena.providers.base import Message
-from arena.records import write_attempt
-from arena.runs import Run
-from arena.seats import Attempt, Seat
-from arena.views import ChatView
 from arena.voters import VoterIdentity, ensure_voter
 
 FAILED_NOTICE = "The model could not finish its answer. You can send it again."

@@ -6,11 +6,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
+from arena.battle.pacing import Progress
 from arena.config import Settings
 from arena.database import new_id, now
 from arena.errors import FailureKind, ProviderError, ProviderUnavailable
 from arena.fleet import Fleet
-from arena.pacing import Progress
 from arena.providers.base import AnswerProgress, Deadlines, Message, Sampling, pump
 from arena.providers.factory import deadlines_of
 from arena.roster import ModelEntry

@@ -4,10 +4,10 @@ import asyncio
 from collections.abc import AsyncGenerator, Callable, Collection
 from dataclasses import dataclass
 
+from arena.battle.pacing import CommonPace, LivePace, Pace
+from arena.battle.seats import Attempt, Part, Seat
 from arena.config import Settings
 from arena.fleet import Fleet
-from arena.pacing import CommonPace, LivePace, Pace
-from arena.seats import Attempt, Part, Seat
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,9 +4,9 @@ from datetime import timedelta
 
 from sqlalchemy import func, select
 
+from arena.battle.store import close_battle
+from arena.battle.views import Figures
 from arena.database import Battle, BattleState, Database, Mode, Prompt, now
-from arena.records import close_battle
-from arena.views import Figures
 
 _STRAGGLER = timedelta(minutes=10)
 """Longer than any turn may take: on PostgreSQL an older running battle belongs to no other process."""

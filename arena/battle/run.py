@@ -5,13 +5,13 @@ from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from dataclasses import dataclass
 
+from arena.battle.runs import Run
+from arena.battle.seats import Attempt
+from arena.battle.stage import Frame, Stage
+from arena.battle.store import EndedTurn, end_turn
+from arena.battle.views import BattleView, Phase, TurnView
 from arena.database import BattleState, Database
 from arena.identity import IdentityPatterns, find_identity
-from arena.records import EndedTurn, end_turn
-from arena.runs import Run
-from arena.seats import Attempt
-from arena.stage import Frame, Stage
-from arena.views import BattleView, Phase, TurnView
 from arena.voters import VoterIdentity
 
 VOID_NOTICE = "One of the models could not finish, so this battle takes no vote. You can run the same challenge again."

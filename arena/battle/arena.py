@@ -1,4 +1,4 @@
-"""One battle from prompt to vote: the core, the only writer of battles and votes."""
+"""The arena: starts battles and chats, takes votes, and tells what may be shown."""
 
 import asyncio
 import random
@@ -6,27 +6,27 @@ from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping, Sequen
 from contextlib import aclosing
 from functools import partial
 
-from arena.battle_run import BattleRun, Scene
-from arena.casting import Casting
+from arena.battle.casting import Casting
+from arena.battle.chats import ChatRecord, ChatRun, read_chat
+from arena.battle.figures import count_battles
+from arena.battle.requests import check_named, check_prompt
+from arena.battle.retelling import Retelling, history_views, turn_views
+from arena.battle.run import BattleRun, Scene
+from arena.battle.runs import Runs
+from arena.battle.seats import Attempt, Part, Seat
+from arena.battle.stage import Stage
+from arena.battle.store import NewBattle, start_battle, start_turn, write_language
+from arena.battle.verdicts import Ballot
+from arena.battle.views import BattleView, ChatView, Figures, Restored, TurnView
 from arena.challenges import Challenge
-from arena.chats import ChatRecord, ChatRun, read_chat
 from arena.config import Settings
 from arena.database import BattleState, Database, Mode, Side, Winner, new_id
 from arena.errors import BattleError
-from arena.figures import count_battles, recover_interrupted
 from arena.fleet import Fleet
 from arena.identity import identity_patterns
 from arena.language import tell_language
 from arena.leaderboard import Leaderboard
 from arena.providers.base import Message, Sampling
-from arena.records import NewBattle, start_battle, start_turn, write_language
-from arena.requests import check_named, check_prompt
-from arena.retelling import Retelling, history_views, turn_views
-from arena.runs import Runs
-from arena.seats import Attempt, Part, Seat
-from arena.stage import Stage
-from arena.verdicts import Ballot
-from arena.views import BattleView, ChatView, Figures, Phase, Restored, Reveal, SideReveal, TurnView
 from arena.voters import BattleLimits, VoterIdentity
 
 AnswerListener = Callable[[str, float, float], None]
@@ -281,17 +281,3 @@ class Arena:
         task = asyncio.create_task(work)
         self._background.add(task)
         task.add_done_callback(self._background.discard)
-
-
-__all__ = [
-    "Arena",
-    "BattleView",
-    "ChatView",
-    "Figures",
-    "Phase",
-    "Restored",
-    "Reveal",
-    "SideReveal",
-    "TurnView",
-    "recover_interrupted",
-]

@@ -7,7 +7,9 @@ from sqlalchemy import distinct, func, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from arena.battle_record import NOT_YOURS, BattleRecord
+from arena.battle.record import NOT_YOURS, BattleRecord
+from arena.battle.store import locked_battle
+from arena.battle.views import Reveal, SideReveal
 from arena.counts import Verdict, add_verdicts, next_sequence, verdicts_of
 from arena.database import (
     Answer,
@@ -24,9 +26,7 @@ from arena.database import (
 )
 from arena.errors import BattleError
 from arena.leaderboard import Standing, Standings
-from arena.records import locked_battle
 from arena.roster import PLATFORM_NAMES
-from arena.views import Reveal, SideReveal
 
 ALREADY_VOTED = "This battle has its vote already; a battle takes one."
 _NOT_OPEN = {

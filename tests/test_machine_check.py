@@ -9,7 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from arena.checks import (
+from arena.config import SHIPPED_DIR
+from arena.errors import ConfigError
+from arena.machine_check import (
     GIGABYTE,
     Finding,
     Level,
@@ -29,8 +31,6 @@ from arena.checks import (
     require_local_database,
     sqlite_file,
 )
-from arena.config import SHIPPED_DIR
-from arena.errors import ConfigError
 from arena.roster import load_roster
 from tests.conftest import SettingsFactory
 
@@ -105,7 +105,9 @@ def test_a_data_folder_must_be_a_folder(tmp_path: Path) -> None:
 
 
 def test_a_data_folder_must_be_writable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("arena.checks.os.access", lambda place, _: place != tmp_path)  # nothing is forbidden to root
+    monkeypatch.setattr(
+        "arena.machine_check.os.access", lambda place, _: place != tmp_path
+    )  # nothing is forbidden to root
 
     assert check_writable(tmp_path / "data").level is Level.ERROR
 
@@ -134,7 +136,7 @@ def test_the_file_system_of_a_folder_is_the_innermost_mount(
     place: str, kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "mountinfo").write_text(MOUNTS)
-    monkeypatch.setattr("arena.checks.existing_parent", lambda path: path)
+    monkeypatch.setattr("arena.machine_check.existing_parent", lambda path: path)
 
     assert file_system_of(Path(place), tmp_path / "mountinfo") == kind
 
@@ -160,7 +162,7 @@ def test_the_file_system_of_a_folder_is_the_innermost_mount(
 def test_a_database_on_a_network_or_bucket_mount_is_refused(
     kind: str, level: Level, make_settings: SettingsFactory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("arena.checks.file_system_of", lambda _: kind)
+    monkeypatch.setattr("arena.machine_check.file_system_of", lambda _: kind)
 
     found = check_file_system(make_settings(), {})
 
