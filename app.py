@@ -128,10 +128,10 @@ def build_parts(settings: Settings) -> Parts:
     """
     from arena.battle import Arena, recover_interrupted
     from arena.challenges import load_challenges
-    from arena.checks import require_local_database
     from arena.database import open_database
     from arena.fleet import Fleet
     from arena.leaderboard import Leaderboard
+    from arena.machine_check import require_local_database
     from arena.monitoring import Monitor
     from arena.providers.factory import build_providers
     from arena.voters import BattleLimits
@@ -267,7 +267,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _look_around(settings: Settings) -> None:
     """Tell what is wrong with the machine, the environment or the roster; `start` has done so for a service."""
-    from arena.checks import Level, inspect
+    from arena.machine_check import Level, inspect
 
     findings = inspect(settings, read_environment())
     for finding in findings:
