@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 from sqlalchemy.engine import make_url
@@ -9,6 +10,7 @@ from sqlalchemy.engine import make_url
 from arena import __version__
 from arena.battle import Figures
 from arena.config import Settings
+from arena.database import now
 from arena.fleet import ModelState, ModelStatus
 from arena.ui.board import READINESS
 
@@ -31,8 +33,8 @@ class ModelRow:
     """What sets it apart from a model that fights: 'judge', 'not drawn'."""
     state: str
     badge: str
-    reason: str
-    resting_until: str
+    notes: Sequence[str]
+    """Why it is in that state, what to do about it, and what is to come."""
     deployment: str
     answers: str
     failures: str
@@ -52,9 +54,10 @@ def write_report(
     figures: Figures, statuses: Sequence[ModelStatus], settings: Settings, *, votes: int, uptime_s: float
 ) -> Report:
     """Put everything into words."""
+    at = now()
     return Report(
         figures=_figures(figures, votes, uptime_s),
-        models=[_model(status) for status in statuses],
+        models=[_model(status, at) for status in statuses],
         facts=_facts(settings),
     )
 
@@ -74,17 +77,15 @@ def _figures(figures: Figures, votes: int, uptime_s: float) -> Sequence[Fact]:
     )
 
 
-def _model(status: ModelStatus) -> ModelRow:
+def _model(status: ModelStatus, at: datetime) -> ModelRow:
     entry = status.model
-    resting = status.state is ModelState.RESTING and status.resting_until is not None
     return ModelRow(
         id=entry.id,
         name=entry.display_name or entry.id,
         part="judge" if entry.role == "judge" else "not drawn" if entry.weight == 0 else "",
         state=READINESS[status.state],
         badge=status.state.value.replace("_", "-"),
-        reason=status.reason,
-        resting_until=f"{status.resting_until:%H:%M:%S} UTC" if resting else "",
+        notes=[note for note in (status.reason, _rest(status, at), _shutdown(status, at)) if note],
         deployment=status.deployment or "",
         answers=f"{status.answers:,}",
         failures=", ".join(
@@ -92,6 +93,27 @@ def _model(status: ModelStatus) -> ModelRow:
         ),
         first_token="–" if status.median_first_token_ms is None else f"{status.median_first_token_ms / 1000:.2f} s",
     )
+
+
+def _rest(status: ModelStatus, at: datetime) -> str:
+    """Until when it rests, if it does."""
+    if status.state is not ModelState.RESTING or status.resting_until is None:
+        return ""
+    if status.resting_until <= at:
+        return "The next battle that draws it tries it."
+    return f"Until {status.resting_until:%H:%M:%S} UTC; Check again ends the rest."
+
+
+def _shutdown(status: ModelStatus, at: datetime) -> str:
+    """The countdown to the day on which its platform shuts it down, if one is announced."""
+    if status.shuts_down_on is None:
+        return ""
+    days = (status.shuts_down_on - at.date()).days
+    day = f"{status.shuts_down_on:%-d %B %Y}"
+    if days < 0:
+        return f"Its platform announced to shut it down on {day}."
+    remaining = "today" if days == 0 else "tomorrow" if days == 1 else f"in {days} days"
+    return f"Its platform shuts it down {remaining}, on {day}."
 
 
 def _facts(settings: Settings) -> Sequence[Fact]:

@@ -1,0 +1,195 @@
+"""The Operations page: everything for the operator, nothing for anybody else, however they ask."""
+
+import json
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from arena.battle import Figures
+from arena.config import Settings
+from arena.database import now
+from arena.errors import FailureKind
+from arena.fleet import ModelState, ModelStatus
+from arena.roster import ModelEntry
+from arena.ui.report import describe_database, write_report
+from tests.conftest import SettingsFactory
+from tests.ui_fixtures import FAST, NAMES, OpenPage, Site, Visitor, arena_site, browser, open_page, shared_site, site
+
+__all__ = ["browser", "open_page", "shared_site", "site"]
+pytestmark = [pytest.mark.timeout(180)]
+
+
+def sign_in(visitor: Visitor) -> Page:
+    """Go through the notice and the password form, and arrive."""
+    page = visitor.page
+    page.get_by_role("link", name="Sign in").click()
+    page.get_by_label("Password").fill(FAST["admin_password"])
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("table", name="Models")).to_be_visible()
+    return page
+
+
+def figure(page: Page, name: str) -> str:
+    """The value beside a figure's name."""
+    return page.locator("dl.figures div", has=page.get_by_text(name, exact=True)).locator("dd").inner_text()
+
+
+SECRETS = (*NAMES, *NAMES.values(), "correct model_name", "arena.db", "sqlite:", "Uptime", "Deployment")
+"""What only the operator may read on this page."""
+
+
+@pytest.mark.browser
+def test_a_visitor_reads_a_notice_and_nothing_else(open_page: OpenPage) -> None:
+    page = open_page("/operations").page
+    expect(page.get_by_text("This page is for the operator of this arena.")).to_be_visible()
+    expect(page.get_by_role("button", name="Check again")).to_have_count(0)
+    content = page.content()
+    assert [secret for secret in SECRETS if secret in content] == []
+
+
+def test_nothing_of_the_report_is_in_the_page_as_it_is_served(site: Site) -> None:
+    with httpx.Client(base_url=site.url) as client:
+        served = client.get("/operations").text + client.get("/config").text
+    assert [secret for secret in SECRETS if secret in served] == []
+
+
+def test_none_of_the_pages_functions_tells_a_stranger_anything(site: Site) -> None:
+    with httpx.Client(base_url=site.url, headers={"Cookie": "arena_operator=forged"}) as client:
+        numbers = functions_of(client, "operations")
+        assert len(numbers) >= 3
+        for number in numbers:
+            told = ask_at_once(client, number) + ask_in_queue(client, number)
+            assert "operator of this arena" in told
+            assert [secret for secret in SECRETS if secret in told] == []
+
+
+def functions_of(client: httpx.Client, page: str) -> list[int]:
+    """Numbers of the functions that write to a page, from the configuration that Gradio gives to everybody."""
+    config: dict[str, Any] = json.loads(client.get("/config").text)
+    on_page = set(config["page"][page]["components"])
+    return [d["id"] for d in config["dependencies"] if d["backend_fn"] and on_page & set(d["outputs"])]
+
+
+def ask_at_once(client: httpx.Client, number: int) -> str:
+    """Call a function as Gradio's own page does where it need not queue."""
+    return client.post("/gradio_api/run/predict", json={"data": [], "fn_index": number, "session_hash": "abc"}).text
+
+
+def ask_in_queue(client: httpx.Client, number: int) -> str:
+    """Call a function through Gradio's queue; everything that it yields."""
+    session = f"stranger{number}"
+    client.post("/gradio_api/queue/join", json={"data": [], "fn_index": number, "session_hash": session})
+    return client.get("/gradio_api/queue/data", params={"session_hash": session}).text
+
+
+@pytest.mark.browser
+def test_the_operator_reads_how_models_and_battles_do(open_page: OpenPage, site: Site) -> None:
+    site.parts.fleet.record_failure("velvet-77", FailureKind.NOT_FOUND)
+    page = sign_in(open_page("/operations"))
+    models = page.get_by_role("table", name="Models")
+    ready, not_ready = models.get_by_role("row").nth(1), models.get_by_role("row").nth(2)
+    expect(ready).to_contain_text("Quartz Nine")
+    expect(ready).to_contain_text("Ready")
+    expect(not_ready).to_contain_text("Retired")
+    expect(not_ready).to_contain_text("has no model api-velvet-77 (any more): correct model_name")
+    expect(not_ready).to_contain_text("1 not found")
+    expect(page.get_by_text(f"sqlite:///{site.parts.settings.data_dir}/arena.db")).to_be_visible()
+    assert figure(page, "Battles") == "0"
+    assert figure(page, "Completion") == "–"
+    assert figure(page, "Uptime").endswith("min")
+
+
+@pytest.mark.browser
+def test_an_open_page_follows_what_happens(browser: Browser, tmp_path: Path) -> None:
+    with arena_site(tmp_path) as busy, browser.new_page() as page:
+        page.goto(f"{busy.url}/operations")
+        sign_in(Visitor(page, busy))
+        with browser.new_page() as other:
+            other.goto(busy.url)
+            visitor = Visitor(other, busy)
+            visitor.fight()
+            visitor.button("Tie").click()
+            expect(visitor.button("Continue from this answer").first).to_be_visible()
+        page.bring_to_front()
+        expect(page.locator("dl.figures")).to_contain_text("100.0%")
+        assert [figure(page, name) for name in ("Battles", "Votable", "Voted", "Rated votes")] == ["1", "1", "1", "1"]
+        expect(page.get_by_role("row").nth(1)).to_contain_text(" s")
+
+
+@pytest.mark.browser
+def test_checking_again_finds_a_model_that_is_back(open_page: OpenPage, site: Site) -> None:
+    site.parts.fleet.record_failure("quartz-9000", FailureKind.NOT_FOUND)
+    page = sign_in(open_page("/operations"))
+    row = page.get_by_role("row").nth(1)
+    expect(row).to_contain_text("Retired")
+
+    page.get_by_role("button", name="Check again").click()
+
+    expect(row).to_contain_text("Ready")
+    expect(page.get_by_role("button", name="Check again")).to_be_enabled()
+
+
+def status(**columns: Any) -> ModelStatus:
+    entry = ModelEntry(id="heron", api_type="demo", display_name="Heron")
+    ready = ModelStatus(entry, ModelState.READY, "", None, 0, {}, None, None, None, None)
+    return replace(ready, **columns)
+
+
+def notes(settings: Settings, **columns: Any) -> str:
+    """What the report notes beside a model's state."""
+    report = write_report(Figures(0, 0, 0, 0, 0, 0), [status(**columns)], settings, votes=0, uptime_s=0)
+    return " ".join(report.models[0].notes)
+
+
+def test_a_rest_is_told_with_its_end_and_then_with_what_ends_it(make_settings: SettingsFactory) -> None:
+    resting = {"state": ModelState.RESTING, "reason": "Rests after 3 failures in a row."}
+    later, earlier = now() + timedelta(minutes=5), now() - timedelta(minutes=5)
+    assert f"Until {later:%H:%M:%S} UTC" in notes(make_settings(), **resting, resting_until=later)
+    assert "The next battle that draws it tries it." in notes(make_settings(), **resting, resting_until=earlier)
+
+
+@pytest.mark.parametrize(
+    ("days", "said"), [(0, "shuts it down today"), (1, "shuts it down tomorrow"), (44, "shuts it down in 44 days")]
+)
+def test_an_announced_shutdown_is_counted_down(days: int, said: str, make_settings: SettingsFactory) -> None:
+    assert said in notes(make_settings(), shuts_down_on=now().date() + timedelta(days=days))
+
+
+@pytest.mark.browser
+def test_signing_out_closes_the_page(open_page: OpenPage) -> None:
+    visitor = open_page("/operations")
+    page = sign_in(visitor)
+    page.get_by_role("button", name="Sign out").click()
+    expect(page).to_have_url(f"{visitor.site.url}/")
+    visitor.goto("/operations")
+    expect(page.get_by_role("link", name="Sign in")).to_be_visible()
+
+
+@pytest.mark.browser
+def test_a_session_that_has_ended_empties_the_open_page(open_page: OpenPage) -> None:
+    page = sign_in(open_page("/operations"))
+    page.context.clear_cookies()
+    page.get_by_role("button", name="Check again").click()
+    expect(page.get_by_role("link", name="Sign in")).to_be_visible()
+    expect(page.get_by_role("table")).to_have_count(0)
+    expect(page.get_by_role("button", name="Check again")).to_have_count(0)
+
+
+def test_a_database_is_named_without_what_opens_it() -> None:
+    url = "postgresql+psycopg://arena:hunter2@db.example:5432/arena?sslpassword=hunter3&options=-csecret"
+    assert describe_database(url) == "postgresql+psycopg://arena:***@db.example:5432/arena"
+
+
+def test_a_sqlite_files_size_counts_what_is_not_yet_folded_in(tmp_path: Path) -> None:
+    file = tmp_path / "arena.db"
+    url = f"sqlite:///{file}"
+    assert describe_database(url) == url
+    file.write_bytes(b"x" * 1_500_000)
+    assert describe_database(url) == f"{url} (1.5 MB)"
+    (tmp_path / "arena.db-wal").write_bytes(b"x" * 500_000)
+    assert describe_database(url) == f"{url} (2.0 MB)"
