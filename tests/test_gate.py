@@ -1,10 +1,11 @@
 """What the gate lets through, on a real socket in front of a small application that answers everything."""
 
+import asyncio
 import http.client
 import json
 import re
 import socket
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import closing
 from urllib.parse import urlsplit
 
@@ -12,7 +13,7 @@ import httpx
 import pytest
 from starlette.datastructures import Headers
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, JSONResponse, Response
+from starlette.responses import HTMLResponse, JSONResponse, Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
 from arena.config import load_settings
@@ -342,3 +343,58 @@ def test_browsers_keep_files_whose_name_holds_their_hash(arena: httpx.Client) ->
 def test_a_missing_file_is_not_remembered(arena: httpx.Client, behind: Everything) -> None:
     assert [arena.get("/assets/missing.js").status_code for _ in range(2)] == [404, 404]
     assert len(behind.asked) == 2
+
+
+class Endless:
+    """Tells a line every moment, for ever; an event's stream ends after its last words."""
+
+    def __init__(self) -> None:
+        self.loop: asyncio.AbstractEventLoop | None = None
+        self.last_words = asyncio.Event()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            return
+        self.loop = asyncio.get_running_loop()
+        lines = self._until_told() if scope["path"].endswith("/data") else self._for_ever()
+        await StreamingResponse(lines, media_type="text/event-stream")(scope, receive, send)
+
+    async def _for_ever(self) -> AsyncIterator[str]:
+        while True:
+            yield "alive\n"
+            await asyncio.sleep(0.01)
+
+    async def _until_told(self) -> AsyncIterator[str]:
+        yield "a frame\n"
+        await self.last_words.wait()
+        yield "the last frame\n"
+
+
+def test_open_pages_are_counted_and_end_whole_when_the_arena_stops(sessions: Sessions) -> None:
+    endless, streams = Endless(), PageStreams()
+    app = Gate(endless, sessions=sessions, cookies=CookieRules(), streams=streams, hops=0)
+    with served(app) as address, httpx.stream("GET", f"{address}/gradio_api/heartbeat/abc") as page:
+        lines = page.iter_lines()
+        assert next(lines) == "alive"
+        assert len(streams) == 1
+
+        assert endless.loop is not None
+        asyncio.run_coroutine_threadsafe(streams.close(), endless.loop).result(10)
+
+        assert set(lines) <= {"alive"}  # and no complaint that the answer was cut off
+        assert len(streams) == 0
+
+
+def test_a_stream_that_carries_answers_may_finish_when_the_arena_stops(sessions: Sessions) -> None:
+    endless, streams = Endless(), PageStreams()
+    app = Gate(endless, sessions=sessions, cookies=CookieRules(), streams=streams, hops=0)
+    with served(app) as address, httpx.stream("GET", f"{address}/gradio_api/queue/data?session_hash=x") as page:
+        lines = page.iter_lines()
+        assert next(lines) == "a frame"
+
+        assert endless.loop is not None
+        closing = asyncio.run_coroutine_threadsafe(streams.close(patience_s=30), endless.loop)
+        endless.loop.call_soon_threadsafe(endless.last_words.set)
+
+        assert list(lines) == ["the last frame"]
+        closing.result(10)
