@@ -359,6 +359,9 @@ class Endless:
         lines = self._until_told() if scope["path"].endswith("/data") else self._for_ever()
         await StreamingResponse(lines, media_type="text/event-stream")(scope, receive, send)
 
+    async def finish(self) -> None:
+        self.last_words.set()
+
     async def _for_ever(self) -> AsyncIterator[str]:
         while True:
             yield "alive\n"
@@ -394,7 +397,7 @@ def test_a_stream_that_carries_answers_may_finish_when_the_arena_stops(sessions:
 
         assert endless.loop is not None
         closing = asyncio.run_coroutine_threadsafe(streams.close(patience_s=30), endless.loop)
-        endless.loop.call_soon_threadsafe(endless.last_words.set)
+        asyncio.run_coroutine_threadsafe(endless.finish(), endless.loop).result(10)
 
         assert list(lines) == ["the last frame"]
         closing.result(10)
