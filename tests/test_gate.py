@@ -360,6 +360,8 @@ class Endless:
         await StreamingResponse(lines, media_type="text/event-stream")(scope, receive, send)
 
     async def finish(self) -> None:
+        for _ in range(5):  # whoever closes streams has its turns first
+            await asyncio.sleep(0)
         self.last_words.set()
 
     async def _for_ever(self) -> AsyncIterator[str]:
