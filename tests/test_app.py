@@ -1,5 +1,6 @@
 """The whole application: what it is made of, its routes over a real socket, and its process."""
 
+import asyncio
 import json
 import os
 import pty
@@ -353,6 +354,21 @@ def test_a_port_in_use_is_one_sentence(tmp_path: Path, capsys: pytest.CaptureFix
     told = capsys.readouterr()
     assert told.err.strip().splitlines()[-1].startswith(f"Port {port} is in use by another program")
     assert "Traceback" not in told.err
+
+
+async def test_an_answer_does_not_wait_for_an_acknowledgement() -> None:
+    undelayed: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+
+    async def accept(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        undelayed.set_result(writer.get_extra_info("socket").getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
+        writer.close()
+
+    with bind("127.0.0.1", 0) as listener:
+        async with await asyncio.start_server(accept, sock=listener):
+            _, visitor = await asyncio.open_connection(*listener.getsockname())
+            assert await undelayed
+            visitor.close()
+            await visitor.wait_closed()
 
 
 def test_a_port_that_is_taken_between_looking_and_opening_is_one_sentence() -> None:
