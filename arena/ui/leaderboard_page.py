@@ -4,6 +4,7 @@ import asyncio
 import math
 import time
 from collections.abc import Callable
+from datetime import datetime
 from typing import Any
 
 import gradio as gr
@@ -35,7 +36,7 @@ class BoardCache:
         self._clock = clock
         self._lock = asyncio.Lock()
         self._looked_at = float("-inf")
-        self._key: tuple[int, tuple[tuple[str, ModelState], ...]] | None = None
+        self._key: tuple[datetime, tuple[tuple[str, ModelState], ...]] | None = None
         self._html = ""
         self._started = f"{time.time_ns():x}"
         self._number = 0
@@ -50,7 +51,7 @@ class BoardCache:
     async def _look(self) -> None:
         standings = await asyncio.to_thread(self._context.leaderboard.standings)
         statuses = self._context.fleet.statuses()
-        key = (standings.sequence, tuple((status.model.id, status.state) for status in statuses))
+        key = (standings.computed_at, tuple((status.model.id, status.state) for status in statuses))
         if key != self._key:
             board = lay_out(standings, statuses, demo=self._context.demo)
             self._html = render("leaderboard.html", board=board)
@@ -83,19 +84,21 @@ def build_leaderboard_page(context: PageContext) -> None:
     cache = BoardCache(context)
     pace = RefreshPace()
 
-    async def refresh(seen: str | None, waited_s: float) -> tuple[Any, Any, Any]:
-        html, mark = await cache.current()
-        wait = pace.next_wait(waited_s, time.monotonic())
-        timer_change = gr.skip() if wait == waited_s else wait
-        return (gr.skip(), gr.skip(), timer_change) if mark == seen else (html, mark, timer_change)
+    async def show() -> str:
+        return (await cache.current())[0]
+
+    async def ask(waited_s: float) -> tuple[str, float]:
+        return (await cache.current())[1], pace.next_wait(waited_s, time.monotonic())
 
     def standings() -> dict[str, Any]:
         """The leaderboard: what it was computed from, and one entry a model, best first."""
         return context.leaderboard.standings().as_json()
 
     place = fragment(elem_id="leaderboard")
-    seen = gr.Textbox(visible=False)
+    # Plain values only: for each part of an answer that says "no change" Gradio would build a whole component anew.
+    mark = gr.Textbox(visible="hidden")
     timer = gr.Timer(REFRESH_S)
-    for event in (None, timer.tick):
-        gr.on(event, refresh, [seen, timer], [place, seen, timer], **AT_ONCE)
+    gr.on(None, show, None, place, **AT_ONCE)
+    timer.tick(ask, timer, [mark, timer], **AT_ONCE)
+    mark.change(show, None, place, **AT_ONCE)
     api(standings, api_name="leaderboard", concurrency_limit=None)
