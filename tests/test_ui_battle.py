@@ -264,6 +264,17 @@ def test_on_a_phone_nothing_scrolls_sideways_and_the_vote_is_in_reach(
         assert place["y"] > height / 2
 
 
+def test_after_a_vote_on_long_answers_the_reveal_comes_into_view(open_page: OpenPage, site: Site) -> None:
+    site.script(Script(text="A paragraph of a long answer.\n\n" * 80, chunk_characters=400))
+    visitor = open_page(viewport={"width": 390, "height": 844}, is_mobile=True, has_touch=True)
+    visitor.fight()
+
+    visitor.button("Tie").click()
+
+    expect(visitor.page.get_by_role("heading", name="You called it a tie.")).to_be_in_viewport()
+    expect(visitor.page.locator(".verdict")).to_be_focused()
+
+
 def test_on_a_desk_the_panes_stand_side_by_side_with_the_vote_below(open_page: OpenPage) -> None:
     visitor = open_page()
 

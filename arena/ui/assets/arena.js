@@ -30,20 +30,26 @@
     for (const [key, id] of Object.entries(KEYS)) set(document.getElementById(id), "aria-keyshortcuts", key.toUpperCase());
   };
 
+  // Bring an element into view and focus on one of its parts; false as long as they are not drawn.
   const show = (element, focus) => {
-    if (!element) return;
+    if (!element || !focus) return false;
     const box = element.getBoundingClientRect();
     if (box.top < 0 || box.top > window.innerHeight * 0.6) {
       element.scrollIntoView({ behavior: calm.matches ? "auto" : "smooth", block: "start" });
     }
-    if (focus) focus.focus({ preventScroll: true });
+    focus.focus({ preventScroll: true });
+    return true;
   };
 
   let phase = "idle";
+  let entering = false;
   const ENTER = {
     idle: () => show($("#composer"), $("#composer textarea")),
     abandoned: () => show($("#composer"), $("#composer textarea")),
-    waiting: () => window.scrollTo({ top: 0 }),
+    waiting: () => {
+      window.scrollTo({ top: 0 });
+      return true;
+    },
     revealed: () => show($("#reveal"), $(".verdict")),
   };
 
@@ -55,8 +61,7 @@
     if (now === phase) return;
     phase = now;
     document.body.dataset.phase = now;
-    // The components of the new phase are drawn within the next frames.
-    requestAnimationFrame(() => requestAnimationFrame(() => ENTER[now]?.()));
+    entering = now in ENTER;
   };
 
   let scheduled = false;
@@ -68,11 +73,9 @@
       scheduled = false;
       label();
       follow();
-      const next = goingOn && $("#next textarea");
-      if (next) {
-        goingOn = false;
-        show($("#next"), next);
-      }
+      // The parts of a new phase are drawn one after the other: this is tried at each change until they are there.
+      if (entering) entering = !ENTER[phase]();
+      if (goingOn) goingOn = !show($("#next"), $("#next textarea"));
     });
   };
   const root = $("gradio-app");
