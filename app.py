@@ -33,9 +33,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("arena")
 LOG_BYTES, LOG_FILES = 5_000_000, 5
-_WHY_DEMO = (
-    "fewer than two models of the roster have credentials; `python -m arena check` tells what is missing."
-)
+_WHY_DEMO = "fewer than two models of the roster have credentials; `python -m arena check` tells what is missing."
 
 
 @dataclass(frozen=True, slots=True)

@@ -112,7 +112,7 @@ class Settings(BaseSettings):
     """How long an operator's session lasts."""
 
     forwarded_hops: int = Field(default=0, ge=0)
-    """Number of trusted proxies in front; 0 believes no X-Forwarded-For."""
+    """Number of trusted proxies in front; 0 believes no X-Forwarded-For; on a Hugging Face Space 1."""
 
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     """How much the log says."""
@@ -146,13 +146,15 @@ def load_settings(**overrides: object) -> Settings:
 
 
 def _hosting_defaults() -> dict[str, Any]:
-    """Defaults that differ on a Hugging Face Space: listen everywhere, keep backups on the mounted bucket."""
+    """Defaults that differ on a Hugging Face Space: behind its one proxy, backups on the mounted bucket."""
     environment = read_environment()
     if "SPACE_ID" not in environment:
         return {}
     defaults: dict[str, Any] = {}
     if "ARENA_HOST" not in environment:
         defaults["host"] = "0.0.0.0"  # noqa: S104 - a Space is reached through its host's proxy only
+    if "ARENA_FORWARDED_HOPS" not in environment:
+        defaults["forwarded_hops"] = 1
     if "ARENA_BACKUP_DIR" not in environment and Path("/data").is_dir():
         defaults["backup_dir"] = Path("/data")
     return defaults

@@ -51,7 +51,7 @@ def test_demo_votes_live_in_a_database_of_their_own(tmp_path: Path) -> None:
 def test_a_space_is_reached_through_its_host(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SPACE_ID", "team/arena")
 
-    assert load_settings().host == "0.0.0.0"
+    assert (load_settings().host, load_settings().forwarded_hops) == ("0.0.0.0", 1)
 
     monkeypatch.setenv("ARENA_HOST", "127.0.0.1")
     assert load_settings().host == "127.0.0.1"

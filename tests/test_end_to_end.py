@@ -14,7 +14,7 @@ from app import build_app
 from arena.config import SHIPPED_DIR, load_settings
 from tests.scripted_openai import ScriptedOpenAI
 from tests.scripted_vertex import CLIENT_EMAIL, ScriptedVertex
-from tests.scripting import Fault, Script
+from tests.scripting import Fault, Script, ScriptedServer
 from tests.serving import served
 from tests.ui_fixtures import FAST, PATIENCE_MS, browser, parts_of
 
@@ -85,7 +85,7 @@ def test_the_openai_model_meets_every_gemini_model_and_all_four_votes_move_the_l
 
 def test_both_platforms_are_asked_at_once(browser: Browser, platforms: Platforms) -> None:
     """Neither answers before both have been asked."""
-    stalled = [(platforms.openai, ENTRIES[OPENAI]["model_name"])]
+    stalled: list[tuple[ScriptedServer, str]] = [(platforms.openai, ENTRIES[OPENAI]["model_name"])]
     stalled += [(platforms.vertex, ENTRIES[model]["model_name"]) for model in GEMINIS]
     for server, name in stalled:
         server.scripts[name] = Script(answer_of(NAME_OF[name]), fault=Fault.STALL_FIRST)
@@ -121,7 +121,7 @@ def _battle(page: Page, platforms: Platforms, vote: str, number: int) -> str:
 
     page.get_by_role("button", name=vote, exact=True).click()
 
-    seated = {side: next(model for model in ENTRIES if answer_of(model) in shown[side]) for side in "AB"}
+    seated: dict[str, str] = {side: next(m for m in ENTRIES if answer_of(m) in shown[side]) for side in "AB"}
     names = [ENTRIES[seated[side]]["display_name"] for side in "AB"]
     reveal = page.get_by_role("region", name="The reveal")
     expect(reveal.get_by_role("heading", level=3)).to_have_text(names)
