@@ -12,6 +12,7 @@ from arena.ui.chat_page import build_chat_page
 from arena.ui.context import PageContext
 from arena.ui.layout import ASSETS_DIR, ASSETS_URL, PAGES, PageFrame
 from arena.ui.leaderboard_page import build_leaderboard_page
+from arena.ui.lean import LeanBlocks
 from arena.ui.operations_page import build_operations_page
 from arena.ui.side_by_side_page import build_side_by_side_page
 from arena.ui.theme import ArenaTheme
@@ -29,7 +30,7 @@ _BUILDERS: Mapping[str, Callable[[PageContext], None]] = {
 
 def build_blocks(context: PageContext) -> gr.Blocks:
     """Build every page of the arena in one Gradio app."""
-    demo = gr.Blocks(title="COAIA Arena", analytics_enabled=False, fill_width=True)
+    demo = LeanBlocks(title="COAIA Arena", analytics_enabled=False, fill_width=True)
     for page in PAGES:
         with demo if page.path == "/" else demo.route(page.name, page.path, show_in_navbar=False):
             _BUILDERS[page.path](context)
