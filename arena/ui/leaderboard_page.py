@@ -84,21 +84,18 @@ def build_leaderboard_page(context: PageContext) -> None:
     cache = BoardCache(context)
     pace = RefreshPace()
 
-    async def show() -> str:
-        return (await cache.current())[0]
-
-    async def ask(waited_s: float) -> tuple[str, float]:
-        return (await cache.current())[1], pace.next_wait(waited_s, time.monotonic())
+    async def ask(seen: str | None, waited_s: float) -> dict[Any, Any]:
+        html, newest = await cache.current()
+        wait = {timer: pace.next_wait(waited_s, time.monotonic())}
+        return wait if newest == seen else {place: html, mark: newest, **wait}
 
     def standings() -> dict[str, Any]:
         """The leaderboard: what it was computed from, and one entry a model, best first."""
         return context.leaderboard.standings().as_json()
 
     place = fragment(elem_id="leaderboard")
-    # Plain values only: for each part of an answer that says "no change" Gradio would build a whole component anew.
-    mark = gr.Textbox(visible="hidden")
+    mark = gr.Textbox(visible=False)
     timer = gr.Timer(REFRESH_S)
-    gr.on(None, show, None, place, **AT_ONCE)
-    timer.tick(ask, timer, [mark, timer], **AT_ONCE)
-    mark.change(show, None, place, **AT_ONCE)
+    for event in (None, timer.tick):
+        gr.on(event, ask, [mark, timer], [place, mark, timer], **AT_ONCE)
     api(standings, api_name="leaderboard", concurrency_limit=None)
