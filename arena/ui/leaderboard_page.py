@@ -22,7 +22,7 @@ REFRESH_S = 3.0
 _SLOWEST_S = 30.0
 _MEMORY_S = 60.0
 _QUESTIONS_PER_S = 20.0
-"""How many such questions all open pages together may ask: one costs 4 ms, most of it Gradio's, so 8% of a core."""
+"""How many such questions all open pages together may ask: one costs 3 ms, most of it Gradio's, so 6% of a core."""
 
 _LOOK_S = 1.0
 """How often the standings are looked up at most, for all open pages together."""
