@@ -96,7 +96,7 @@ class ScriptedOpenAI(ScriptedServer):
         if await end_badly(exchange, script.fault):
             return True
         if script.usage and exchange.request.body.get("stream_options", {}).get("include_usage"):
-            exchange.event(_chunk(number, exchange.request.model, [], usage_of(prompt, pieces)))
+            exchange.event(_chunk(number, exchange.request.model, [], usage_of(prompt, pieces, script)))
         exchange.event(b"[DONE]")
         exchange.close_stream()
         return True
@@ -125,10 +125,11 @@ def latest_prompt(request: Recorded) -> str:
     return str(messages[-1]["content"])
 
 
-def usage_of(prompt: str, pieces: list[str]) -> dict[str, int]:
+def usage_of(prompt: str, pieces: list[str], script: Script) -> dict[str, int]:
     """The token counts that the server claims: a word of the prompt is a token, and so is a piece of the answer."""
     asked = len(prompt.split())
-    return {"prompt_tokens": asked, "completion_tokens": len(pieces), "total_tokens": asked + len(pieces)}
+    answered = len(pieces) if script.claimed_tokens is None else script.claimed_tokens
+    return {"prompt_tokens": asked, "completion_tokens": answered, "total_tokens": asked + answered}
 
 
 def _chunk(number: int, model: str, choices: list[Any], usage: Mapping[str, int] | None = None) -> bytes:

@@ -245,7 +245,7 @@ class ScriptedVertex(ScriptedServer):
             return False
         last = _body(response_id, [], script.finish or "STOP")
         if script.usage:
-            counts = usage_of(prompt, pieces)
+            counts = usage_of(prompt, pieces, script)
             last["usageMetadata"] = {
                 "promptTokenCount": counts["prompt_tokens"],
                 "candidatesTokenCount": counts["completion_tokens"],

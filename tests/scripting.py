@@ -71,6 +71,8 @@ class Script:
     """The platform's finish reason; `None` is its word for an ordinary end."""
     usage: bool = True
     """Whether token counts are sent."""
+    claimed_tokens: int | None = None
+    """The answer's tokens according to the platform; `None` counts its pieces."""
     fault: Fault | int | None = None
     """What goes wrong; an `int` is an HTTP status with the platform's error body."""
     fault_after: int = 3

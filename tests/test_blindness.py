@@ -38,7 +38,9 @@ ROSTER = {
         "system_prompt": "System prompt of marmalade.",
     },
 }
-PIECES = {"api-name-of-zirconium": 7331, "api-name-of-marmalade": 6449}
+LENGTHS = {"api-name-of-zirconium": 7331, "api-name-of-marmalade": 6449}
+"""Characters of each answer."""
+TOKENS = {"api-name-of-zirconium": 733_108_224, "api-name-of-marmalade": 644_907_713}
 """Tokens that each answer is said to have: numbers that occur nowhere by chance."""
 STATIC = ("/assets/", "/static/", "/theme.css", "/favicon.ico", "/manifest.json")
 """The same for every visitor at any time."""
@@ -81,7 +83,10 @@ class Recorder:
 def recorded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Site, Recorder]]:
     """An arena whose every answer is recorded."""
     folder: Path = tmp_path_factory.mktemp("blind")
-    scripts = {name: Script(text="w" * count, chunk_characters=1) for name, count in PIECES.items()}
+    scripts = {
+        name: Script(text="w" * length, chunk_characters=1, claimed_tokens=TOKENS[name])
+        for name, length in LENGTHS.items()
+    }
     with ScriptedOpenAI(scripts) as llm:
         server = {"api_type": "openai", "api_base": llm.url, "api_key": "key-of-the-server"}
         roster = folder / "roster.json"
@@ -113,7 +118,7 @@ def test_nothing_sent_before_the_vote_tells_the_models(open_page: OpenPage, reco
     after = recorder.everything()
     assert "Zirconium Displayed" in after
     assert "Marmalade Displayed" in after
-    assert "7,331" in after
+    assert "733,108,224" in after
     assert "/gradio_api/queue/data" in recorder.paths()
 
 
@@ -123,7 +128,7 @@ def secrets_of(site: Site) -> list[str]:
     secrets += ["output_tokens", "input_tokens", "first_token", "total_ms", "total_s", "latency"]
     for model, keys in ROSTER.items():
         secrets += [model, *keys.values(), model.split("-")[0]]
-    for count in PIECES.values():
+    for count in TOKENS.values():
         secrets += [str(count), f"{count:,}"]
     with site.parts.database.read() as session:
         answers = session.scalars(select(Answer)).all()
@@ -141,7 +146,7 @@ def test_no_public_answer_changes_with_the_battle_that_runs(
     open_page: OpenPage, recorded: tuple[Site, Recorder]
 ) -> None:
     site, _ = recorded
-    for name, count in PIECES.items():
+    for name, count in LENGTHS.items():
         site.llm.scripts[name] = Script(text="w" * count, chunk_characters=100, chunk_delay_s=0.1)
     before = public_answers(site.url)
     visitor = open_page()
@@ -174,7 +179,7 @@ def test_a_strangers_vote_on_a_battle_is_refused_and_reveals_nothing(
     open_page: OpenPage, recorded: tuple[Site, Recorder]
 ) -> None:
     site, _ = recorded
-    for name, count in PIECES.items():
+    for name, count in LENGTHS.items():
         site.llm.scripts[name] = Script(text="w" * count, chunk_characters=500)
     owner = open_page()
     owner.fight("Mine alone")
