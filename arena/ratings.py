@@ -18,7 +18,7 @@ the pair, its ties considered, in the place of p (1 - p): a tie varies less than
 gives intervals that are too wide (they hold the truth 98 to 99% of the time where a third of the votes are ties). The
 residuals' own squares are not used: for an unbeaten model they are almost nothing, and intervals of 95% then held the
 truth in 89% of simulated arenas, against 94 to 98% for these. Votes of one person are not independent: what that adds
-is an `Inflation`, computed apart from votes (see `arena.clustering`) and applied here, so that a vote's cost is constant.
+is an `Inflation`, worked out apart (see `arena.clustering`) and applied here, so that a vote costs always the same.
 """
 
 from dataclasses import dataclass

@@ -1,0 +1,139 @@
+"""Who gets a row on the leaderboard: revisions, or groups of them by platform or by version; and the counts between."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from arena.counts import PairCounts
+from arena.database import ModelRevision
+from arena.ratings import Floats
+from arena.roster import PLATFORM_NAMES
+
+Grouping = Literal["model", "platform", "version"]
+"""What one row stands for: a model's revision, all models of a platform, or one version of a family."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A row before it is rated: whom it stands for."""
+
+    revisions: tuple[int, ...]
+    model_id: str
+    display_name: str
+    platform: str
+    """As people read it."""
+    family: str | None
+    version: str | None
+
+
+def line_up(revisions: Sequence[ModelRevision], voted: Iterable[int], by: Grouping) -> Sequence[Entry]:
+    """Group into rows the revisions with votes, and the newest of each id.
+
+    An imported namesake is no newer one of a roster's model. Without a version of its own a revision is never merged
+    with another.
+    """
+    has_votes = set(voted)
+    newest = {(r.model_id, r.platform == "imported"): r.id for r in sorted(revisions, key=lambda r: r.number)}
+    shown = [r for r in revisions if r.id in has_votes or r.id == newest[r.model_id, r.platform == "imported"]]
+    if by == "platform":
+        return [_platform_entry(platform, shown) for platform in sorted({r.platform for r in shown})]
+    namesakes: dict[str, int] = {}
+    for r in shown:
+        namesakes[r.model_id] = namesakes.get(r.model_id, 0) + 1
+    if by == "version":
+        families: dict[tuple[str, ...], list[ModelRevision]] = {}
+        for r in shown:
+            key = (r.family or r.model_id, r.version) if r.version else (r.model_id, "", str(r.number))
+            families.setdefault(key, []).append(r)
+        return [_version_entry(members, namesakes) for members in families.values()]
+    return [_model_entry(r, namesakes) for r in shown]
+
+
+def groups_of(entries: Sequence[Entry]) -> Mapping[int, int]:
+    """The place of each revision's entry."""
+    return {revision: place for place, entry in enumerate(entries) for revision in entry.revisions}
+
+
+def between(counts: PairCounts, entries: Sequence[Entry]) -> PairCounts:
+    """The counts between entries; what members of one entry did to each other says nothing about it."""
+    column = {revision: place for place, revision in enumerate(counts.revisions)}
+    if all(len(entry.revisions) == 1 for entry in entries):
+        return _spread(counts, [column.get(entry.revisions[0], -1) for entry in entries])
+    member = np.zeros((len(entries), len(column)))
+    for place, entry in enumerate(entries):
+        member[place, [column[r] for r in entry.revisions if r in column]] = 1
+
+    def total(matrix: NDArray[np.int64]) -> NDArray[np.int64]:
+        merged = np.rint(member @ matrix.astype(np.float64) @ member.T).astype(np.int64)
+        np.fill_diagonal(merged, 0)
+        return np.asarray(merged)
+
+    return PairCounts(
+        range(len(entries)), total(counts.wins), total(counts.ties), total(counts.both_bad), counts.sequence
+    )
+
+
+def shares(counts: PairCounts, entries: Sequence[Entry]) -> Floats:
+    """How much each revision weighs in its entry, shape (entries, revisions): by its votes against other entries.
+
+    The difference of two platforms is then the mean difference of their models over the battles in which they met:
+    an entry is as strong as the models by which it met the others, each with its own strength.
+    """
+    place = groups_of(entries)
+    group = np.array([place.get(revision, -1) for revision in counts.revisions], np.int64)
+    games = (counts.wins + counts.wins.T + counts.ties + counts.both_bad).astype(np.float64)
+    foreign = (group[:, None] != group[None, :]) & (group[:, None] >= 0) & (group[None, :] >= 0)
+    outside = (games * foreign).sum(axis=1)
+    weights = np.zeros((len(entries), len(group)))
+    inside = group >= 0
+    weights[group[inside], np.flatnonzero(inside)] = outside[inside]
+    totals = weights.sum(axis=1, keepdims=True)
+    return np.asarray(np.divide(weights, totals, out=np.zeros_like(weights), where=totals > 0))
+
+
+def games_of(counts: PairCounts) -> NDArray[np.int64]:
+    """How many votes each row of the counts took part in."""
+    return np.asarray((counts.wins + counts.wins.T + counts.ties + counts.both_bad).sum(axis=1))
+
+
+def _spread(counts: PairCounts, places: Sequence[int]) -> PairCounts:
+    """The counts in another order, with empty rows at the places that are -1."""
+    if list(places) == list(range(len(counts.revisions))):
+        return counts
+    here = np.array([new for new, old in enumerate(places) if old >= 0], np.intp)
+    there = np.array([old for old in places if old >= 0], np.intp)
+
+    def placed(matrix: NDArray[np.int64]) -> NDArray[np.int64]:
+        whole = np.zeros((len(places), len(places)), np.int64)
+        whole[np.ix_(here, here)] = matrix[np.ix_(there, there)]
+        return whole
+
+    return PairCounts(
+        range(len(places)), placed(counts.wins), placed(counts.ties), placed(counts.both_bad), counts.sequence
+    )
+
+
+def _platform_entry(platform: str, revisions: Sequence[ModelRevision]) -> Entry:
+    members = tuple(r.id for r in revisions if r.platform == platform)
+    name = PLATFORM_NAMES.get(platform, platform)
+    return Entry(members, platform, name, name, None, None)
+
+
+def _version_entry(members: Sequence[ModelRevision], namesakes: Mapping[str, int]) -> Entry:
+    first = members[0]
+    if not first.version:
+        return _model_entry(first, namesakes)
+    family = first.family or first.model_id
+    platforms = dict.fromkeys(PLATFORM_NAMES.get(r.platform, r.platform) for r in members)
+    ids = tuple(r.id for r in members)
+    return Entry(ids, family, f"{family} {first.version}", ", ".join(platforms), first.family, first.version)
+
+
+def _model_entry(revision: ModelRevision, namesakes: Mapping[str, int]) -> Entry:
+    shared = namesakes[revision.model_id] > 1
+    name = f"{revision.display_name} (revision {revision.number})" if shared else revision.display_name
+    platform = PLATFORM_NAMES.get(revision.platform, revision.platform)
+    return Entry((revision.id,), revision.model_id, name, platform, revision.family, revision.version)
