@@ -6,11 +6,11 @@ A leaderboard reads counts and never votes, so its cost does not grow with the n
 from collections import Counter as Tally
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import chain
+from functools import reduce
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import Connection, Table, select, update
+from sqlalchemy import Connection, Table, Text, bindparam, cast, func, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
@@ -24,6 +24,15 @@ _NUMBERS: Table = Counter.__table__  # type: ignore[assignment]
 _KEY = ("scope", "criterion", "revision_low", "revision_high")
 _VERDICTS = ("wins_low", "wins_high", "ties", "both_bad")
 _ROW = ("revision_low", "revision_high", *_VERDICTS, "sequence")
+_COLUMNS = [_COUNTS.c[name] for name in _ROW]
+# A column comes as one text of numbers: half the time of as many rows, of which there are 45,000 for 300 models.
+_ALL = (
+    select(_COUNTS.c.scope, *(func.aggregate_strings(cast(column, Text), ",") for column in _COLUMNS))
+    .where(_COUNTS.c.scope.in_(bindparam("scopes", expanding=True)), _COUNTS.c.criterion == bindparam("criterion"))
+    .group_by(_COUNTS.c.scope)
+)
+# Not narrowed further: it would tempt SQLite to take the primary key and read every row.
+_NEWER = select(_COUNTS.c.scope, _COUNTS.c.criterion, *_COLUMNS).where(_COUNTS.c.sequence > bindparam("known"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,30 +139,32 @@ class LiveCounts:
         if newest < self._known:
             self._forget()  # an older copy of the database was restored
         if newest > self._known:
-            self._take(self._rows(connection))
+            if self._known:
+                self._take_newer(connection)
+            else:
+                self._take_all(connection)
             self._known = newest
-        wins, ties, both_bad = self._cells.sum(axis=1)
+        wins, ties, both_bad = reduce(np.add, np.moveaxis(self._cells, 1, 0))
         return PairCounts(self._revisions.tolist(), wins, ties, both_bad, self._latest)
 
-    def _rows(self, connection: Connection) -> NDArray[np.int64]:
-        """Place of the scope, both revisions, the four counts and the commit number; all of them at first."""
-        statement = select(*(_COUNTS.c[name] for name in ("scope", "criterion", *_ROW)))
-        if self._known:
-            # Not narrowed further: it would tempt SQLite to take the primary key and read every row.
-            statement = statement.where(_COUNTS.c.sequence > self._known)
-        else:
-            statement = statement.where(_COUNTS.c.scope.in_(self._scopes), _COUNTS.c.criterion == self._criterion)
-        rows = connection.execute(statement).cursor.fetchall()
-        mine = (
-            (self._scopes[row[0]], *row[2:]) for row in rows if row[1] == self._criterion and row[0] in self._scopes
-        )
-        return np.fromiter(chain.from_iterable(mine), np.int64).reshape(-1, 1 + len(_ROW))
+    def _take_all(self, connection: Connection) -> None:
+        wanted = {"scopes": list(self._scopes), "criterion": self._criterion}
+        for scope, *columns in connection.execute(_ALL, wanted):
+            self._take(scope, np.stack([np.fromstring(column, np.int64, sep=",") for column in columns]))
 
-    def _take(self, rows: NDArray[np.int64]) -> None:
-        """Replace the cells of these rows: each row is the whole count of its pair in its scope."""
-        if not len(rows):
-            return
-        scope, low, high, wins_low, wins_high, ties, both_bad, sequence = rows.T
+    def _take_newer(self, connection: Connection) -> None:
+        rows: dict[str, list[Sequence[int]]] = {scope: [] for scope in self._scopes}
+        for scope, criterion, *row in connection.execute(_NEWER, {"known": self._known}).cursor.fetchall():
+            if criterion == self._criterion and scope in rows:
+                rows[scope].append(row)
+        for scope, newer in rows.items():
+            if newer:
+                self._take(scope, np.array(newer, np.int64).T)
+
+    def _take(self, name: str, columns: NDArray[np.int64]) -> None:
+        """Replace the cells of these pairs: each has its whole count in its scope."""
+        scope = self._scopes[name]
+        low, high, wins_low, wins_high, ties, both_bad, sequence = columns
         self._make_room(np.union1d(low, high))
         low, high = np.searchsorted(self._revisions, low), np.searchsorted(self._revisions, high)
         wins, tied, bad = self._cells

@@ -37,6 +37,9 @@ BUSY_SHARE = 0.05
 """The share of its time that the background may spend on looking at the votes again."""
 
 
+_STAMP = select(select(Counter.value).where(Counter.name == VOTES).scalar_subquery(), func.max(ModelRevision.id))
+
+
 @dataclass(frozen=True, slots=True)
 class Comparisons:
     """Verdicts on all pairs of models of one board, at one moment. Matrices are in the order of `names`."""
@@ -246,8 +249,7 @@ class _Board:
 
 
 def _read_stamp(connection: Connection) -> _Stamp:
-    sequence = select(Counter.value).where(Counter.name == VOTES).scalar_subquery()
-    row = connection.execute(select(sequence, func.max(ModelRevision.id))).one()
+    row = connection.execute(_STAMP).one()
     return _Stamp(row[0] or 0, row[1] or 0)
 
 

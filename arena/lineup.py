@@ -96,7 +96,7 @@ def shares(counts: PairCounts, entries: Sequence[Entry]) -> Floats:
 
 def games_of(counts: PairCounts) -> NDArray[np.int64]:
     """How many votes each row of the counts took part in."""
-    return np.asarray((counts.wins + counts.wins.T + counts.ties + counts.both_bad).sum(axis=1))
+    return np.asarray(counts.wins.sum(axis=1) + counts.wins.sum(axis=0) + (counts.ties + counts.both_bad).sum(axis=1))
 
 
 def _spread(counts: PairCounts, places: Sequence[int]) -> PairCounts:

@@ -44,6 +44,8 @@ class RatingTable:
     """How much each revision of the counts weighs in each entry; `None` where each entry is one revision."""
     revisions: Sequence[int]
     """The revision of each model of `fit`."""
+    listed: tuple[Sequence[ModelRevision], Sequence[int]]
+    """The revisions, and those with votes, from which the entries were made."""
 
     @property
     def keys(self) -> Sequence[tuple[int, ...]]:
@@ -75,19 +77,23 @@ def tabulate(
 ) -> RatingTable:
     """Rate the revisions of the counts, and the newest of each model; from where the previous table stood."""
     voted = [revision for revision, games in zip(counts.revisions, games_of(counts), strict=True) if games]
-    entries = line_up(revisions, voted, by)
+    if previous and previous.listed[0] is revisions and previous.listed[1] == voted:
+        entries = previous.entries
+    else:
+        entries = line_up(revisions, voted, by)
+    listed = revisions, voted
     merged = between(counts, entries)
     if by == "model":
         names = [entry.revisions[0] for entry in entries]
         start = previous.fit if previous and previous.revisions == names else None
         fitted = fit(merged.wins, merged.ties, merged.both_bad, start)
-        return RatingTable(entries, merged, fitted, fitted.estimate, None, names)
+        return RatingTable(entries, merged, fitted, fitted.estimate, None, names, listed)
     names = list(counts.revisions)
     start = previous.fit if previous and previous.revisions == names else None
     fitted = fit(counts.wins, counts.ties, counts.both_bad, start)
     share = shares(counts, entries)
     estimate = combine(fitted.estimate, share, games_of(merged).astype(np.float64))
-    return RatingTable(entries, merged, fitted, estimate, share, names)
+    return RatingTable(entries, merged, fitted, estimate, share, names, listed)
 
 
 def look_at(table: RatingTable, ballots: Ballots, sequence: int) -> Crowd:

@@ -312,10 +312,10 @@ def _sandwich(told: Floats, varied: Floats, anchor: Floats) -> tuple[Floats, Flo
     lean = k * (u - u.mean())
     # The anchor is no vote: it has the same variance in both parts of the sandwich.
     meat = _information(varied, anchor)
-    half = firm @ meat
-    across = np.outer(half @ u, lean)
-    covariance = half @ firm + across + across.T + float(u @ meat @ u) * np.outer(lean, lean)
-    return firm + k * np.outer(u, u), (covariance + covariance.T) / 2
+    # (R + lean u') meat (R + lean u')' by the meat's root: the last product is symmetric, which BLAS does in half.
+    root = np.linalg.cholesky(meat)
+    half = firm @ root + np.outer(lean, u @ root)
+    return firm + k * np.outer(u, u), np.asarray(half @ half.T)
 
 
 def _inverse(matrix: Floats) -> Floats:
