@@ -26,6 +26,9 @@ SURE = 0.975
 MOST_VOTES = 10_000_000
 """More further votes than this are as good as never."""
 
+FEWEST_VOTES = 10
+"""Against the others, for a model to stand for its platform: with fewer a rating says little (see `equal_shares`)."""
+
 _Z80 = 0.8416212335729143
 """The standard normal's 80% point."""
 
@@ -105,11 +108,12 @@ class Comparison:
 class PlatformVerdict:
     """One platform's models against another's.
 
-    **Estimand.** The mean, over all votes of battles between the two platforms, of the strength of the first one's
-    model minus that of the second one's: sum of n_ij (theta_i - theta_j) / sum of n_ij, i of the first platform, j of
-    the second. The battles say which models stand for their platform and how much; each model's strength is taken from
-    all its votes. A platform is not called better because its strong model met the other's weak one: that both rates
-    stand side by side shows how far the battles themselves were uneven.
+    **Estimand.** The mean strength of the first platform's models minus that of the second's, each model weighing the
+    same (`equal_shares`): what a model drawn from the one would show against a model drawn from the other. Weighing by
+    the votes of the battles in which they met would call a platform better because its strong model was drawn against
+    the other's weak one more often than the reverse: with 10 such battles for one of the others, two equal platforms
+    come out some hundred points apart. Models without battles between the two say nothing about them and are left out.
+    How uneven the battles were shows in the two rates.
     """
 
     comparison: Comparison
@@ -153,6 +157,15 @@ def compare_all(
     return matrix
 
 
+def equal_shares(votes: Floats) -> Floats:
+    """The same weight, 1 in all, for each that has at least `FEWEST_VOTES`; for each with any, where none has so many.
+
+    A model new to the arena would otherwise make its whole platform as uncertain as itself.
+    """
+    counted = votes >= min(FEWEST_VOTES, votes.max(initial=1))
+    return np.asarray(counted / max(counted.sum(), 1))
+
+
 def probabilities(fit: Fit, inflation: Inflation | None = None) -> Floats:
     """P(row is truly better than column) for every pair at once, NaN where one has no votes; the matrix to draw."""
     from scipy.special import ndtr  # noqa: PLC0415 - scipy loads when a first rating needs it
@@ -188,7 +201,7 @@ def compare_platforms(
     votes = games.sum()
     if votes == 0:
         return None
-    contrast = (games.sum(axis=1) - games.sum(axis=0)) / votes
+    contrast = equal_shares(games.sum(axis=1)) - equal_shares(games.sum(axis=0))
     chance = 1 / (1 + np.exp(estimate.strengths[None, :] - estimate.strengths[:, None]))
     mean = games / votes
     one_vote = (float((mean * chance * (1 - chance)).sum()), float((mean * fit.vote_variance).sum()))

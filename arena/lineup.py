@@ -7,6 +7,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from arena.comparisons import equal_shares
 from arena.counts import PairCounts
 from arena.database import ModelRevision
 from arena.ratings import Floats
@@ -77,10 +78,9 @@ def between(counts: PairCounts, entries: Sequence[Entry]) -> PairCounts:
 
 
 def shares(counts: PairCounts, entries: Sequence[Entry]) -> Floats:
-    """How much each revision weighs in its entry, shape (entries, revisions): by its votes against other entries.
+    """How much each revision weighs in its entry, shape (entries, revisions): see `arena.comparisons.equal_shares`.
 
-    The difference of two platforms is then the mean difference of their models over the battles in which they met:
-    an entry is as strong as the models by which it met the others, each with its own strength.
+    What counts are votes against other entries. The rows by platform so agree with the verdict on two platforms.
     """
     place = groups_of(entries)
     group = np.array([place.get(revision, -1) for revision in counts.revisions], np.int64)
@@ -88,10 +88,11 @@ def shares(counts: PairCounts, entries: Sequence[Entry]) -> Floats:
     foreign = (group[:, None] != group[None, :]) & (group[:, None] >= 0) & (group[None, :] >= 0)
     outside = (games * foreign).sum(axis=1)
     weights = np.zeros((len(entries), len(group)))
-    inside = group >= 0
-    weights[group[inside], np.flatnonzero(inside)] = outside[inside]
-    totals = weights.sum(axis=1, keepdims=True)
-    return np.asarray(np.divide(weights, totals, out=np.zeros_like(weights), where=totals > 0))
+    for row in range(len(entries)):
+        members = group == row
+        if outside[members].any():
+            weights[row, members] = equal_shares(outside[members])
+    return weights
 
 
 def games_of(counts: PairCounts) -> NDArray[np.int64]:
