@@ -23,7 +23,7 @@ class Crowd:
     """By the revisions of the row."""
     total: int
     clustering: Clustering | None
-    """`None` where one person alone has voted, or nobody: an interval then speaks of this person's next votes."""
+    """`None` where one person alone has voted: an interval then speaks of this person's next votes; or nobody."""
     sequence: int
     """The newest commit number at that moment."""
     at: datetime
@@ -104,10 +104,11 @@ def look_at(table: RatingTable, ballots: Ballots, sequence: int) -> Crowd:
         share = table.share[np.ix_(table.estimate.rated, table.fit.estimate.rated)]
         wide = share @ wide @ share.T
     places = {key: place for place, key in enumerate(table.keys)}
+    comparable = voters > 1 and len(table.estimate.rated) > 1
     return Crowd(
         people=dict(zip(table.keys, people, strict=True)),
         total=total,
-        clustering=Clustering(places, table.estimate, wide, voters) if voters > 1 else None,
+        clustering=Clustering(places, table.estimate, wide, voters) if comparable else None,
         sequence=sequence,
         at=now(),
     )
