@@ -2,8 +2,9 @@
 
 Votes of one person lean the same way, so a hundred votes by four people tell less about the next person than a hundred
 by a hundred. **Cluster-robust covariance** (Liang and Zeger, Biometrika 73, 1986): A^-1 M A^-1, with M the sum over
-voters v of s_v s_v', times G / (G - 1). s_v is the voter's score: over the votes of v, points of the one model minus
-its expected points, and the opposite for the other. A^-1 is the fit's inverse information, G the number of voters.
+voters v of s_v s_v'. s_v is the voter's score: over the votes of v, points of the one model minus its expected points,
+and the opposite for the other. A^-1 is the fit's inverse information, G the number of voters. Each score is first freed
+of the voter's own pull on the fit (see `_squared`), and M multiplied by (G - 1) / G.
 
 Each variance is the larger of the plain and the clustered one: with few voters the clustered one is often too small by
 chance. The quantile is Student's t with G - 1 degrees of freedom. Votes whose voter nobody knows count each as one
@@ -15,14 +16,22 @@ vote's path, and multiplies the plain variance of the moment.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from arena.ratings import Z95, Estimate, Fit, Floats, Inflation, Places, centred, differences
 
+if TYPE_CHECKING:
+    from scipy.sparse import csr_array
+
 LARGEST_INFLATION = 1e6
 """Of a variance: what a single pair of voters who disagree can do is wide enough, and stays a number."""
+
+
+LARGE_SHARE = 0.01
+"""A voter with this share of all information is freed of their own pull exactly; there can be a hundred of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,30 +121,54 @@ def clustered(fit: Fit, votes: VotesByVoter) -> tuple[Floats, int]:
 
     named = voter >= 0
     n = len(estimate.rated)
-    meat = _scores(n, voter[named], first[named], second[named], surprise[named])
+    people, rows = np.unique(voter[named], return_inverse=True)
+    scores = _scores(rows, first[named], second[named], surprise[named], (len(people), n))
+    told = (games * chance * (1 - chance))[named]
+    squared = _squared(scores, fit.inverse, rows, (first[named], second[named], told))
     unnamed = np.zeros((n, n))
     pair = first[~named], second[~named]
     np.add.at(unnamed, pair, games[~named] * fit.vote_variance[pair])
     unnamed = unnamed + unnamed.T
-    meat += np.diag(unnamed.sum(axis=1)) - unnamed
-    voters = len(np.unique(voter[named])) + int(games[~named].sum())
-    if voters > 1:
-        meat *= voters / (voters - 1)
+    voters = len(people) + int(games[~named].sum())
+    meat = squared + np.diag(unnamed.sum(axis=1)) - unnamed
+    meat *= (voters - 1) / voters if voters > 1 else 1.0
     bread = fit.inverse - fit.inverse.mean(axis=0)
     return np.asarray(bread @ meat @ bread.T), voters
 
 
-def _scores(n: int, voter: Places, first: Places, second: Places, surprise: Floats) -> Floats:
-    """The sum over voters of s_v s_v'."""
+def _scores(rows: Places, first: Places, second: Places, surprise: Floats, shape: tuple[int, int]) -> "csr_array":
+    """The score of each voter, a row each."""
     from scipy.sparse import coo_array  # noqa: PLC0415 - see `Clustering.quantiles`
 
-    if not len(voter):
-        return np.zeros((n, n))
-    _, rows = np.unique(voter, return_inverse=True)
     values = np.concatenate([surprise, -surprise])
     at = np.concatenate([rows, rows]), np.concatenate([first, second])
-    scores = coo_array((values, at), shape=(int(rows.max()) + 1, n)).tocsr()
-    return np.asarray((scores.T @ scores).toarray())
+    return coo_array((values, at), shape=shape).tocsr()
+
+
+def _squared(scores: "csr_array", inverse: Floats, rows: Places, votes: tuple[Places, Places, Floats]) -> Floats:
+    """The sum over voters of s_v s_v', each score as the others' fit would have it.
+
+    A voter with many of the votes pulls the strengths towards their own taste, and so looks less surprising than the
+    next person will be: (1 - A_v A^-1)^-1 s_v takes that back, A_v being the voter's own part of the information (the
+    jackknife estimator CR3: Bell and McCaffrey, Survey Methodology 28, 2002). For small voters a factor does.
+    """
+    first, second, told = votes
+    share = np.bincount(rows, weights=told, minlength=scores.shape[0]) / max(told.sum(), 1e-300)
+    whole = np.zeros_like(inverse)
+    small = share < LARGE_SHARE
+    if small.any():
+        few = scores[small].multiply((1 / (1 - share[small]))[:, None]).tocsr()
+        whole += (few.T @ few).toarray()
+    for voter in np.flatnonzero(~small):
+        mine = rows == voter
+        own = np.zeros_like(inverse)
+        np.add.at(own, (first[mine], second[mine]), told[mine])
+        own = own + own.T
+        own = np.diag(own.sum(axis=1)) - own
+        score = scores[[voter]].toarray().ravel()
+        freed = np.linalg.solve(np.eye(len(inverse)) - own @ inverse, score)
+        whole += np.outer(freed, freed)
+    return whole
 
 
 def _ratio(wide: NDArray[np.float64], plain: NDArray[np.float64]) -> Floats:

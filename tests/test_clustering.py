@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 from scipy.stats import t as student
 
 from arena.clustering import Clustering, VotesByVoter, clustered
-from arena.ratings import Z95, Fit, Inflation, fit, on_scale
+from arena.ratings import Z95, Fit, Inflation, differences, fit, on_scale
 
 Floats = NDArray[np.float64]
 
@@ -39,22 +39,28 @@ def keys(n: int) -> list[tuple[int, ...]]:
     return [(place,) for place in range(n)]
 
 
-def test_the_covariance_is_the_sandwich_of_the_voters_scores() -> None:
-    votes, won = vote(np.random.default_rng(1), 4, 12, 20, 0.8)
-    fit = fitted(won)
+def test_the_covariance_is_that_of_leaving_each_voter_out_in_turn() -> None:
+    """The jackknife, by real refits; two of the twelve voters have half of the votes."""
+    votes, won = vote(np.random.default_rng(1), 4, 12, 40, 0.8)
+    kept = (votes.voter < 2) | (np.arange(len(votes.voter)) % 5 == 0)
+    votes = VotesByVoter(
+        votes.voter[kept], votes.first[kept], votes.second[kept], votes.points[kept], votes.games[kept]
+    )
 
-    wide, voters = clustered(fit, votes)
+    def refit(mine: NDArray[np.bool_]) -> Fit:
+        won = np.zeros((4, 4))
+        np.add.at(won, (votes.first[mine], votes.second[mine]), votes.points[mine])
+        np.add.at(won, (votes.second[mine], votes.first[mine]), 1 - votes.points[mine])
+        return fitted(won)
 
-    theta = fit.estimate.strengths
-    scores = np.zeros((12, 4))
-    for v, i, j, y in zip(votes.voter, votes.first, votes.second, votes.points, strict=True):
-        surprise = y - 1 / (1 + np.exp(theta[j] - theta[i]))
-        scores[v, i] += surprise
-        scores[v, j] -= surprise
-    expected = fit.inverse @ (scores.T @ scores * 12 / 11) @ fit.inverse
-    centre = np.eye(4) - 0.25
-    np.testing.assert_allclose(centre @ wide @ centre, centre @ expected @ centre, rtol=1e-9)
+    whole = refit(votes.voter >= 0)
+    moved = np.array([refit(votes.voter != v).estimate.strengths - whole.estimate.strengths for v in range(12)])
+    jackknife = moved.T @ moved * 11 / 12
+
+    wide, voters = clustered(whole, votes)
+
     assert voters == 12
+    assert np.sqrt(differences(wide))[0, 1:] == pytest.approx(np.sqrt(differences(jackknife))[0, 1:], rel=0.1)
 
 
 def test_votes_of_a_pair_together_or_one_by_one_are_the_same() -> None:
