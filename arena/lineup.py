@@ -1,8 +1,6 @@
-"""Who gets a row on the leaderboard: revisions, or groups of them by platform or by version; and the counts between."""
+"""Who gets a row on the leaderboard, the counts between rows, and what each revision weighs in its row."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,24 +8,8 @@ from numpy.typing import NDArray
 from arena.comparisons import equal_shares
 from arena.counts import PairCounts
 from arena.database import ModelRevision
+from arena.grouping import Entry, Grouping, group_revisions
 from arena.ratings import Floats
-from arena.roster import PLATFORM_NAMES
-
-Grouping = Literal["model", "platform", "version"]
-"""What one row stands for: a model's revision, all models of a platform, or one version of a family."""
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """A row before it is rated: whom it stands for."""
-
-    revisions: tuple[int, ...]
-    model_id: str
-    display_name: str
-    platform: str
-    """As people read it."""
-    family: str | None
-    version: str | None
 
 
 def line_up(revisions: Sequence[ModelRevision], voted: Iterable[int], by: Grouping) -> Sequence[Entry]:
@@ -39,18 +21,7 @@ def line_up(revisions: Sequence[ModelRevision], voted: Iterable[int], by: Groupi
     has_votes = set(voted)
     newest = {(r.model_id, r.platform == "imported"): r.id for r in sorted(revisions, key=lambda r: r.number)}
     shown = [r for r in revisions if r.id in has_votes or r.id == newest[r.model_id, r.platform == "imported"]]
-    if by == "platform":
-        return [_platform_entry(platform, shown) for platform in sorted({r.platform for r in shown})]
-    namesakes: dict[str, int] = {}
-    for r in shown:
-        namesakes[r.model_id] = namesakes.get(r.model_id, 0) + 1
-    if by == "version":
-        families: dict[tuple[str, ...], list[ModelRevision]] = {}
-        for r in shown:
-            key = (r.family or r.model_id, r.version) if r.version else (r.model_id, "", str(r.number))
-            families.setdefault(key, []).append(r)
-        return [_version_entry(members, namesakes) for members in families.values()]
-    return [_model_entry(r, namesakes) for r in shown]
+    return group_revisions(shown, by)
 
 
 def groups_of(entries: Sequence[Entry]) -> Mapping[int, int]:
@@ -115,26 +86,3 @@ def _spread(counts: PairCounts, places: Sequence[int]) -> PairCounts:
     return PairCounts(
         range(len(places)), placed(counts.wins), placed(counts.ties), placed(counts.both_bad), counts.sequence
     )
-
-
-def _platform_entry(platform: str, revisions: Sequence[ModelRevision]) -> Entry:
-    members = tuple(r.id for r in revisions if r.platform == platform)
-    name = PLATFORM_NAMES.get(platform, platform)
-    return Entry(members, platform, name, name, None, None)
-
-
-def _version_entry(members: Sequence[ModelRevision], namesakes: Mapping[str, int]) -> Entry:
-    first = members[0]
-    if not first.version:
-        return _model_entry(first, namesakes)
-    family = first.family or first.model_id
-    platforms = dict.fromkeys(PLATFORM_NAMES.get(r.platform, r.platform) for r in members)
-    ids = tuple(r.id for r in members)
-    return Entry(ids, family, f"{family} {first.version}", ", ".join(platforms), first.family, first.version)
-
-
-def _model_entry(revision: ModelRevision, namesakes: Mapping[str, int]) -> Entry:
-    shared = namesakes[revision.model_id] > 1
-    name = f"{revision.display_name} (revision {revision.number})" if shared else revision.display_name
-    platform = PLATFORM_NAMES.get(revision.platform, revision.platform)
-    return Entry((revision.id,), revision.model_id, name, platform, revision.family, revision.version)

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from arena.counts import PairCounts
-from arena.lineup import Entry, games_of
+from arena.grouping import Entry
+from arena.lineup import games_of
 from arena.ratings import Ratings
 
 PRELIMINARY_POINTS = 100.0
@@ -93,9 +94,9 @@ class Standings:
     computed_at: datetime
     groups: int
     """Groups of rated models that never met each other, 1 when all are connected, 0 before the first vote."""
-    clustered_at: datetime | None
+    clustered_at: datetime | None = None
     """When people were counted, and what their number adds to the intervals was worked out; `None`: not yet."""
-    clustered_sequence: int
+    clustered_sequence: int = 0
     """The newest commit number at that moment; votes after it are in the ratings, their voters not in `people`."""
 
     def as_json(self) -> dict[str, Any]:

@@ -41,7 +41,7 @@ def keys(n: int) -> list[tuple[int, ...]]:
 
 def test_the_covariance_is_that_of_leaving_each_voter_out_in_turn() -> None:
     """The jackknife, by real refits; two of the twelve voters have half of the votes."""
-    votes, won = vote(np.random.default_rng(1), 4, 12, 40, 0.8)
+    votes, _ = vote(np.random.default_rng(1), 4, 12, 40, 0.8)
     kept = (votes.voter < 2) | (np.arange(len(votes.voter)) % 5 == 0)
     votes = VotesByVoter(
         votes.voter[kept], votes.first[kept], votes.second[kept], votes.points[kept], votes.games[kept]

@@ -349,6 +349,7 @@ def test_in_a_large_arena_people_are_counted_after_the_table_and_never_on_a_vote
     any_database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(leaderboard, "AT_ONCE_VOTES", 3)
+    monkeypatch.setattr(leaderboard, "WITH_EACH_VOTE", 0)
     heron, wren = add_models(any_database, "heron", "wren")
     play(any_database, heron, wren, wins=4)
     board = Leaderboard(any_database)
@@ -376,6 +377,7 @@ def test_in_a_large_arena_people_are_counted_after_the_table_and_never_on_a_vote
 
 def test_votes_are_looked_at_again_in_the_background(any_database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(leaderboard, "BUSY_SHARE", 1e9)
+    monkeypatch.setattr(leaderboard, "WITH_EACH_VOTE", 0)
     heron, wren = add_models(any_database, "heron", "wren")
     play(any_database, heron, wren, wins=2)
     board = Leaderboard(any_database)

@@ -36,7 +36,7 @@ class BoardCache:
         self._clock = clock
         self._lock = asyncio.Lock()
         self._looked_at = float("-inf")
-        self._key: tuple[int, int, tuple[tuple[str, ModelState], ...]] | None = None
+        self._key: tuple[datetime, tuple[tuple[str, ModelState], ...]] | None = None
         self._html = ""
         self._started = f"{time.time_ns():x}"
         self._number = 0
@@ -51,8 +51,7 @@ class BoardCache:
     async def _look(self) -> None:
         standings = await asyncio.to_thread(self._context.leaderboard.standings)
         statuses = self._context.fleet.statuses()
-        models = tuple((status.model.id, status.state) for status in statuses)
-        key = (standings.sequence, standings.clustered_sequence, models)
+        key = (standings.computed_at, tuple((status.model.id, status.state) for status in statuses))
         if key != self._key:
             board = lay_out(standings, statuses, demo=self._context.demo)
             self._html = render("leaderboard.html", board=board)
