@@ -82,7 +82,7 @@ CASES = (
     ("20 models, the new one of 50 votes", 20, 10_000, 0.2, "new"),
     ("4 models, the best one unbeaten", 4, 100, 0.1, "unbeaten"),
 )
-"""Name, models, votes, share of ties between equals, what is special; of the new model its own interval alone counts."""
+"""Name, models, votes, share of ties between equals, what is special; of the new model its own interval counts."""
 
 
 def simulated(models: int, votes: int, ties: float, kind: str, runs: int) -> float:
