@@ -92,7 +92,7 @@ def leaderboard(given: argparse.Namespace) -> int:
     from arena.leaderboard import Leaderboard
 
     with _database(_settings(given)) as database:
-        standings = Leaderboard(database).standings(criterion=given.criterion, by=given.by)
+        standings = Leaderboard(database).refresh(criterion=given.criterion, by=given.by)
     answer = standings.as_json()
     if given.json:
         print_json(answer)

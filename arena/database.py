@@ -5,7 +5,7 @@ import logging
 import sqlite3
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from enum import StrEnum
 from functools import partial
@@ -411,6 +411,11 @@ class Database:
     ) -> Result:
         """Run blocking `function` in one of the store's own threads."""
         return await asyncio.get_running_loop().run_in_executor(self._threads, partial(function, *args, **kwargs))
+
+    def later(self, function: Callable[[], object]) -> None:
+        """Run blocking `function` in one of the store's own threads, soon; not at all once the store is closing."""
+        with suppress(RuntimeError):
+            self._threads.submit(function)
 
     def migrate(self) -> None:
         """Bring the tables up to date; a fresh database gets all of them. Of arenas that start at once one does it.

@@ -1,117 +1,99 @@
-"""The standings: counts from the database, ratings, names; computed again only when a vote changed them."""
+"""The standings: counts from the database, ratings, names; computed again only when a vote changed them.
 
+What a vote costs does not grow with the number of votes: the pair counts that changed are read, and the ratings found
+from where they stood. Who stands behind them, and how much wider that makes the intervals, is worked out from the votes
+themselves: in the background, now and then, with its age told (`clustered_at`).
+"""
+
+import logging
 import threading
-from collections.abc import Mapping, Sequence
-from collections.abc import Set as AbstractSet
+import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from functools import partial
 
-import numpy as np
-from numpy.typing import NDArray
-from sqlalchemy import func, select
+from sqlalchemy import Connection, func, select
+from sqlalchemy.exc import SQLAlchemyError
 
-from arena.counts import VOTES, PairCounts, read_counts
-from arena.database import Counter, Database, ModelRevision, now
-from arena.electorate import Electorate
-from arena.grouping import Entry, Grouping, group_revisions
-from arena.ratings import Ratings, groups, rate
+from arena.ballots import RATED_SCOPES, Slice, read_ballots
+from arena.comparisons import Comparison, PlatformVerdict, compare, compare_all, compare_platforms
+from arena.counts import VOTES, LiveCounts, PairCounts
+from arena.database import Counter, Database, ModelRevision
+from arena.fragility import Fragility, fragility
+from arena.grouping import Grouping
+from arena.rating_table import Crowd, RatingTable, look_at, tabulate
+from arena.ratings import Inflation
+from arena.standings import Standing, Standings
 
-PRELIMINARY_POINTS = 100.0
-"""An interval that reaches further than this to each side is no result yet: 100 points are the step from an even match
-to 64% wins, more than usually lies between neighbours on a board."""
+__all__ = ["Comparisons", "Grouping", "Leaderboard", "Slice", "Standing", "Standings"]
 
-PRELIMINARY_VOTES = 10
-"""Fewer votes than this are no result whatever the interval says: its width rests on a normal approximation."""
+log = logging.getLogger(__name__)
+
+AT_ONCE_VOTES = 5_000
+"""Up to so many votes people are counted before the first table is shown: it takes some 20 ms. Beyond, right after."""
+
+WITH_EACH_VOTE = 200
+"""Up to so many votes people are counted again with each vote, in 2 to 3 ms: a young arena's figures are exact."""
+
+BUSY_SHARE = 0.05
+"""The share of its time that the background may spend on looking at the votes again."""
+
+
+_STAMP = select(select(Counter.value).where(Counter.name == VOTES).scalar_subquery(), func.max(ModelRevision.id))
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
-    """One row of the leaderboard."""
+class Comparisons:
+    """Verdicts on all pairs of models of one board, at one moment. Matrices are in the order of `names`."""
 
-    revision_id: int
-    """0 where the row stands for several revisions."""
-    model_id: str
-    display_name: str
-    """With ' (revision N)' where another revision of the same id also stands."""
-    platform: str
-    """As people read it."""
-    family: str | None
-    version: str | None
-    rank_low: int
-    """0 where unrated."""
-    rank_high: int
-    rating: float | None
-    """Elo points; `None` where unrated."""
-    low: float | None
-    high: float | None
-    votes: int
-    wins: int
-    ties: int
-    both_bad: int
-    win_rate: float | None
-    """(wins + ties/2 + both-bad/2) / votes, 0..1."""
-    people: int
-    """Different voters behind the votes."""
-    preliminary: bool
-    """The interval is too wide to be read as a result."""
+    table: RatingTable
+    crowd: Crowd | None
+    inflation: Inflation | None
 
     @property
-    def rank(self) -> str:
-        """'1', '1-3', or a dash where unrated."""
-        if not self.rank_low:
-            return "–"
-        return str(self.rank_low) if self.rank_low == self.rank_high else f"{self.rank_low}-{self.rank_high}"
+    def names(self) -> Sequence[str]:
+        """Display names."""
+        return [entry.display_name for entry in self.table.entries]
 
-    def as_json(self) -> dict[str, Any]:
-        """The row for programs: ratings to a tenth of a point, `null` where unrated."""
-        return {
-            "rank": self.rank,
-            "rank_low": self.rank_low,
-            "rank_high": self.rank_high,
-            "model": self.model_id,
-            "display_name": self.display_name,
-            "platform": self.platform,
-            "family": self.family,
-            "version": self.version,
-            "rating": _rounded(self.rating, 1),
-            "low": _rounded(self.low, 1),
-            "high": _rounded(self.high, 1),
-            "votes": self.votes,
-            "wins": self.wins,
-            "ties": self.ties,
-            "both_bad": self.both_bad,
-            "win_rate": _rounded(self.win_rate, 4),
-            "people": self.people,
-            "preliminary": self.preliminary,
-        }
+    @property
+    def counts(self) -> PairCounts:
+        """Who beat whom how often."""
+        return self.table.counts
 
+    @property
+    def clustered_at(self) -> datetime | None:
+        """See `Standings.clustered_at`."""
+        return self.crowd.at if self.crowd else None
 
-@dataclass(frozen=True, slots=True)
-class Standings:
-    """The whole leaderboard at one moment: best first, models without votes last."""
+    def between(self, first: int, second: int) -> Comparison:
+        """The verdict on two revisions, by their ids.
 
-    rows: Sequence[Standing]
-    votes: int
-    people: int
-    sequence: int
-    """The number of the latest vote in it, in commit order."""
-    computed_at: datetime
-    groups: int
-    """Groups of rated models that never met each other, 1 when all are connected, 0 before the first vote."""
+        Raises:
+            ValueError: one of them has no votes, or they are one and the same.
 
-    def as_json(self) -> dict[str, Any]:
-        """What the public endpoint and `leaderboard --json` answer; depends on votes only."""
-        computed_from = {"votes": self.votes, "people": self.people, "sequence": self.sequence}
-        return {"computed_from": computed_from, "standings": [row.as_json() for row in self.rows]}
+        """
+        revisions = list(self.table.revisions)
+        if first not in revisions or second not in revisions:
+            raise ValueError("Two different models with votes can be compared.")
+        return compare(self.table.fit, self.names, revisions.index(first), revisions.index(second), self.inflation)
 
+    def matrix(self) -> Sequence[Sequence[Comparison | None]]:
+        """Every verdict, row against column."""
+        return compare_all(self.table.fit, self.names, self.inflation)
 
-@dataclass(frozen=True, slots=True)
-class _Stamp:
-    """Numbers of the newest vote and revision: standings with the same stamp are current."""
+    def platforms(self, first: str, second: str) -> PlatformVerdict | None:
+        """The verdict on two platforms, by the names people read; `None` where their models have not met."""
+        platforms = [entry.platform for entry in self.table.entries]
+        if not self.crowd or not self.crowd.clustering:
+            return compare_platforms(self.table.fit, platforms, first, second)
+        rated = [self.table.keys[place] for place in self.table.fit.estimate.rated]
+        widening = partial(self.crowd.clustering.widening, rated)
+        return compare_platforms(self.table.fit, platforms, first, second, widening)
 
-    sequence: int
-    revision: int
+    def fragility(self) -> Fragility | None:
+        """The fewest votes found whose removal changes the leader."""
+        return fragility(self.counts.wins, self.counts.ties, self.counts.both_bad)
 
 
 class Leaderboard:
@@ -120,139 +102,165 @@ class Leaderboard:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._lock = threading.Lock()
-        self._cache: dict[tuple[tuple[str, ...], str, Grouping], tuple[_Stamp, Standings]] = {}
-        self._electorates: dict[tuple[tuple[str, ...], str], Electorate] = {}
+        self._boards: dict[tuple[tuple[str, ...], str, Grouping], _Board] = {}
+        self._slices: dict[tuple[Slice, Grouping], tuple[Standings, int, float]] = {}
 
-    def standings(
-        self, scopes: Sequence[str] = ("battle", "imported"), criterion: str = "", by: Grouping = "model"
-    ) -> Standings:
-        """The present standings; of several callers after one vote the first computes and the others wait for it.
+    def standings(self, scopes: Sequence[str] = RATED_SCOPES, criterion: str = "", by: Grouping = "model") -> Standings:
+        """The present standings; of several callers after one vote the first computes and the others wait for it."""
+        return self._board(scopes, criterion, by).standings()
 
-        What was asked for once is remembered: pass criteria of the rubric only, never what a visitor typed.
+    def refresh(self, scopes: Sequence[str] = RATED_SCOPES, criterion: str = "", by: Grouping = "model") -> Standings:
+        """Count people and cluster the intervals by all votes up to now, wait for it, and return the standings."""
+        board = self._board(scopes, criterion, by)
+        board.look_at_votes()
+        return board.standings()
+
+    def comparisons(self, scopes: Sequence[str] = RATED_SCOPES, criterion: str = "") -> Comparisons:
+        """What the votes say about every pair of models, and about platforms."""
+        return self._board(scopes, criterion, "model").comparisons()
+
+    def sliced(self, part: Slice, by: Grouping = "model") -> Standings:
+        """Standings from some of the votes only: of a tag, a language, a number of turns, a platform, some voters.
+
+        Read from the votes, which takes time by their number: not for a vote's path. An answer is kept until there is
+        a new vote, and for twenty times as long as it took.
         """
+        key = (part, by)
+        with self._database.engine.connect() as connection:
+            stamp = _read_stamp(connection)
+            kept = self._slices.get(key)
+            if kept and (kept[1] == stamp.sequence or time.monotonic() < kept[2]):
+                return kept[0]
+        began = time.monotonic()
+        ballots = read_ballots(self._database, part)
+        table = tabulate(_read_revisions(self._database), ballots.counts(stamp.sequence), by)
+        crowd = look_at(table, ballots, stamp.sequence)
+        standings = table.standings(crowd, table.inflation(crowd))
+        ended = time.monotonic()
+        self._slices[key] = (standings, stamp.sequence, ended + (ended - began) / BUSY_SHARE)
+        return standings
+
+    def _board(self, scopes: Sequence[str], criterion: str, by: Grouping) -> "_Board":
         key = (tuple(scopes), criterion, by)
-        stamp = self._stamp()
         with self._lock:
-            if key in self._cache:
-                cached_stamp, cached = self._cache[key]
-                if cached_stamp.sequence >= stamp.sequence and cached_stamp.revision >= stamp.revision:
-                    return cached
-            # The stamp is older than, or as old as, what is read next: a vote in between is only computed twice.
-            standings = self._compute(scopes, criterion, by)
-            self._cache[key] = (stamp, standings)
-            return standings
-
-    def _compute(self, scopes: Sequence[str], criterion: str, by: Grouping) -> Standings:
-        counts = read_counts(self._database, scopes, criterion)
-        with self._database.read() as session:
-            revisions = session.scalars(select(ModelRevision).order_by(ModelRevision.id)).all()
-        entries = group_revisions(_worth_showing(revisions, counts), by)
-        merged = _merged(counts, entries)
-        ratings = rate(merged.wins, merged.ties, merged.both_bad)
-        people = _people(entries, self._electorate(scopes, criterion).voters(counts.sequence, counts.votes))
-        rows = [_row(entry, place, merged, ratings, len(people[place])) for place, entry in enumerate(entries)]
-        return Standings(
-            rows=sorted(rows, key=_order),
-            votes=merged.votes,
-            people=len(set().union(*people)),
-            sequence=counts.sequence,
-            computed_at=now(),
-            groups=groups(merged.wins, merged.ties, merged.both_bad),
-        )
-
-    def _electorate(self, scopes: Sequence[str], criterion: str) -> Electorate:
-        key = (tuple(scopes), criterion)
-        if key not in self._electorates:
-            self._electorates[key] = Electorate(self._database, key[0], criterion)
-        return self._electorates[key]
-
-    def _stamp(self) -> _Stamp:
-        with self._database.read() as session:
-            sequence = select(Counter.value).where(Counter.name == VOTES).scalar_subquery()
-            row = session.execute(select(sequence, func.max(ModelRevision.id))).one()
-        return _Stamp(row[0] or 0, row[1] or 0)
+            if key not in self._boards:
+                self._boards[key] = _Board(self._database, Slice(key[0], criterion), by)
+            return self._boards[key]
 
 
-def _worth_showing(revisions: Sequence[ModelRevision], counts: PairCounts) -> Sequence[ModelRevision]:
-    """Revisions with votes, and the newest of each id; an imported namesake is no newer one of a roster's model."""
-    voted = set(np.array(counts.revisions)[_games(counts) > 0].tolist())
-    newest = {(r.model_id, r.platform == "imported"): r.id for r in sorted(revisions, key=lambda r: r.number)}
-    return [r for r in revisions if r.id in voted or r.id == newest[r.model_id, r.platform == "imported"]]
+@dataclass(frozen=True, slots=True)
+class _Stamp:
+    """Numbers of the newest vote and revision: a table with the same stamp is current."""
+
+    sequence: int
+    revision: int
 
 
-def _merged(counts: PairCounts, entries: Sequence[Entry]) -> PairCounts:
-    """The counts between entries; what members of one entry did to each other says nothing about it."""
-    column = {revision: place for place, revision in enumerate(counts.revisions)}
-    member = np.zeros((len(entries), len(column)), np.int64)
-    for place, entry in enumerate(entries):
-        member[place, [column[r] for r in entry.revisions if r in column]] = 1
+class _Board:
+    """The standings of one view of the votes, and what makes the next ones quick."""
 
-    def between(matrix: NDArray[np.int64]) -> NDArray[np.int64]:
-        total = member @ matrix @ member.T
-        np.fill_diagonal(total, 0)
-        return np.asarray(total)
+    def __init__(self, database: Database, part: Slice, by: Grouping) -> None:
+        self._database = database
+        self._part = part
+        self._by: Grouping = by
+        self._lock = threading.Lock()  # for all below; held while a table is computed, never while votes are read
+        self._counts = LiveCounts(part.scopes, part.criterion)
+        self._revisions: Sequence[ModelRevision] = ()
+        self._stamp = _Stamp(-1, -1)
+        self._table: RatingTable | None = None
+        self._crowd: Crowd | None = None
+        self._inflation: Inflation | None = None
+        self._standings: Standings | None = None
+        self._looking = threading.Lock()  # held by whoever looks at the votes
+        self._due = True  # whether a look in the background may be asked for
+        self._due_at = 0.0
 
-    return PairCounts(
-        revisions=range(len(entries)),
-        wins=between(counts.wins),
-        ties=between(counts.ties),
-        both_bad=between(counts.both_bad),
-        sequence=counts.sequence,
-    )
+    def standings(self) -> Standings:
+        with self._lock:
+            table = self._bring_up_to_date()
+            if not self._must_look(table.counts.votes):
+                return self._written(table)
+        with self._looking:
+            with self._lock:
+                must = self._must_look(table.counts.votes)
+            if must:
+                self._look()
+        with self._lock:
+            return self._written(self._bring_up_to_date())
+
+    def comparisons(self) -> Comparisons:
+        self.standings()
+        with self._lock:
+            return Comparisons(self._bring_up_to_date(), self._crowd, self._inflation)
+
+    def look_at_votes(self) -> None:
+        with self._looking:
+            self._look()
+
+    def _must_look(self, votes: int) -> bool:
+        """Whether to count people before the table is shown: where they are new, and few enough to be quick."""
+        if self._crowd is None:
+            return votes <= AT_ONCE_VOTES
+        return votes <= WITH_EACH_VOTE and self._crowd.sequence < self._stamp.sequence
+
+    def _look(self) -> None:
+        began = time.monotonic()
+        with self._database.engine.connect() as connection:
+            stamp = _read_stamp(connection)
+        revisions = _read_revisions(self._database)
+        ballots = read_ballots(self._database, self._part)
+        table = tabulate(revisions, ballots.counts(stamp.sequence), self._by)
+        crowd = look_at(table, ballots, stamp.sequence)
+        ended = time.monotonic()
+        with self._lock:
+            self._crowd = crowd
+            self._standings = None
+            # Names may have been corrected since: the next table is made with those that are read then.
+            self._stamp = _Stamp(-1, -1)
+            self._due, self._due_at = True, ended + (ended - began) / BUSY_SHARE
+
+    def _look_later(self) -> None:
+        """Have the votes looked at in the background, where there are new ones and the last look is long enough ago."""
+        seen = self._crowd.sequence if self._crowd else -1
+        if seen < self._stamp.sequence and self._due and time.monotonic() >= self._due_at:
+            self._due = False
+            self._database.later(self._look_in_background)
+
+    def _look_in_background(self) -> None:
+        try:
+            self.look_at_votes()
+        except SQLAlchemyError:  # the table stays as it is; the next vote asks again
+            log.warning("The voters behind the ratings could not be counted", exc_info=True)
+            with self._lock:
+                self._due, self._due_at = True, time.monotonic() + 60
+
+    def _bring_up_to_date(self) -> RatingTable:
+        with self._database.engine.connect() as connection:
+            stamp = _read_stamp(connection)
+            if self._table is not None and stamp == self._stamp:
+                return self._table
+            counts = self._counts.read(connection, stamp.sequence)
+        if stamp.revision != self._stamp.revision:
+            self._revisions = _read_revisions(self._database)
+        before = self._table
+        self._table = tabulate(self._revisions, counts, self._by, before)
+        if before is None or self._stamp.sequence < 0 or before.keys != self._table.keys:
+            self._inflation = self._table.inflation(self._crowd)
+        self._stamp, self._standings = stamp, None
+        return self._table
+
+    def _written(self, table: RatingTable) -> Standings:
+        if self._standings is None:
+            self._standings = table.standings(self._crowd, self._inflation)
+        self._look_later()
+        return self._standings
 
 
-def _people(entries: Sequence[Entry], voters: Mapping[tuple[int, int], AbstractSet[str]]) -> Sequence[set[str]]:
-    """The voters behind each entry."""
-    place = {revision: index for index, entry in enumerate(entries) for revision in entry.revisions}
-    people: list[set[str]] = [set() for _ in entries]
-    for (revision_a, revision_b), who in voters.items():
-        a, b = place.get(revision_a), place.get(revision_b)
-        if a is not None and b is not None and a != b:
-            people[a] |= who
-            people[b] |= who
-    return people
+def _read_stamp(connection: Connection) -> _Stamp:
+    row = connection.execute(_STAMP).one()
+    return _Stamp(row[0] or 0, row[1] or 0)
 
 
-def _row(entry: Entry, place: int, counts: PairCounts, ratings: Ratings, people: int) -> Standing:
-    wins, votes = int(counts.wins[place].sum()), int(_games(counts)[place])
-    ties, both_bad = int(counts.ties[place].sum()), int(counts.both_bad[place].sum())
-    low, high = _number(ratings.low[place]), _number(ratings.high[place])
-    wide = low is None or high is None or (high - low) / 2 > PRELIMINARY_POINTS
-    return Standing(
-        revision_id=entry.revisions[0] if len(entry.revisions) == 1 else 0,
-        model_id=entry.model_id,
-        display_name=entry.display_name,
-        platform=entry.platform,
-        family=entry.family,
-        version=entry.version,
-        rank_low=int(ratings.rank_low[place]),
-        rank_high=int(ratings.rank_high[place]),
-        rating=_number(ratings.rating[place]),
-        low=low,
-        high=high,
-        votes=votes,
-        wins=wins,
-        ties=ties,
-        both_bad=both_bad,
-        win_rate=(wins + (ties + both_bad) / 2) / votes if votes else None,
-        people=people,
-        preliminary=wide or votes < PRELIMINARY_VOTES,
-    )
-
-
-def _games(counts: PairCounts) -> NDArray[np.int64]:
-    """How many votes each row of the counts took part in."""
-    return np.asarray((counts.wins + counts.wins.T + counts.ties + counts.both_bad).sum(axis=1))
-
-
-def _order(row: Standing) -> tuple[bool, float, str, str, int]:
-    """Best first, unrated last; equal ratings by id, so that the order never flickers."""
-    return (row.rating is None, -(row.rating or 0.0), row.model_id, row.version or "", row.revision_id)
-
-
-def _number(value: np.float64) -> float | None:
-    return None if np.isnan(value) else float(value)
-
-
-def _rounded(value: float | None, digits: int) -> float | None:
-    return None if value is None else round(value, digits)
+def _read_revisions(database: Database) -> Sequence[ModelRevision]:
+    with database.read() as session:
+        return session.scalars(select(ModelRevision).order_by(ModelRevision.id)).all()

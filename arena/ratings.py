@@ -17,7 +17,8 @@ Laplacian of N p (1 - p), plus the anchor's p (1 - p) on the diagonal. B is the 
 the pair, its ties considered, in the place of p (1 - p): a tie varies less than a coin flip, and plain information
 gives intervals that are too wide (they hold the truth 98 to 99% of the time where a third of the votes are ties). The
 residuals' own squares are not used: for an unbeaten model they are almost nothing, and intervals of 95% then held the
-truth in 89% of simulated arenas, against 94 to 98% for these.
+truth in 89% of simulated arenas, against 94 to 98% for these. Votes of one person are not independent: what that adds
+is an `Inflation`, worked out apart (see `arena.clustering`) and applied here, so that a vote costs always the same.
 """
 
 from dataclasses import dataclass
@@ -27,6 +28,7 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 Counts = NDArray[np.int64]
+Places = NDArray[np.intp]
 
 ELO_PER_LOGIT = 400 / np.log(10)
 """Elo points per unit of log-odds: a gap of 400 points is 10:1 odds."""
@@ -43,8 +45,58 @@ SHRINKAGE_VOTES = 10.0
 LEAST_VARIANCE = 0.25
 """A vote varies at least this share of a coin flip with the same chance, however many ties there were."""
 
+_SETTLED = 1e-7
+"""A step of fewer logits than this is the last: the next would be about its square, less than rounding."""
+
+_NEARBY = 0.1
+"""A first step of more logits than this is no small change: Newton's method from the start is safer."""
+
+_NEARBY_STEPS = 8
+
+_NOTHING = 1e-13
+"""A next step that will be smaller than this many logits (each shrinks as the last did) is not worth taking."""
+
 Z95 = 1.959963984540054
 """The standard normal's 97.5% point."""
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """Strengths in log-odds of those that have votes, and how sure they are."""
+
+    size: int
+    """How many there are in all."""
+    rated: Places
+    """Which of them have votes; the arrays below speak of these, in this order."""
+    strengths: Floats
+    votes: Floats
+    covariance: Floats
+    """Of the strengths, as if every vote were another person's; right for differences, which are all that counts."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fit:
+    """Models' strengths, and what the votes tell about each pair; what comparisons and clustering start from."""
+
+    estimate: Estimate
+    inverse: Floats
+    """Inverse information: A^-1 above."""
+    vote_variance: Floats
+    """Variance of one vote of each pair."""
+    games: Floats
+    """Votes of each pair."""
+    won: Floats
+    """Points of the row against the column: wins, and half of the ties and both-bads."""
+
+
+@dataclass(frozen=True, slots=True)
+class Inflation:
+    """By how much variances are larger than if each vote were another person's, never below 1; of all, unrated too."""
+
+    single: Floats
+    """Of a rating, shape (n,). Holds the ratio of the quantiles of Student's t and the normal too, squared."""
+    contrast: Floats
+    """Of a difference of two ratings, likewise, shape (n, n)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,57 +111,123 @@ class Ratings:
     """Best rank that the votes leave open, 1 = best; 0 for a model without votes."""
     rank_high: Counts
     covariance: Floats
-    """Of the ratings, in squared Elo points, shape (n, n); rows of models without votes are NaN."""
+    """Of the ratings, in squared Elo points, shape (n, n), without inflation; rows of models without votes are NaN."""
 
 
-def rate(wins: Counts, ties: Counts, both_bad: Counts) -> Ratings:
+def rate(
+    wins: Counts, ties: Counts, both_bad: Counts, previous: Fit | None = None, inflation: Inflation | None = None
+) -> Ratings:
     """Rate models from counts of verdicts; models without votes are left out and come back as NaN.
 
     Args:
         wins: `wins[i, j]` is how often i beat j, shape (n, n), diagonal zero.
         ties: how often i and j tied, symmetric, diagonal zero.
         both_bad: how often both were called bad, likewise.
+        previous: where to start from, as `fit` takes it.
+        inflation: what clustering by voter adds to the intervals.
 
+    """
+    return on_scale(fit(wins, ties, both_bad, previous).estimate, inflation)
+
+
+def fit(wins: Counts, ties: Counts, both_bad: Counts, previous: Fit | None = None) -> Fit:
+    """Strengths of the models with votes, from counts as `rate` takes them.
+
+    `previous` is a fit of nearly the same counts of the same models: it makes this one quicker, and changes its result
+    by rounding only. One that does not fit the models is ignored.
     """
     halves = (ties + both_bad).astype(np.float64)
     won = wins + halves / 2
-    rated = np.flatnonzero((won + won.T).sum(axis=1) > 0)
-    part = np.ix_(rated, rated)
-    won, halves = won[part], halves[part]
-    votes = won + won.T
-    strengths = _strengths(won, votes)
-    covariance = _covariance(strengths, votes, halves)
+    games = won + won.T
+    votes = games.sum(axis=1)
+    size = len(won)
+    rated = np.flatnonzero(votes > 0)
+    if len(rated) < size:
+        part = np.ix_(rated, rated)
+        won, halves, games, votes = won[part], halves[part], games[part], votes[rated]
+    if previous is not None and not np.array_equal(previous.estimate.rated, rated):
+        previous = None
+    strengths = _strengths(won, games, previous)
+    chance = _chance(strengths)
+    anchor = 1 / (1 + np.exp(-strengths))
+    binomial = chance * chance.T
+    variance = _vote_variance(binomial, games, halves)
+    inverse, covariance = _sandwich(games * binomial, games * variance, ANCHOR_VOTES * anchor * (1 - anchor))
+    estimate = Estimate(size, rated, strengths, votes, covariance)
+    return Fit(estimate, inverse, variance, games, won)
 
-    weights = votes.sum(axis=1) / max(votes.sum(), 1)
-    centre = np.eye(len(rated)) - weights
-    rating = ELO_MEAN + ELO_PER_LOGIT * centre @ strengths
-    covariance = ELO_PER_LOGIT**2 * centre @ covariance @ centre.T
-    half_width = Z95 * np.sqrt(np.diag(covariance))
-    best, worst = _ranks(rating, covariance)
-    n = len(wins)
-    spread = np.full((n, n), np.nan)
-    spread[part] = covariance
+
+def combine(estimate: Estimate, weights: Floats, votes: Floats) -> Estimate:
+    """Strengths of groups of models: weighted means of their members' strengths.
+
+    Args:
+        estimate: of n models.
+        weights: shape (groups, n); each row sums to 1, or is 0 for a group without votes.
+        votes: of each group.
+
+    """
+    rated = np.flatnonzero(votes > 0)
+    share = weights[np.ix_(rated, estimate.rated)]
+    return Estimate(
+        len(votes),
+        rated,
+        share @ estimate.strengths,
+        votes[rated].astype(np.float64),
+        share @ estimate.covariance @ share.T,
+    )
+
+
+def on_scale(estimate: Estimate, inflation: Inflation | None = None) -> Ratings:
+    """Ratings, intervals and ranks in Elo points."""
+    rated, n = estimate.rated, estimate.size
+    weights = estimate.votes / max(estimate.votes.sum(), 1)
+    rating = ELO_MEAN + ELO_PER_LOGIT * (estimate.strengths - weights @ estimate.strengths)
+    covariance = ELO_PER_LOGIT**2 * centred(estimate.covariance, weights)
+    variance = np.diag(covariance)
+    spread = differences(covariance)
+    if inflation is not None:
+        variance = variance * inflation.single[rated]
+        spread = spread * inflation.contrast[np.ix_(rated, rated)]
+    half_width = Z95 * np.sqrt(variance)
+    best, worst = _ranks(rating, spread)
     return Ratings(
         rating=_placed(rating, rated, n, np.nan),
         low=_placed(rating - half_width, rated, n, np.nan),
         high=_placed(rating + half_width, rated, n, np.nan),
         rank_low=_placed(best, rated, n, 0).astype(np.int64),
         rank_high=_placed(worst, rated, n, 0).astype(np.int64),
-        covariance=spread,
+        covariance=_placed_square(covariance, rated, n),
     )
+
+
+def centred(covariance: Floats, weights: Floats) -> Floats:
+    """The covariance of values from which their weighted mean has been taken."""
+    with_mean = covariance @ weights
+    return np.asarray(covariance - with_mean[:, None] - with_mean[None, :] + weights @ with_mean)
+
+
+def differences(covariance: Floats) -> Floats:
+    """The variance of every difference of two values."""
+    variance = np.diag(covariance)
+    return np.maximum(variance[None, :] + variance[:, None] - 2 * covariance, 0.0)
 
 
 def groups(wins: Counts, ties: Counts, both_bad: Counts) -> int:
     """How many groups of models with votes never met each other: 1 when all are connected, 0 without votes."""
-    votes = wins + wins.T + ties + both_bad
-    met = votes[np.ix_(*[np.flatnonzero(votes.sum(axis=1) > 0)] * 2)] > 0
-    reached = met | np.eye(len(met), dtype=bool)
-    for _ in range(len(met).bit_length()):
-        reached = reached @ reached
-    return len(np.unique(reached, axis=0))
+    met = (wins + wins.T + ties + both_bad) > 0
+    unseen = met.any(axis=1)
+    found = 0
+    while unseen.any():
+        found += 1
+        newest = np.zeros(len(met), dtype=bool)
+        newest[np.argmax(unseen)] = True
+        while newest.any():
+            unseen = unseen & ~newest
+            newest = met[newest].any(axis=0) & unseen
+    return found
 
 
-def _strengths(won: Floats, votes: Floats) -> Floats:
+def _strengths(won: Floats, games: Floats, previous: Fit | None) -> Floats:
     """Strengths in log-odds, the virtual opponent at 0."""
     # Imported when first needed: choix loads scipy.stats, half a second that no other page or command has to wait for.
     import choix  # noqa: PLC0415
@@ -120,25 +238,47 @@ def _strengths(won: Floats, votes: Floats) -> Floats:
     with_anchor = np.full((n + 1, n + 1), ANCHOR_VOTES / 2)
     with_anchor[:n, :n] = won
     with_anchor[n, n] = 0
-    start = np.append(_newton(won, votes), 0.0)
-    fitted = choix.ilsr_pairwise_dense(with_anchor, initial_params=start, tol=1e-7)
+    start = None if previous is None else _nearby(won, games, previous)
+    begun = np.append(_newton(won, games) if start is None else start, 0.0)
+    fitted = choix.ilsr_pairwise_dense(with_anchor, initial_params=begun, tol=1e-7)
     return np.asarray(fitted[:n] - fitted[n])
 
 
-def _newton(won: Floats, votes: Floats) -> Floats:
+def _newton(won: Floats, games: Floats) -> Floats:
     """Strengths by Newton's method, each step at most one logit, so that it cannot overshoot from a cold start."""
     theta = np.zeros(len(won))
-    earned = won.sum(axis=1) + ANCHOR_VOTES / 2
     for _ in range(100):
-        chance = _chance(theta)
-        anchor = 1 / (1 + np.exp(-theta))
-        slope = earned - (votes * chance).sum(axis=1) - ANCHOR_VOTES * anchor
-        step = np.linalg.solve(_information(votes * chance * chance.T, anchor), slope)
+        slope, chance, anchor = _slope(won, games, theta)
+        information = _information(games * chance * chance.T, ANCHOR_VOTES * anchor * (1 - anchor))
+        step = np.linalg.solve(information, slope)
         largest = np.abs(step).max()
         theta = theta + step / max(largest, 1.0)
-        if largest < 1e-7:
+        if largest < _SETTLED:
             break
     return theta
+
+
+def _nearby(won: Floats, games: Floats, previous: Fit) -> Floats | None:
+    """Strengths by steps with the previous fit's curvature, which need no matrix solved; `None` if it is too far."""
+    theta = previous.estimate.strengths
+    before = _NEARBY
+    for _ in range(_NEARBY_STEPS):
+        step = previous.inverse @ _slope(won, games, theta)[0]
+        largest = np.abs(step).max()
+        if largest > before:
+            return theta if largest < _SETTLED else None  # rounding is all that is left, or it runs away
+        theta = theta + step
+        if largest * largest / before < _NOTHING:
+            return theta
+        before = largest
+    return theta if before < _SETTLED else None
+
+
+def _slope(won: Floats, games: Floats, theta: Floats) -> tuple[Floats, Floats, Floats]:
+    """The log-likelihood's gradient, with the chances against each other and against the anchor."""
+    chance = _chance(theta)
+    anchor = 1 / (1 + np.exp(-theta))
+    return (won - games * chance).sum(axis=1) + ANCHOR_VOTES * (0.5 - anchor), chance, anchor
 
 
 def _chance(theta: Floats) -> Floats:
@@ -148,17 +288,46 @@ def _chance(theta: Floats) -> Floats:
 
 def _information(pairs: Floats, anchor: Floats) -> Floats:
     """The Laplacian of what each pair tells, plus what the anchor tells of each model."""
-    return np.diag(pairs.sum(axis=1) + ANCHOR_VOTES * anchor * (1 - anchor)) - pairs
+    whole = -pairs
+    whole[np.diag_indices_from(whole)] += pairs.sum(axis=1) + anchor
+    return np.asarray(whole)
 
 
-def _covariance(theta: Floats, votes: Floats, halves: Floats) -> Floats:
-    """Sandwich covariance of the strengths. The anchor is no vote: it has the same variance in both parts."""
-    chance = _chance(theta)
-    anchor = 1 / (1 + np.exp(-theta))
-    binomial = chance * chance.T
-    bread = np.linalg.inv(_information(votes * binomial, anchor))
-    meat = _information(votes * _vote_variance(binomial, votes, halves), anchor)
-    return np.asarray(bread @ meat @ bread)
+def _sandwich(told: Floats, varied: Floats, anchor: Floats) -> tuple[Floats, Floats]:
+    """Inverse information A^-1, and the covariance A^-1 B A^-1 up to a shift shared by all, which no difference sees.
+
+    With millions of votes the shift (it hangs from the anchor alone) has a variance millions of times larger than any
+    difference, and plain inversion loses half of the digits. So A is inverted with `s` added to every element, R, and
+    the rest is put back by Sherman and Morrison's formula: A^-1 = R + k u u', u = R 1. Where u stands on the outer
+    side in the covariance its mean, the shift, is left out.
+    """
+    n = len(anchor)
+    if n == 0:
+        return told, varied
+    information = _information(told, anchor)
+    s = float(np.trace(information)) / n**2
+    firm = _inverse(information + s)
+    u = firm.sum(axis=1)
+    k = s * n / float(anchor @ u)
+    lean = k * (u - u.mean())
+    # The anchor is no vote: it has the same variance in both parts of the sandwich.
+    meat = _information(varied, anchor)
+    # (R + lean u') meat (R + lean u')' by the meat's root: the last product is symmetric, which BLAS does in half.
+    root = np.linalg.cholesky(meat)
+    half = firm @ root + np.outer(lean, u @ root)
+    return firm + k * np.outer(u, u), np.asarray(half @ half.T)
+
+
+def _inverse(matrix: Floats) -> Floats:
+    """The inverse of a positive definite matrix, in a third of a general inversion's time."""
+    from scipy.linalg import lapack  # noqa: PLC0415 - see `_strengths`
+
+    factor, failed = lapack.dpotrf(matrix, lower=1)
+    if failed:
+        raise ValueError("These are no counts of verdicts: some are negative, or a model met itself.")
+    half = np.tril(lapack.dpotri(factor, lower=1)[0])
+    half[np.diag_indices_from(half)] /= 2
+    return np.asarray(half + half.T)
 
 
 def _vote_variance(binomial: Floats, votes: Floats, halves: Floats) -> Floats:
@@ -172,21 +341,27 @@ def _vote_variance(binomial: Floats, votes: Floats, halves: Floats) -> Floats:
     return np.asarray((own + SHRINKAGE_VOTES * pooled * binomial) / (votes + SHRINKAGE_VOTES))
 
 
-def _ranks(rating: Floats, covariance: Floats) -> tuple[Counts, Counts]:
+def _ranks(rating: Floats, spread: Floats) -> tuple[Counts, Counts]:
     """Best and worst rank of each model: 1 + how many are surely better, n - how many are surely worse.
 
     "Surely" is the 95% test of the difference of two ratings, which is sharper than asking whether intervals overlap.
     """
-    variance = np.diag(covariance)
-    gap = rating[None, :] - rating[:, None]
-    noise = np.sqrt(np.maximum(variance[None, :] + variance[:, None] - 2 * covariance, 0))
-    better = gap > Z95 * noise
+    better = rating[None, :] - rating[:, None] > Z95 * np.sqrt(spread)
     np.fill_diagonal(better, False)
     return 1 + better.sum(axis=1), len(rating) - better.sum(axis=0)
 
 
-def _placed(values: NDArray[np.float64] | Counts, places: NDArray[np.intp], n: int, missing: float) -> Floats:
+def _placed(values: Floats | Counts, places: Places, n: int, missing: float) -> Floats:
     """`values` at their models' places among all n."""
     whole = np.full(n, missing)
     whole[places] = values
+    return whole
+
+
+def _placed_square(values: Floats, places: Places, n: int) -> Floats:
+    """A matrix at its models' places among all n."""
+    if len(places) == n:
+        return values
+    whole = np.full((n, n), np.nan)
+    whole[np.ix_(places, places)] = values
     return whole

@@ -4,12 +4,23 @@ import random
 import threading
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
 import pytest
+from sqlalchemy import event
 
-from arena.counts import add_verdict, latest_sequence, next_sequence, read_counts, rebuild_counts, verdicts_of
-from arena.database import Database, Mode, VoteState, Winner
+from arena.counts import (
+    LiveCounts,
+    PairCounts,
+    add_verdict,
+    latest_sequence,
+    next_sequence,
+    read_counts,
+    rebuild_counts,
+    verdicts_of,
+)
+from arena.database import Database, Mode, VoteState, Winner, open_database
 from tests.arena_facts import add_models, add_vote, withdraw_vote
 
 pytest_plugins = ["tests.postgres_fixtures"]
@@ -151,3 +162,93 @@ def test_rebuilt_counts_equal_those_kept_with_each_vote(any_database: Database) 
 def test_a_misspelt_criterion_word_is_refused_and_never_a_tie() -> None:
     with pytest.raises(ValueError, match="left"):
         verdicts_of(Mode.BATTLE, 1, 2, Winner.MODEL_A, {"clarity": "left"})
+
+
+def read_live(live: LiveCounts, database: Database) -> PairCounts:
+    newest = latest_sequence(database)
+    with database.engine.connect() as connection:
+        return live.read(connection, newest)
+
+
+def assert_same(live: PairCounts, afresh: PairCounts) -> None:
+    voted = [place for place, row in enumerate(live.wins + live.wins.T + live.ties + live.both_bad) if row.any()]
+    kept = [place for place, row in enumerate(afresh.wins + afresh.wins.T + afresh.ties + afresh.both_bad) if row.any()]
+    assert [live.revisions[place] for place in voted] == [afresh.revisions[place] for place in kept]
+    for name in ("wins", "ties", "both_bad"):
+        np.testing.assert_array_equal(
+            getattr(live, name)[np.ix_(voted, voted)], getattr(afresh, name)[np.ix_(kept, kept)]
+        )
+    assert live.sequence == afresh.sequence
+
+
+def test_live_counts_follow_every_change_by_its_own_rows_alone(any_database: Database) -> None:
+    chance = random.Random(3)
+    live = LiveCounts(["battle", "imported"])
+    revisions = list(add_models(any_database, "heron", "wren", "swift"))
+    votes = []
+    for step in range(40):
+        if step == 20:
+            revisions = [*add_models(any_database, "ibis"), *revisions]
+        a, b = chance.sample(revisions, 2)
+        mode = chance.choice([Mode.BATTLE, Mode.IMPORTED, Mode.CAMPAIGN])
+        votes.append(add_vote(any_database, a, b, chance.choice(list(Winner)), mode=mode, criteria={"clarity": "tie"}))
+        if step % 5 == 4:
+            withdraw_vote(any_database, votes.pop(chance.randrange(len(votes))))
+        if step % 3 == 0:
+            assert_same(read_live(live, any_database), read_counts(any_database, ["battle", "imported"]))
+    assert_same(read_live(live, any_database), read_counts(any_database, ["battle", "imported"]))
+
+
+def test_live_counts_read_only_what_is_newer(any_database: Database) -> None:
+    heron, wren, ibis = add_models(any_database, "heron", "wren", "ibis")
+    live = LiveCounts(["battle"])
+    add_vote(any_database, heron, wren, Winner.MODEL_A)
+    add_vote(any_database, wren, ibis, Winner.MODEL_A)
+    read_live(live, any_database)
+    rows: list[object] = []
+
+    @event.listens_for(any_database.engine, "before_cursor_execute")
+    def note(_c: object, _cursor: object, statement: str, parameters: object, *_: object) -> None:
+        if "pair_counts" in statement:
+            rows.append(parameters)
+
+    read_live(live, any_database)
+    assert rows == []  # nothing new: not even asked
+    add_vote(any_database, heron, ibis, Winner.TIE)
+    rows.clear()
+    read_live(live, any_database)
+    assert len(rows) == 1
+    assert 2 in (rows[0].values() if isinstance(rows[0], dict) else tuple(rows[0]))  # type: ignore[arg-type]
+
+
+def test_live_counts_forget_what_a_rebuild_took_away(any_database: Database) -> None:
+    heron, wren, ibis = add_models(any_database, "heron", "wren", "ibis")
+    add_vote(any_database, heron, ibis, Winner.MODEL_A)
+    with any_database.write() as session:  # a count that no vote stands behind
+        number = next_sequence(session)
+        add_verdict(
+            session, scope="battle", revision_a=heron, revision_b=wren, winner=Winner.MODEL_A, sequence=number, amount=5
+        )
+    live = LiveCounts(["battle"])
+    assert read_live(live, any_database).votes == 6
+
+    rebuild_counts(any_database)
+
+    assert read_live(live, any_database).votes == 1
+    assert_same(read_live(live, any_database), read_counts(any_database, ["battle"]))
+
+
+def test_live_counts_start_again_where_an_older_copy_was_restored(any_database: Database, tmp_path: Path) -> None:
+    heron, wren = add_models(any_database, "heron", "wren")
+    add_vote(any_database, heron, wren, Winner.MODEL_A)
+    live = LiveCounts(["battle"])
+    for _ in range(3):
+        add_vote(any_database, heron, wren, Winner.MODEL_A)
+    assert read_live(live, any_database).votes == 4
+    older = open_database(f"sqlite:///{tmp_path / 'older.db'}")
+    heron, wren = add_models(older, "heron", "wren")
+    add_vote(older, heron, wren, Winner.TIE)
+
+    assert read_live(live, older).ties.tolist() == [[0, 1], [1, 0]]
+    assert read_live(live, older).votes == 1
+    older.close()

@@ -1,6 +1,7 @@
 """The standings: who stands where, whose votes count, and when they are computed again."""
 
 import json
+import random
 import threading
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -8,8 +9,9 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from sqlalchemy import event
 
+from arena import leaderboard
 from arena.database import Database, Mode, VoteState, Winner
-from arena.leaderboard import Leaderboard, Standing, Standings
+from arena.leaderboard import Leaderboard, Slice, Standing, Standings
 from tests.arena_facts import add_models, add_vote, withdraw_vote
 
 pytest_plugins = ["tests.postgres_fixtures"]
@@ -143,10 +145,9 @@ def test_standings_are_computed_again_only_after_a_vote(database: Database) -> N
 
     assert board.standings() is first
     add_vote(database, heron, wren, Winner.MODEL_A)
-    second = board.standings()
-    assert second is not first
-    assert second.votes == 2
-    assert board.standings() is second
+    assert board.standings().votes == 2
+    second = board.refresh()
+    assert board.standings() is second is not first
 
 
 def test_a_vote_of_another_process_is_seen(database: Database) -> None:
@@ -303,3 +304,160 @@ def test_the_json_is_plain_and_depends_on_votes_only(database: Database) -> None
     assert (top["model"], top["display_name"], top["votes"], top["win_rate"]) == ("heron", "Heron", 2, 1.0)
     assert top["low"] < top["rating"] < top["high"]
     assert json.loads(first)["standings"][2]["rating"] is None
+
+
+def assert_level(first: Standings, second: Standings) -> None:
+    assert [row.revision_id for row in first.rows] == [row.revision_id for row in second.rows]
+    for one, other in zip(first.rows, second.rows, strict=True):
+        assert (one.rating, one.low, one.high) == pytest.approx((other.rating, other.low, other.high), abs=1e-9)
+        assert (one.rank, one.votes, one.people) == (other.rank, other.votes, other.people)
+
+
+def test_standings_kept_current_vote_by_vote_are_those_computed_afresh(any_database: Database) -> None:
+    chance = random.Random(5)
+    revisions = add_models(any_database, "heron", "wren", "ibis", "swift")
+    board = Leaderboard(any_database)
+    for turn in range(60):
+        a, b = chance.sample(revisions, 2)
+        vote = add_vote(any_database, a, b, chance.choice(list(Winner)), voter=f"voter {turn % 7}")
+        if turn % 9 == 8:
+            withdraw_vote(any_database, vote)
+        board.standings()
+
+    for by in ("model", "platform", "version"):
+        assert_level(board.refresh(by=by), Leaderboard(any_database).refresh(by=by))
+
+
+def test_a_few_people_with_many_votes_prove_less_than_as_many_people(database: Database) -> None:
+    heron, wren = add_models(database, "heron", "wren")
+    for number in range(60):  # twelve people in all: eight always say heron, four always wren
+        add_vote(database, heron, wren, Winner.MODEL_A if number % 3 else Winner.MODEL_B, voter=f"voter {number % 12}")
+    clustered = Leaderboard(database).standings()
+    single = [row.rank for row in Leaderboard(database).sliced(Slice(voters=frozenset({"voter 1"}))).rows]
+
+    assert clustered.people == 12
+    assert clustered.clustered_at is not None
+    assert clustered.clustered_sequence == clustered.sequence
+    assert [row.rank for row in clustered.rows] == ["1-2", "1-2"]
+    assert single == ["1-2", "1-2"]
+    for vote in range(60, 180):  # as many again of each verdict, each by another person
+        add_vote(database, heron, wren, Winner.MODEL_A if vote % 3 else Winner.MODEL_B, voter=f"voter {vote}")
+    assert [row.rank for row in Leaderboard(database).standings().rows] == ["1", "2"]
+
+
+def test_in_a_large_arena_people_are_counted_after_the_table_and_never_on_a_votes_path(
+    any_database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(leaderboard, "AT_ONCE_VOTES", 3)
+    monkeypatch.setattr(leaderboard, "WITH_EACH_VOTE", 0)
+    heron, wren = add_models(any_database, "heron", "wren")
+    play(any_database, heron, wren, wins=4)
+    board = Leaderboard(any_database)
+    asked: list[tuple[str, str]] = []
+
+    @event.listens_for(any_database.engine, "before_cursor_execute")
+    def note(_c: object, _cursor: object, statement: str, *_: object) -> None:
+        if "JOIN battles" in statement:
+            asked.append((threading.current_thread().name, statement))
+
+    first = board.standings()
+    assert (first.people, first.clustered_at, first.rows[0].people) == (0, None, 0)
+    assert first.votes == 4
+    assert board.refresh().people == 1
+    add_vote(any_database, heron, wren, Winner.MODEL_A, voter="somebody else")
+    after = board.standings()
+
+    assert after.votes == 5
+    assert after.people in (1, 2)  # the one that was counted; both, if the background was quicker
+    callers = {thread for thread, _ in asked if not thread.startswith("database")}
+    assert callers <= {threading.current_thread().name}
+    assert sum(not thread.startswith("database") for thread, _ in asked) == 1  # the refresh that was asked for
+    assert board.refresh().people == 2
+
+
+def test_votes_are_looked_at_again_in_the_background(any_database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(leaderboard, "BUSY_SHARE", 1e9)
+    monkeypatch.setattr(leaderboard, "WITH_EACH_VOTE", 0)
+    heron, wren = add_models(any_database, "heron", "wren")
+    play(any_database, heron, wren, wins=2)
+    board = Leaderboard(any_database)
+    board.standings()
+    looked = threading.Event()
+
+    @event.listens_for(any_database.engine, "checkin")
+    def note(*_: object) -> None:
+        if threading.current_thread().name.startswith("database"):
+            looked.set()
+
+    add_vote(any_database, heron, wren, Winner.TIE, voter="somebody else")
+    board.standings()
+
+    assert looked.wait(10)
+    assert board.refresh().people == board.standings().people == 2
+
+
+def test_platforms_stand_as_their_models_do_whoever_met_whom(database: Database) -> None:
+    strong, weak = add_models(database, "a-strong", "a-weak")
+    other_strong, other_weak = add_models(database, "b-strong", "b-weak", platform="vertex")
+    play(database, strong, other_weak, wins=75, losses=25)
+    play(database, weak, other_strong, wins=5, losses=15)
+    play(database, strong, other_strong, wins=10, losses=10)
+    play(database, weak, other_weak, wins=10, losses=10)
+    board = Leaderboard(database)
+
+    rows = {row.display_name: row for row in board.standings(by="platform").rows}
+    verdict = board.comparisons().platforms("OpenAI", "Vertex AI")
+
+    assert verdict is not None
+    gap = (rows["OpenAI"].rating or 0) - (rows["Vertex AI"].rating or 0)
+    assert gap == pytest.approx(verdict.comparison.points, abs=1e-6)
+    assert abs(gap) < 2
+    assert rows["OpenAI"].wins > rows["Vertex AI"].wins
+    assert {row.rank for row in rows.values()} == {"1-2"}
+
+
+def test_verdicts_speak_of_the_same_ratings_and_are_clustered_too(database: Database) -> None:
+    heron, wren = add_models(database, "heron", "wren")
+    (ibis,) = add_models(database, "ibis")
+    for number in range(40):
+        winner = Winner.MODEL_A if number % 4 else Winner.MODEL_B
+        add_vote(database, heron, wren, winner, voter=f"voter {number % 4}")
+    board = Leaderboard(database)
+    standings, verdicts = board.standings(), board.comparisons()
+
+    verdict = verdicts.between(heron, wren)
+
+    assert verdict.points == pytest.approx((standings.rows[0].rating or 0) - (standings.rows[1].rating or 0))
+    assert not verdict.settled  # one of the four people says wren, always
+    assert verdicts.names[0] == "Heron"
+    assert verdicts.matrix()[0][2] is None
+    assert verdicts.clustered_at == standings.clustered_at
+    assert verdicts.platforms("OpenAI", "Vertex AI") is None
+    fragile = verdicts.fragility()
+    assert fragile is not None
+    assert fragile.votes == 21
+    with pytest.raises(ValueError, match="with votes"):
+        verdicts.between(heron, ibis)
+    with pytest.raises(ValueError, match="with votes"):
+        verdicts.between(heron, 99)
+
+
+def test_a_slice_has_standings_of_its_own_and_follows_new_votes(
+    any_database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    heron, wren = add_models(any_database, "heron", "wren")
+    add_vote(any_database, heron, wren, Winner.MODEL_A, voter="ann")
+    add_vote(any_database, wren, heron, Winner.MODEL_A, voter="bea")
+    add_vote(any_database, wren, heron, Winner.MODEL_A, voter="bea")
+    board, anns = Leaderboard(any_database), Slice(voters=frozenset({"ann"}))
+
+    first = board.sliced(anns)
+
+    assert names(first) == ["Heron", "Wren"]
+    assert (first.votes, first.people) == (1, 1)
+    assert board.sliced(anns) is first
+    monkeypatch.setattr(leaderboard, "BUSY_SHARE", 1e9)
+    other = Slice(voters=frozenset({"ann"}), turns=1)
+    assert board.sliced(other).votes == 1
+    add_vote(any_database, heron, wren, Winner.TIE, voter="ann")
+    assert board.sliced(other).votes == 2

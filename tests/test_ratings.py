@@ -8,9 +8,9 @@ import pytest
 from numpy.typing import NDArray
 from scipy.optimize import minimize
 
-from arena.ratings import ELO_MEAN, ELO_PER_LOGIT, Ratings, groups, rate
+from arena.ratings import ELO_MEAN, ELO_PER_LOGIT, Inflation, Ratings, combine, fit, groups, on_scale, rate
 
-PAIR_COUNTS = Path(__file__).parent / "data" / "lmsys_2023_pair_counts.csv"
+DATA = Path(__file__).parent / "data"
 
 PUBLISHED = {
     "gpt-4": 1227,
@@ -38,10 +38,15 @@ def verdicts(n: int, *pairs: tuple[int, int, int, int, int, int]) -> tuple[Count
     return wins, ties, both_bad
 
 
-def lmsys() -> tuple[list[str], tuple[Counts, Counts, Counts]]:
+def read_rows(name: str) -> list[dict[str, str]]:
+    """Rows of a data file, its origin left out."""
+    with (DATA / name).open(encoding="utf-8") as file:
+        return list(csv.DictReader(line for line in file if not line.startswith("#")))
+
+
+def read_pairs(name: str) -> tuple[list[str], tuple[Counts, Counts, Counts]]:
     """Real votes: the models and their counts."""
-    with PAIR_COUNTS.open(encoding="utf-8") as file:
-        rows = list(csv.DictReader(line for line in file if not line.startswith("#")))
+    rows = read_rows(name)
     models = sorted({name for row in rows for name in (row["first"], row["second"])})
     pairs = [
         (
@@ -52,6 +57,17 @@ def lmsys() -> tuple[list[str], tuple[Counts, Counts, Counts]]:
         for row in rows
     ]
     return models, verdicts(len(models), *pairs)  # type: ignore[arg-type]
+
+
+def lmsys() -> tuple[list[str], tuple[Counts, Counts, Counts]]:
+    """26 thousand votes on 20 models."""
+    return read_pairs("lmsys_2023_pair_counts.csv")
+
+
+def without_anchor(counts: tuple[Counts, Counts, Counts]) -> tuple[Counts, Counts, Counts]:
+    """So many times the same votes that half a win against the anchor weighs nothing."""
+    wins, ties, both_bad = (matrix * 1_000_000 for matrix in counts)
+    return wins, ties, both_bad
 
 
 def by_maximum_likelihood(wins: Counts, ties: Counts, both_bad: Counts, anchor: float) -> NDArray[np.float64]:
@@ -83,10 +99,9 @@ def draw_votes(
 
 def test_wikipedia_worked_example() -> None:
     """https://en.wikipedia.org/wiki/Bradley-Terry_model: strengths .640, 1.043, .660, 2.270."""
-    times = 100_000  # so many that half a win against the anchor weighs nothing
     pairs = [(0, 1, 2, 3), (0, 3, 1, 4), (1, 2, 5, 3), (2, 3, 1, 3)]
 
-    rated = rate(*verdicts(4, *((i, j, a * times, b * times, 0, 0) for i, j, a, b in pairs)))
+    rated = rate(*without_anchor(verdicts(4, *((i, j, a, b, 0, 0) for i, j, a, b in pairs))))
 
     strengths = np.exp((rated.rating - ELO_MEAN) / ELO_PER_LOGIT)
     strengths /= np.exp(np.log(strengths).mean())
@@ -100,6 +115,39 @@ def test_real_votes_get_the_maximum_likelihood_ratings() -> None:
 
     np.testing.assert_allclose(rating, by_maximum_likelihood(*counts, anchor=1.0), atol=0.01)
     np.testing.assert_allclose(rating, by_maximum_likelihood(*counts, anchor=0.0), atol=0.2)
+
+
+def test_real_votes_without_the_anchor_are_as_those_of_arena_rank_and_of_maximum_likelihood() -> None:
+    """arena-rank 0.1.1 with hessian_reg=0; the scale's mean is ours."""
+    models, counts = lmsys()
+    peer = {row["model"]: float(row["rating"]) for row in read_rows("lmsys_2023_arena_rank.csv")}
+
+    rating = rate(*without_anchor(counts)).rating
+
+    gap = rating - np.array([peer[model] for model in models])
+    assert np.ptp(gap) < 0.5
+    assert [models[i] for i in np.argsort(-rating)] == sorted(models, key=lambda model: -peer[model])
+    np.testing.assert_allclose(rating, by_maximum_likelihood(*counts, anchor=0.0), atol=0.01)
+
+
+def test_golden_scores_of_llmfao_are_reproduced() -> None:
+    models, counts = read_pairs("llmfao_pair_counts.csv")
+    golden = {row["model"]: float(row["score"]) for row in read_rows("llmfao_bradley_terry.csv")}
+
+    strengths = rate(*without_anchor(counts)).rating / ELO_PER_LOGIT
+
+    expected = np.log([golden[model] for model in models])
+    np.testing.assert_allclose(strengths - strengths.mean(), expected - expected.mean(), atol=1e-7)
+
+
+def test_golden_scores_of_food_are_reproduced() -> None:
+    """As evalica 0.4.2 gives them at a tolerance of 1e-13, ties half a win."""
+    dishes, counts = read_pairs("food_pair_counts.csv")
+
+    scores = np.exp(rate(*without_anchor(counts)).rating / ELO_PER_LOGIT)
+
+    assert dishes == ["Burger", "Pasta", "Pizza", "Sushi", "Tacos"]
+    np.testing.assert_allclose(scores / scores.sum(), [0.147977, 0.128153, 0.09898, 0.1906, 0.43429], atol=1e-6)
 
 
 def test_real_votes_agree_with_the_published_ratings() -> None:
@@ -231,7 +279,7 @@ def test_the_order_of_the_models_does_not_matter() -> None:
     order = np.random.default_rng(3).permutation(len(counts[0]))
     shuffled = [matrix[np.ix_(order, order)] for matrix in counts]
 
-    rated, permuted = rate(*counts), rate(*shuffled)
+    rated, permuted = rate(*counts), rate(shuffled[0], shuffled[1], shuffled[2])
 
     np.testing.assert_allclose(permuted.rating, rated.rating[order], atol=1e-6)
     np.testing.assert_array_equal(permuted.rank_low, rated.rank_low[order])
@@ -241,7 +289,7 @@ def test_a_model_without_votes_changes_nothing_for_the_others() -> None:
     counts = lmsys()[1]
     wider = [np.pad(matrix, (0, 1)) for matrix in counts]
 
-    rated, with_idle = rate(*counts), rate(*wider)
+    rated, with_idle = rate(*counts), rate(wider[0], wider[1], wider[2])
 
     np.testing.assert_allclose(with_idle.rating[:-1], rated.rating)
     np.testing.assert_allclose(with_idle.low[:-1], rated.low)
@@ -272,3 +320,58 @@ def test_95_percent_intervals_hold_the_truth_about_95_percent_of_the_time(
     held = np.mean([(r.low <= truth) & (truth <= r.high) for r in ratings])
 
     assert 0.93 <= held <= 0.985
+
+
+def test_from_the_last_fit_or_afresh_is_the_same_to_a_billionth_of_a_point() -> None:
+    chance = np.random.default_rng(2)
+    for n, per_pair in ((2, 4), (4, 30), (20, 5), (20, 50_000), (60, 2000)):
+        wins, ties, both_bad = draw_votes(chance, np.linspace(-2, 2, n), per_pair, 0.2)
+        last = fit(wins, ties, both_bad)
+        for _ in range(10):
+            i, j = chance.choice(n, 2, replace=False)
+            wins[i, j] += 1
+            last = fit(wins, ties, both_bad, last)
+        live, afresh = on_scale(last.estimate), rate(wins, ties, both_bad)
+        for name in ("rating", "low", "high"):
+            np.testing.assert_allclose(getattr(live, name), getattr(afresh, name), rtol=0, atol=1e-9)
+        np.testing.assert_array_equal(live.rank_low, afresh.rank_low)
+
+
+def test_a_last_fit_that_is_far_away_or_of_other_models_does_no_harm() -> None:
+    counts = lmsys()[1]
+    far = fit(counts[0].T * 1000, counts[1], counts[2])
+    other = fit(*verdicts(len(counts[0]), (0, 1, 3, 1, 0, 0)))
+
+    for start in (far, other):
+        np.testing.assert_allclose(rate(*counts, start).rating, rate(*counts).rating, rtol=0, atol=1e-9)
+
+
+def test_inflation_widens_intervals_and_opens_ranks_without_moving_ratings() -> None:
+    counts = verdicts(2, (0, 1, 60, 40, 0, 0))
+    inflation = Inflation(np.full(2, 4.0), np.full((2, 2), 4.0))
+
+    plain, wide = rate(*counts), rate(*counts, inflation=inflation)
+
+    np.testing.assert_allclose(wide.rating, plain.rating)
+    np.testing.assert_allclose(wide.high - wide.rating, 2 * (plain.high - plain.rating))
+    assert (plain.rank_high[0], wide.rank_high[0]) == (1, 2)
+
+
+def test_a_group_is_as_strong_as_its_members_by_their_weights() -> None:
+    counts = lmsys()[1]
+    estimate = fit(*counts).estimate
+    weights = np.zeros((3, len(counts[0])))
+    weights[0, [0, 1]], weights[1, 5] = (0.25, 0.75), 1.0
+
+    grouped = combine(estimate, weights, np.array([10.0, 30.0, 0.0]))
+
+    strengths = estimate.strengths
+    np.testing.assert_allclose(grouped.strengths, [strengths[0] / 4 + strengths[1] * 3 / 4, strengths[5]])
+    rated = on_scale(grouped)
+    assert rated.rating[0] * 10 + rated.rating[1] * 30 == pytest.approx(40_000)
+    assert np.isnan(rated.rating[2])
+
+
+def test_counts_that_are_none_are_refused() -> None:
+    with pytest.raises(ValueError, match="no counts"):
+        rate(*verdicts(3, (0, 1, -30, -30, 0, 0), (0, 2, 50, 50, 0, 0), (1, 2, 50, 50, 0, 0)))

@@ -1,0 +1,165 @@
+"""Votes added up by voter and pair, for any slice of them: who stands behind a rating, and how the slice votes.
+
+Reading votes costs by their number. It is never done on a vote's path: the standings after a vote come from the pair
+counts alone.
+"""
+
+import json
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sqlalchemy import ColumnElement, Select, Text, case, cast, func, select
+
+from arena.counts import PairCounts
+from arena.database import Battle, Conversation, Database, ImportedVote, Mode, ModelRevision, Vote, VoteState, Winner
+
+Numbers = NDArray[np.int64]
+RATED_SCOPES = (Mode.BATTLE.value, Mode.IMPORTED.value)
+_FETCHED_AT_ONCE = 5_000
+
+
+@dataclass(frozen=True, slots=True)
+class Slice:
+    """Which votes: those that fulfil everything that is not `None`."""
+
+    scopes: tuple[str, ...] = RATED_SCOPES
+    """`battle`, `imported` or `campaign`."""
+    criterion: str = ""
+    tag: str | None = None
+    """Of the challenge."""
+    language: str | None = None
+    """ISO 639-1 code."""
+    turns: int | None = None
+    """How many turns the voter had seen."""
+    platform: str | None = None
+    """Of both models."""
+    voters: frozenset[str] | None = None
+    """Ids."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ballots:
+    """Votes by voter and pair: arrays of one length."""
+
+    voter: Numbers
+    """A number for each voter id."""
+    unknown: Numbers
+    """The numbers of ids that stand for nobody in particular: an imported file whose voters are not known."""
+    low: Numbers
+    """Revision ids; the lower one of the pair."""
+    high: Numbers
+    wins_low: Numbers
+    wins_high: Numbers
+    ties: Numbers
+    both_bad: Numbers
+
+    @property
+    def votes(self) -> int:
+        """All votes in here."""
+        return int((self.wins_low + self.wins_high + self.ties + self.both_bad).sum())
+
+    def counts(self, sequence: int = 0) -> PairCounts:
+        """The same votes without their voters; `sequence` is the commit number they were read at."""
+        revisions, places = np.unique(np.stack([self.low, self.high]), return_inverse=True)
+        low, high = places.reshape(2, -1)
+        wins, ties, both_bad = (np.zeros((len(revisions), len(revisions)), np.int64) for _ in range(3))
+        np.add.at(wins, (low, high), self.wins_low)
+        np.add.at(wins, (high, low), self.wins_high)
+        for symmetric, column in ((ties, self.ties), (both_bad, self.both_bad)):
+            np.add.at(symmetric, (low, high), column)
+            np.add.at(symmetric, (high, low), column)
+        return PairCounts(revisions.tolist(), wins, ties, both_bad, sequence)
+
+
+def sliced_counts(
+    database: Database,
+    *,
+    scopes: Sequence[str] = RATED_SCOPES,
+    criterion: str = "",
+    tag: str | None = None,
+    language: str | None = None,
+    turns: int | None = None,
+    platform: str | None = None,
+    voters: Collection[str] | None = None,
+) -> PairCounts:
+    """Counts of the votes that fulfil everything given; see `Slice`."""
+    group = None if voters is None else frozenset(voters)
+    return read_ballots(database, Slice(tuple(scopes), criterion, tag, language, turns, platform, group)).counts()
+
+
+def read_ballots(database: Database, part: Slice) -> Ballots:
+    """The counted votes of a slice, added up by voter and pair in the database."""
+    numbers: dict[str, int] = {}
+    portions: list[Numbers] = []
+    with database.engine.connect() as connection:
+        sources = connection.scalars(select(ImportedVote.source).distinct()).all()
+        cursor = connection.execute(_grouped(part)).cursor
+        while rows := cursor.fetchmany(_FETCHED_AT_ONCE):
+            kept = (row for row in rows if part.voters is None or row[0] in part.voters)
+            flat = [(numbers.setdefault(voter, len(numbers)), *counts) for voter, *counts in kept]
+            portions.append(np.array(flat, np.int64).reshape(-1, 7))
+    table = np.concatenate(portions) if portions else np.zeros((0, 7), np.int64)
+    unknown = [numbers[name] for name in (f"imported:{source}" for source in sources) if name in numbers]
+    return _ordered(table, np.array(unknown, np.int64))
+
+
+def _grouped(part: Slice) -> Select[*tuple[Any, ...]]:
+    """Voter, the revisions in the seats, and how often A won, B won, both tied, both were bad."""
+    verdict: ColumnElement[str] = cast(Vote.winner, Text)
+    conditions = [Vote.rated, Vote.state == VoteState.COUNTED, Battle.mode.in_(part.scopes)]
+    if part.criterion:
+        verdict = Vote.criteria[part.criterion].as_string()
+        conditions.append(verdict.is_not(None))
+    if part.turns is not None:
+        conditions.append(Vote.turn == part.turns)
+    if part.language is not None:
+        conditions.append(Conversation.language == part.language)
+    if part.tag is not None:
+        written = cast(Conversation.challenge_tags, Text)
+        conditions.append(written.contains(json.dumps(part.tag), autoescape=True))
+    if part.platform is not None:
+        theirs = select(ModelRevision.id).where(ModelRevision.platform == part.platform)
+        conditions += [Battle.revision_a.in_(theirs), Battle.revision_b.in_(theirs)]
+    sums = [func.sum(case((verdict == winner.value, 1), else_=0)) for winner in Winner]
+    statement = select(Vote.voter_id, Battle.revision_a, Battle.revision_b, *sums).join(
+        Battle, Battle.id == Vote.battle_id
+    )
+    if part.language is not None or part.tag is not None:
+        statement = statement.join(Conversation, Conversation.id == Battle.conversation_id)
+    return statement.where(*conditions).group_by(Vote.voter_id, Battle.revision_a, Battle.revision_b)
+
+
+def _ordered(table: Numbers, unknown: Numbers) -> Ballots:
+    """Both seatings of a pair under one name."""
+    voter, a, b, won_a, won_b, ties, both_bad = table.T
+    swapped = a > b
+    return Ballots(
+        voter=voter,
+        unknown=unknown,
+        low=np.where(swapped, b, a),
+        high=np.where(swapped, a, b),
+        wins_low=np.where(swapped, won_b, won_a),
+        wins_high=np.where(swapped, won_a, won_b),
+        ties=ties,
+        both_bad=both_bad,
+    )
+
+
+def people_behind(ballots: Ballots, groups: Mapping[int, int], n: int) -> tuple[Sequence[int], int]:
+    """Different voters behind each of `n` groups of revisions, and in all.
+
+    `groups` gives a revision's group. Votes between members of one group, or of revisions in none, do not count.
+    """
+    if not len(ballots.voter):
+        return [0] * n, 0
+    most = int(max(ballots.low.max(), ballots.high.max(), *groups, 0))
+    group = np.full(most + 1, -1)
+    group[list(groups)] = list(groups.values())
+    first, second = group[ballots.low], group[ballots.high]
+    counted = (first >= 0) & (second >= 0) & (first != second)
+    voter = ballots.voter[counted]
+    pairs = np.unique(np.concatenate([voter * n + first[counted], voter * n + second[counted]]))
+    return np.bincount(pairs % n, minlength=n).tolist(), len(np.unique(voter))
