@@ -79,7 +79,7 @@ class VoteState(StrEnum):
     COUNTED = "counted"
     WITHDRAWN = "withdrawn"
     HELD = "held"
-    """Set aside by the operator until a decision."""
+    """Set aside until the operator has decided about its voter; it would be rated if it counted, as `EXCLUDED`."""
     EXCLUDED = "excluded"
 
 
@@ -336,8 +336,6 @@ class Vote(Base):
     state_reason: Mapped[str | None]
     rated: Mapped[bool]
     """Whether it is in the pair counts: never for named models, an identity leak, or a vote that no longer counts."""
-    rated_before: Mapped[bool | None]
-    """What `rated` is again once the operator counts a vote that is held or excluded; `None` for every other vote."""
     shown_first: Mapped[Side] = mapped_column(default=Side.A)
     sequence: Mapped[int] = mapped_column(unique=True)
     """A number given in commit order."""

@@ -40,7 +40,6 @@ def upgrade() -> None:
     if op.get_bind().dialect.name == "sqlite":
         _remake_votes(_BEFORE, _NOW)
     else:
-        op.add_column("votes", sa.Column("rated_before", sa.Boolean(), nullable=True))
         _check_states(_NOW)
 
 
@@ -50,7 +49,6 @@ def downgrade() -> None:
         _remake_votes(_NOW, _BEFORE)
     else:
         _check_states(_BEFORE)
-        op.drop_column("votes", "rated_before")
     op.drop_table("voter_decisions")
     op.drop_table("answer_styles")
 
@@ -69,18 +67,13 @@ def _remake_votes(before: tuple[str, ...], after: tuple[str, ...]) -> None:
     """SQLite changes a constraint only by making the table again; it has to be told what the table looked like."""
     with op.batch_alter_table("votes", copy_from=_votes(before), recreate="always") as batch:
         batch.alter_column("state", existing_type=_words("votestate", before), type_=_words("votestate", after))
-        if "held" in after:
-            batch.add_column(sa.Column("rated_before", sa.Boolean(), nullable=True), insert_after="rated")
-        else:
-            batch.drop_column("rated_before")
 
 
 def _votes(states: tuple[str, ...]) -> sa.Table:
     """The table of votes with these states."""
-    later = [sa.Column("rated_before", sa.Boolean(), nullable=True)] if "held" in states else []
     return sa.Table(
         "votes",
-        sa.MetaData(naming_convention=_naming()),
+        sa.MetaData(naming_convention={"ck": "ck_%(table_name)s_%(constraint_name)s"}),
         sa.Column("battle_id", sa.String(), nullable=False),
         sa.Column("winner", _words("winner", ("model_a", "model_b", "tie", "both_bad")), nullable=False),
         sa.Column("turn", sa.Integer(), nullable=False),
@@ -90,7 +83,6 @@ def _votes(states: tuple[str, ...]) -> sa.Table:
         sa.Column("state", _words("votestate", states), nullable=False),
         sa.Column("state_reason", sa.String(), nullable=True),
         sa.Column("rated", sa.Boolean(), nullable=False),
-        *later,
         sa.Column("shown_first", _words("side", ("a", "b")), nullable=False),
         sa.Column("sequence", sa.Integer(), nullable=False),
         sa.Column("created_at", UtcDateTime(), nullable=False),
@@ -101,7 +93,3 @@ def _votes(states: tuple[str, ...]) -> sa.Table:
         sa.UniqueConstraint("sequence", name="uq_votes_sequence"),
         sa.Index("ix_votes_voter_id", "voter_id"),
     )
-
-
-def _naming() -> dict[str, str]:
-    return {"ck": "ck_%(table_name)s_%(constraint_name)s"}
