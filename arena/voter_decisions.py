@@ -169,16 +169,25 @@ def latest_decisions(session: Session, voters: Collection[str] | None = None) ->
     return {decision.voter_id: decision for decision in decisions}
 
 
-def set_aside(session: Session, voters: Collection[str]) -> Mapping[str, SetAside]:
-    """How to store further votes of those voters that are held or excluded.
+def aside_of(session: Session, voter_id: str) -> SetAside | None:
+    """How to store the voter's next vote, if it is held or excluded; `None` where it counts. One indexed row.
 
     Read it after `next_sequence`, which a decision waits for: then none falls between reading and storing.
     """
-    return {
-        voter: SetAside(_STATES[decision.decision], _state_reason(_STATES[decision.decision], decision.reason) or "")
-        for voter, decision in latest_decisions(session, voters).items()
-        if decision.decision is not VoterVerdict.COUNT
-    }
+    newest = (
+        select(VoterDecision.decision, VoterDecision.reason)
+        .where(VoterDecision.voter_id == voter_id)
+        .order_by(VoterDecision.id.desc())
+        .limit(1)
+    )
+    row = session.execute(newest).one_or_none()
+    return None if row is None else _aside(row.decision, row.reason)
+
+
+def set_aside(session: Session, voters: Collection[str]) -> Mapping[str, SetAside]:
+    """`aside_of` for many voters at once; those whose votes count are absent."""
+    found = {voter: _aside(d.decision, d.reason) for voter, d in latest_decisions(session, voters).items()}
+    return {voter: aside for voter, aside in found.items() if aside is not None}
 
 
 def preview(
@@ -277,6 +286,11 @@ def _change(session: Session, votes: ColumnElement[bool], target: VoteState) -> 
         tally.update(verdicts_of(Mode(mode), revision_a, revision_b, winner, criteria))
     sign = 1 if target is VoteState.COUNTED else -1
     return {verdict: sign * amount for verdict, amount in tally.items()}
+
+
+def _aside(decision: VoterVerdict, reason: str) -> SetAside | None:
+    state = _STATES[decision]
+    return None if state is VoteState.COUNTED else SetAside(state, _state_reason(state, reason) or "")
 
 
 def _state_reason(state: VoteState, reason: str) -> str | None:

@@ -8,8 +8,8 @@ import pytest
 from sqlalchemy import func, select
 
 from arena.answer_style import AnswerLook, measure
+from arena.counts import latest_sequence
 from arena.database import AnswerStyle, Database, Mode, Vote, VoterVerdict, Winner
-from arena.leaderboard import Leaderboard
 from arena.ratings import ANCHOR_VOTES, ELO_PER_LOGIT, rate
 from arena.style import PORTION, StyleControl
 from arena.style_control import FEATURES, StyleVotes, prepare_votes, rate_by_style
@@ -151,7 +151,7 @@ def test_a_few_votes_that_all_went_to_the_longer_answer_give_a_finite_and_modest
     zero, one = np.zeros(3, np.int64), np.ones(3, np.int64)
     long = np.full((4, 3), 9, np.float32)
 
-    fitted = rate_by_style(prepare_votes(3, zero, one, np.ones(3, np.float32), long, long / 9))
+    fitted = rate_by_style(prepare_votes(3, zero, one, np.ones(3, np.float32), long, long / np.float32(9)))
 
     assert 0 < fitted.effects[0].coefficient < 3
     assert fitted.effects[0].points_low < 0
@@ -201,7 +201,7 @@ def test_standings_follow_the_votes_whose_answers_are_here(any_database: Databas
     assert {row.model_id: row.votes for row in full.rows} == {"heron": 16, "wren": 16}
     assert full.rows[0].rating == pytest.approx(full.rows[1].rating, abs=0.1)
     assert full.effects[0].points > 50
-    assert full.sequence == Leaderboard(any_database).standings().sequence
+    assert full.sequence == latest_sequence(any_database)
     assert full.as_json()["effects"][0]["sentence"].startswith("An answer twice as long is worth +")
 
 

@@ -27,7 +27,7 @@ from arena.database import (
 from arena.errors import BattleError
 from arena.leaderboard import Standing, Standings
 from arena.roster import PLATFORM_NAMES
-from arena.voter_decisions import set_aside
+from arena.voter_decisions import aside_of
 
 ALREADY_VOTED = "This battle has its vote already; a battle takes one."
 _NOT_OPEN = {
@@ -73,7 +73,7 @@ def _cast(session: Session, ballot: Ballot, demo: bool) -> None:
         raise BattleError(_NOT_OPEN[battle.state])
     rated = unrated_reason(session, battle, demo) is None
     sequence = next_sequence(session)
-    aside = set_aside(session, [ballot.voter_id]).get(ballot.voter_id) if rated else None
+    aside = aside_of(session, ballot.voter_id) if rated else None
     rated = rated and aside is None
     vote = Vote(
         battle_id=battle.id,
