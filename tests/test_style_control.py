@@ -80,6 +80,19 @@ def test_the_fit_is_that_of_newtons_method_on_every_vote(amount: int) -> None:
     np.testing.assert_allclose([effect.coefficient for effect in fitted.effects], beta, atol=1e-4)
 
 
+@pytest.mark.parametrize("amount", [3, 6, 12])
+def test_a_handful_of_votes_in_which_style_explains_more_than_all_is_fitted_too(amount: int) -> None:
+    for seed in range(15):
+        votes = simulate(amount, models=4, seed=seed, true=(9.0, 0.0, 0.0, 0.0))
+
+        fitted = rate_by_style(arranged(votes, 4))
+
+        theta, _ = _exact(votes, 4)
+        played = np.bincount(np.r_[votes.a, votes.b], minlength=4)
+        expected = 1000 + ELO_PER_LOGIT * (theta - theta @ played / played.sum())
+        np.testing.assert_allclose(fitted.rating[played > 0], expected[played > 0], atol=0.01)
+
+
 def test_a_large_arena_begun_on_a_sample_ends_at_the_same_fit() -> None:
     votes = simulate(120_000, models=6, seed=4)
 

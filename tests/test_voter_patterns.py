@@ -138,20 +138,29 @@ def test_held_votes_are_checked_but_say_nothing_about_usual_votes() -> None:
     assert side_bias(held).votes == int((table.score[table.voter < 30] != 0.5).sum())
 
 
-def test_a_model_that_nobody_else_has_judged_is_no_reason_to_flag() -> None:
-    """The last voter meets only a model of its own, on random seats, and finds it better each time."""
+def test_a_model_that_others_hardly_judged_is_no_reason_to_flag() -> None:
+    """It lost the five battles that somebody else saw; the last voter, on random seats, finds it better each time."""
     rng = np.random.default_rng(5)
-    table = _table([(_honest, 20)] * 30 + [(_honest, 30)], seed=5)
-    last, seat = table.voter == 30, rng.random(len(table.voter)) < 0.5
+    table = _table([(_honest, 5), *[(_honest, 20)] * 30, (_honest, 20)], seed=5)
+    first, last = table.voter == 0, table.voter == 31
+    seat = rng.random(len(table.voter)) < 0.5
+    rare = first | last
     new = replace(
         table,
-        a=np.where(last, np.where(seat, 4, 1), table.a),
-        b=np.where(last, np.where(seat, 1, 4), table.b),
-        score=np.where(last, seat, table.score),
+        a=np.where(rare, np.where(seat, 4, 1), table.a),
+        b=np.where(rare, np.where(seat, 1, 4), table.b),
+        score=np.where(first, ~seat, np.where(last, seat, table.score)),
         models=5,
     )
 
     assert check_voters(new)[-1].state is CheckState.PASSED
+
+
+def test_half_of_all_votes_do_not_make_their_voter_usual() -> None:
+    """An inverter with as many votes as all others: strengths that held its own votes would hide it."""
+    found = [check_voters(_table([(_honest, 10)] * 6 + [(_inverted, 60)], seed))[-1] for seed in range(16)]
+
+    assert np.mean([check.state is CheckState.FLAGGED for check in found]) >= 0.75
 
 
 def test_the_leaning_of_the_arena_is_measured_with_an_interval_that_holds_it() -> None:
