@@ -6,7 +6,7 @@ from itertools import combinations, permutations
 import numpy as np
 import pytest
 
-from arena.casting import Casting
+from arena.battle.casting import Casting
 from arena.database import Database, Mode, Winner
 from arena.errors import BattleError
 from arena.evidence import VoteEvidence, read_evidence

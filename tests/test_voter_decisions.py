@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from sqlalchemy import select, text
 
+from arena.battle.verdicts import Ballot, cast, withdraw
 from arena.cli import main
 from arena.counts import PairCounts, next_sequence, read_counts, rebuild_counts
 from arena.database import (
@@ -25,7 +26,6 @@ from arena.database import (
 )
 from arena.errors import ConfigError
 from arena.leaderboard import Leaderboard
-from arena.verdicts import Ballot, cast, withdraw
 from arena.voter_decisions import decide, find_voter, preview
 from arena.voter_patterns import CheckState
 from arena.voter_review import review_voters
