@@ -66,6 +66,10 @@ class Settings(BaseSettings):
     frames_per_s: float = Field(default=10.0, gt=0, le=30)
     """How often a running battle's panes are refreshed."""
 
+    draw: Literal["uniform", "separate", "leader"] = "separate"
+    """Who meets whom: `uniform`; `separate`: pairs whose difference is not sure yet; `leader`: the best against those
+    it does not surely beat."""
+
     first_token_s: float = Field(default=10.0, gt=0)
     """Deadline for the first token of one attempt."""
 

@@ -78,7 +78,17 @@ class VoteState(StrEnum):
 
     COUNTED = "counted"
     WITHDRAWN = "withdrawn"
+    HELD = "held"
+    """Set aside until the operator has decided about its voter; it would be rated if it counted, as `EXCLUDED`."""
     EXCLUDED = "excluded"
+
+
+class VoterVerdict(StrEnum):
+    """What the operator decided about a voter's votes."""
+
+    COUNT = "count"
+    HOLD = "hold"
+    EXCLUDE = "exclude"
 
 
 class Side(StrEnum):
@@ -163,6 +173,7 @@ class Base(DeclarativeBase):
         Mode: _stored(Mode),
         BattleState: _stored(BattleState),
         VoteState: _stored(VoteState),
+        VoterVerdict: _stored(VoterVerdict),
         Side: _stored(Side),
         ConversationKind: _stored(ConversationKind),
         FailureKind: _stored(FailureKind),
@@ -330,6 +341,32 @@ class Vote(Base):
     """A number given in commit order."""
     created_at: Mapped[datetime] = mapped_column(default=now)
     changed_at: Mapped[datetime] = mapped_column(default=now)
+
+
+class VoterDecision(Base):
+    """One decision of the operator about a voter; the latest holds, and the earlier ones stay as its history."""
+
+    __tablename__ = "voter_decisions"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    voter_id: Mapped[str] = mapped_column(ForeignKey("voters.id"), index=True)
+    decision: Mapped[VoterVerdict]
+    reason: Mapped[str]
+    votes: Mapped[int]
+    """How many votes it changed."""
+    decided_at: Mapped[datetime] = mapped_column(default=now)
+
+
+class AnswerStyle(Base):
+    """How an answer looks, as far as style control asks; made from its text, and can be made again."""
+
+    __tablename__ = "answer_styles"
+
+    answer_id: Mapped[str] = mapped_column(ForeignKey("answers.id"), primary_key=True)
+    characters: Mapped[int]
+    headings: Mapped[int]
+    lists: Mapped[int]
+    bold: Mapped[int]
 
 
 class PairCount(Base):

@@ -104,8 +104,8 @@ def _left_out(record: Record, file_format: Format) -> str | None:
         return "withdrawn by the voter"
     if "demo" in {side["platform"] for side in record["sides"].values()}:
         return "a demonstration model took part"
-    if file_format == "fastchat" and record["state"] == VoteState.EXCLUDED:
-        return "excluded, which a FastChat log cannot say"
+    if file_format == "fastchat" and record["state"] in (VoteState.HELD, VoteState.EXCLUDED):
+        return f"{record['state']}, which a FastChat log cannot say"
     if file_format == "fastchat" and not record["sides"]["a"]["turns"]:
         return "imported without its text"
     return None

@@ -22,10 +22,12 @@ from arena.challenges import Challenge
 from arena.config import Settings
 from arena.database import BattleState, Database, Mode, Side, Winner, new_id
 from arena.errors import BattleError
+from arena.evidence import VoteEvidence
 from arena.fleet import Fleet
 from arena.identity import identity_patterns
 from arena.language import tell_language
 from arena.leaderboard import Leaderboard
+from arena.matchmaking import Forecast
 from arena.providers.base import Message, Sampling
 from arena.voters import BattleLimits, VoterIdentity
 
@@ -53,7 +55,8 @@ class Arena:
         self._limits = limits
         self._settings = settings
         self._challenges = {challenge.id: challenge for challenge in challenges}
-        self._casting = Casting(fleet, rng or random.SystemRandom())
+        self._evidence = VoteEvidence(database)
+        self._casting = Casting(fleet, rng or random.SystemRandom(), settings.draw, lambda: self._evidence.latest)
         self._patterns = identity_patterns(status.model for status in fleet.statuses())
         self._retelling = Retelling(database, leaderboard, max_turns=settings.max_turns, demo=settings.demo)
         self._runs = Runs(settings.max_battles)
@@ -160,7 +163,9 @@ class Arena:
         Raises `BattleError` when the battle is not the voter's, not votable, or already voted on.
         """
         ballot = Ballot(battle_id, voter.voter_id, winner, criteria or {})
-        return await self._database.run(self._retelling.vote, ballot)
+        view = await self._database.run(self._retelling.vote, ballot)
+        self._learn()
+        return view
 
     async def withdraw(self, battle_id: str, voter: VoterIdentity) -> BattleView:
         """Take the voter's own vote back: kept, marked, and never rated or exported again. Twice is not an error."""
@@ -191,6 +196,10 @@ class Arena:
     async def figures(self) -> Figures:
         """Battles by outcome, from the database."""
         return await self._database.run(count_battles, self._database, len(self._runs))
+
+    def forecast(self) -> Forecast:
+        """What the next draw looks like and why, for the operator."""
+        return self._casting.forecast()
 
     async def drain(self, seconds: float) -> int:
         """Refuse new battles, let running ones finish for up to `seconds`, cancel the rest; returns how many it cut."""
@@ -232,6 +241,7 @@ class Arena:
         async with aclosing(self._runs.play(run)) as views:
             yield await anext(views)
             self._soon(self._note_language(new.conversation_id, prompt))
+            self._learn()
             async for view in views:
                 yield view
 
@@ -276,6 +286,11 @@ class Arena:
         """Tell the language beside the battle, which must not wait for it."""
         code, method = await asyncio.to_thread(tell_language, prompt)
         await self._database.run(write_language, self._database, conversation_id, code, method)
+
+    def _learn(self) -> None:
+        """Let the next draw know of the latest votes, also those of other processes, beside what runs."""
+        if self._settings.draw != "uniform":
+            self._soon(self._database.run(self._evidence.refresh))
 
     def _soon(self, work: Coroutine[None, None, None]) -> None:
         task = asyncio.create_task(work)

@@ -1,28 +1,60 @@
 """Who fights now: the drawing rules of the roster applied to the models that can be drawn."""
 
 import random
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Mapping
 
+from arena.errors import BattleError
 from arena.fleet import Fleet
-from arena.matchmaking import draw_pair, draw_replacement
+from arena.matchmaking import (
+    Evidence,
+    Forecast,
+    PairChances,
+    Rules,
+    Strategy,
+    draw_replacement,
+    explain,
+    pair_chances,
+    seat_pair,
+)
 
 
 class Casting:
-    """Draws from the fleet by the roster's weights, targets and exclusions."""
+    """Draws from the fleet by the strategy and by the roster's weights, targets and exclusions."""
 
-    def __init__(self, fleet: Fleet, rng: random.Random) -> None:
-        """`rng` is the only source of chance."""
+    def __init__(self, fleet: Fleet, rng: random.Random, strategy: Strategy, evidence: Callable[[], Evidence]) -> None:
+        """`rng` is the only source of chance; `evidence` answers at once, with what is known by now."""
         self._fleet = fleet
         self._rng = rng
+        self._strategy = strategy
+        self._evidence = evidence
         models = [status.model for status in fleet.statuses()]
         self._targets = {model.id: model.targets for model in models}
         self._excludes = {model.id: model.excludes for model in models}
+        self._names = {model.id: model.display_name or model.id for model in models}
+        self._drawn_by: tuple[Mapping[str, float], Evidence, PairChances] | None = None
 
     def pair(self) -> tuple[str, str]:
         """The models for side A and side B; raises `BattleError` where fewer than two can meet."""
-        return draw_pair(self._fleet.drawable(), self._targets, self._excludes, self._rng)
+        return seat_pair(self._chances(), self._rng)
 
     def replacement(self, opponent: str, tried: Collection[str]) -> str | None:
         """Who takes the seat of a model that failed, against `opponent`."""
         weights = self._fleet.drawable()
         return draw_replacement(opponent, tried, weights, self._targets, self._excludes, self._rng)
+
+    def forecast(self) -> Forecast:
+        """What the next draw looks like, for the operator."""
+        try:
+            return explain(self._chances(), self._names)
+        except BattleError:
+            return Forecast(self._strategy, pairs=0, open=0, leader=None, likely=())
+
+    def _chances(self) -> PairChances:
+        """The chances, computed again only when a vote or a model's state changed them."""
+        weights, evidence = self._fleet.drawable(), self._evidence()
+        known = self._drawn_by
+        if known is not None and known[0] == weights and known[1] is evidence:
+            return known[2]
+        chances = pair_chances(self._strategy, evidence, Rules(weights, self._targets, self._excludes))
+        self._drawn_by = (weights, evidence, chances)
+        return chances

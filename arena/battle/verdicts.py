@@ -27,6 +27,7 @@ from arena.database import (
 from arena.errors import BattleError
 from arena.leaderboard import Standing, Standings
 from arena.roster import PLATFORM_NAMES
+from arena.voter_decisions import aside_of
 
 ALREADY_VOTED = "This battle has its vote already; a battle takes one."
 _NOT_OPEN = {
@@ -72,12 +73,16 @@ def _cast(session: Session, ballot: Ballot, demo: bool) -> None:
         raise BattleError(_NOT_OPEN[battle.state])
     rated = unrated_reason(session, battle, demo) is None
     sequence = next_sequence(session)
+    aside = aside_of(session, ballot.voter_id) if rated else None
+    rated = rated and aside is None
     vote = Vote(
         battle_id=battle.id,
         winner=ballot.winner,
         turn=_turns_seen(session, battle.id),
         criteria=dict(ballot.criteria),
         voter_id=ballot.voter_id,
+        state=aside.state if aside else VoteState.COUNTED,
+        state_reason=aside.reason if aside else None,
         rated=rated,
         sequence=sequence,
     )
@@ -96,6 +101,7 @@ def withdraw(database: Database, battle_id: str, voter_id: str) -> None:
     """
     with database.write() as session:
         battle = _own_battle(session, battle_id, voter_id)
+        next_sequence(session, 0)  # from here on no decision about the voter changes the vote
         vote = session.get(Vote, battle_id)
         if vote is None:
             raise BattleError("There is no vote to withdraw.")

@@ -27,6 +27,7 @@ from arena.database import (
     Side,
     Vote,
     Voter,
+    VoteState,
     new_id,
     now,
 )
@@ -34,6 +35,7 @@ from arena.identity import IdentityPatterns, find_identity, identity_patterns
 from arena.imports.foreign import ForeignTurn, ForeignVote
 from arena.language import tell_language
 from arena.roster import ModelEntry
+from arena.voter_decisions import SetAside, set_aside
 from arena.voters import hash_address
 
 LEAK = "an answer gave away who wrote it"
@@ -71,6 +73,8 @@ class _Facts:
     voter: str
     sequence: int
     revisions: tuple[int, int]
+    aside: SetAside | None
+    """What the operator decided about the voter, where its votes do not count."""
     battle: str = field(default_factory=new_id)
     imported_at: datetime = field(default_factory=now)
 
@@ -142,10 +146,12 @@ class Store:
         revisions = _revisions(session, {model for vote in votes for model in vote.models})
         voters = [f"imported:{hash_address(self._secret, vote.address) or self._source}" for vote in votes]
         known = set(session.scalars(select(Voter.id).where(Voter.id.in_(set(voters)))))
+        aside = set_aside(session, known)
         batch.rows[Voter] = [{"id": voter} for voter in sorted(set(voters) - known)]
         sequences = range(last_sequence - len(votes) + 1, last_sequence + 1)
         for vote, voter, sequence in zip(votes, voters, sequences, strict=True):
-            facts = _Facts(vote, voter, sequence, (revisions[vote.models[0]], revisions[vote.models[1]]))
+            seated = (revisions[vote.models[0]], revisions[vote.models[1]])
+            facts = _Facts(vote, voter, sequence, seated, aside.get(voter))
             self._add_vote(session, batch, facts)
         return batch
 
@@ -154,6 +160,7 @@ class Store:
         conversation = self._add_conversation(session, batch, facts)
         findings = [self._add_turn(batch, facts, conversation, n, turn) for n, turn in enumerate(vote.turns, start=1)]
         reason = vote.unrated_reason or (LEAK if any(findings) else None)
+        aside = facts.aside if reason is None else None
         turns = len(vote.turns) or 1
         battle = {
             "id": facts.battle,
@@ -174,8 +181,9 @@ class Store:
             "winner": vote.winner,
             "turn": turns,
             "voter_id": facts.voter,
-            "rated": reason is None,
-            "state_reason": reason,
+            "state": aside.state if aside else VoteState.COUNTED,
+            "rated": reason is None and aside is None,
+            "state_reason": aside.reason if aside else reason,
             "sequence": facts.sequence,
             "created_at": facts.at,
             "changed_at": facts.at,
@@ -183,7 +191,9 @@ class Store:
         batch.rows[Battle].append(battle)
         batch.rows[Vote].append(stored_vote)
         batch.rows[ImportedVote].append({"key": vote.key, "battle_id": facts.battle, "source": self._name})
-        if reason is None:
+        if aside is not None:
+            batch.unrated[aside.reason] += 1
+        elif reason is None:
             batch.verdicts.update(verdicts_of(Mode.IMPORTED, *facts.revisions, vote.winner, {}))
         else:
             batch.unrated[reason] += 1

@@ -1,0 +1,105 @@
+"""The commands about voters: what their votes look like, and deciding whether they count."""
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING, Any
+
+from arena.terminal import print_json, print_table
+
+if TYPE_CHECKING:
+    from arena.database import Database
+    from arena.voter_review import ReviewedVoter, VoterReview
+
+    Opened = Callable[[argparse.Namespace], AbstractContextManager[Database]]
+    NewCommand = Callable[[Any, str, str, str], argparse.ArgumentParser]
+
+_DONE = {"count": "counted", "hold": "held", "exclude": "excluded"}
+
+
+def add_voters(commands: Any, new_command: "NewCommand", opened: "Opened") -> None:  # noqa: ANN401 - argparse's own
+    """Add `voters` and `voters decide`; `opened` opens the database that a command line names."""
+    voters = new_command(commands, "voters", "whose votes do not look like a judgement", "voters --json")
+    voters.add_argument("--json", action="store_true", help="for programs")
+    voters.add_argument("--all", action="store_true", help="also voters with nothing unusual")
+    voters.set_defaults(run=lambda given: show_voters(given, opened))
+
+    parts = voters.add_subparsers(metavar="decide")
+    example = "voters decide 3f2a hold --reason 'always side A'"
+    decide = new_command(parts, "decide", "count, hold or exclude a voter's votes, past and future", example)
+    for action in decide._actions:
+        # What was given before `decide` must not be overwritten by what was not given after it.
+        action.default = argparse.SUPPRESS
+    decide.add_argument("--json", action="store_true", default=argparse.SUPPRESS, help="for programs")
+    decide.add_argument("voter", metavar="VOTER", help="its id, or how that begins")
+    decide.add_argument("decision", choices=list(_DONE))
+    decide.add_argument("--reason", required=True, help="kept with the decision and with the votes")
+    decide.add_argument("--dry-run", action="store_true", help="only tell what would change")
+    decide.set_defaults(run=lambda given: decide_voter(given, opened))
+
+
+def show_voters(given: argparse.Namespace, opened: "Opened") -> int:
+    """Check every voter and print what was found and decided."""
+    from arena.voter_review import review_voters
+
+    with opened(given) as database:
+        review = review_voters(database)
+    if given.json:
+        print_json(review.as_json())
+    else:
+        _print_review(review, every=given.all)
+    return 0
+
+
+def decide_voter(given: argparse.Namespace, opened: "Opened") -> int:
+    """Tell what a decision changes, and take it."""
+    from arena.database import VoterVerdict
+    from arena.voter_decisions import decide, find_voter, preview
+
+    decision = VoterVerdict(given.decision)
+    with opened(given) as database:
+        voter = find_voter(database, given.voter)
+        foreseen = preview(database, [voter], decision)
+        if not given.dry_run:
+            votes = decide(database, voter, decision, given.reason)
+    if given.json:
+        print_json({"voter": voter, "decided": not given.dry_run, **foreseen.as_json()})
+        return 0
+    print_table(
+        ("Model", "Rating now", "then", "Rank now", "then", "Votes now", "then"),
+        [
+            (
+                row.display_name,
+                _points(row.rating_now),
+                _points(row.rating_then),
+                row.rank_now,
+                row.rank_then,
+                str(row.votes_now),
+                str(row.votes_then),
+            )
+            for row in foreseen.rows
+        ],
+    )
+    sys.stdout.write(f"\n{foreseen.sentence}\n")
+    if not given.dry_run:
+        sys.stdout.write(f"{voter}: {votes} votes are {_DONE[decision.value]} now, and so are later ones.\n")
+    return 0
+
+
+def _print_review(review: "VoterReview", *, every: bool) -> None:
+    shown = [voter for voter in review.voters if every or voter.pattern or voter.decision]
+    if shown:
+        print_table(("Voter", "Votes", "Evidence", "Check", "Decision"), [_voter_row(voter) for voter in shown])
+        sys.stdout.write("\n")
+    sys.stdout.write(f"{review.sentence}\n{review.side_bias.sentence}\n")
+
+
+def _voter_row(voter: "ReviewedVoter") -> Sequence[str]:
+    evidence = f"{voter.evidence:.3g}" if voter.check.value != "unchecked" else ""
+    decision = f"{voter.decision.value}: {voter.decision_reason}" if voter.decision else ""
+    return (voter.voter_id, str(voter.votes), evidence, voter.sentence, decision)
+
+
+def _points(rating: float | None) -> str:
+    return "unrated" if rating is None else f"{rating:.0f}"

@@ -1,0 +1,100 @@
+"""How long style control takes to fit: `python -m benchmarks.style [--rounds N]`.
+
+Votes of 20 models are simulated with known coefficients, ties among them. Measured: arranging the votes by pair, and
+the exact fit of strengths and style on all of them, with intervals; beside what came out. One BLAS thread, as in the
+arena.
+"""
+
+import argparse
+import statistics
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from arena.config import prepare_process
+
+prepare_process()
+
+import numpy as np  # noqa: E402 - after the threads of its libraries are set
+
+from arena.ratings import ELO_PER_LOGIT, rate  # noqa: E402
+from arena.style_control import FEATURES, StyleVotes, prepare_votes, rate_by_style  # noqa: E402
+
+TRUE = (0.45, 0.1, -0.2, 0.0)
+"""Log-odds for each standard deviation of difference in characters, headings, lists, bold."""
+
+
+@dataclass(frozen=True)
+class Votes:
+    """A simulated arena."""
+
+    theta: np.ndarray
+    a: np.ndarray
+    b: np.ndarray
+    score: np.ndarray
+    style_a: np.ndarray
+    style_b: np.ndarray
+
+
+def main() -> None:
+    """Print one line for each size."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--models", type=int, default=20)
+    given = parser.parse_args()
+    warm_up()
+    print("    votes  arrange      fit   coefficients (true: " + ", ".join(f"{beta:+.2f}" for beta in TRUE) + ")")
+    for amount in (1_000, 10_000, 100_000, 1_000_000):
+        votes = simulate(amount, given.models, seed=1)
+        arrange = median_ms(given.rounds, lambda votes=votes: arranged(votes, given.models))  # type: ignore[misc]
+        ready = arranged(votes, given.models)
+        fit = median_ms(given.rounds, lambda ready=ready: rate_by_style(ready))  # type: ignore[misc]
+        found = rate_by_style(ready)
+        coefficients = ", ".join(f"{effect.coefficient:+.3f}" for effect in found.effects)
+        truth = votes.theta - np.average(votes.theta, weights=np.bincount(np.r_[votes.a, votes.b]))
+        worst = np.abs((found.rating - 1000) - ELO_PER_LOGIT * truth).max()
+        print(f"{amount:9,} {arrange:6.1f} ms {fit:6.1f} ms  {coefficients}; largest error {worst:.1f} points")
+
+
+def simulate(amount: int, models: int, seed: int, true: tuple[float, ...] = TRUE) -> Votes:
+    """Answers of which each model has a length and a manner of its own, and votes that depend on both."""
+    rng = np.random.default_rng(seed)
+    theta = rng.normal(0, 0.6, models)
+    theta -= theta.mean()
+    a = rng.integers(0, models, amount)
+    b = (a + rng.integers(1, models, amount)) % models
+    manner = rng.lognormal(0, 0.5, (len(FEATURES), models)) * np.array([[1500], [3], [8], [5]])
+    style_a, style_b = (
+        np.floor(manner[:, side] * rng.lognormal(0, 0.7, (len(FEATURES), amount))).astype(np.float32) for side in (a, b)
+    )
+    difference = (style_a - style_b) / np.maximum(style_a + style_b, 1)
+    difference /= np.sqrt((difference**2).mean(axis=1, keepdims=True))
+    chance = 1 / (1 + np.exp(-(theta[a] - theta[b] + np.array(true) @ difference)))
+    tie = 0.5 * np.minimum(chance, 1 - chance)  # of which each side would have won half
+    drawn = rng.random(amount)
+    score = np.where(drawn < chance - tie / 2, 1.0, np.where(drawn < chance + tie / 2, 0.5, 0.0)).astype(np.float32)
+    return Votes(theta, a, b, score, style_a, style_b)
+
+
+def arranged(votes: Votes, models: int) -> StyleVotes:
+    """The votes by pair."""
+    return prepare_votes(models, votes.a, votes.b, votes.score, votes.style_a, votes.style_b)
+
+
+def warm_up() -> None:
+    """Have choix imported before the clock starts."""
+    rate(np.array([[0, 1], [1, 0]]), np.zeros((2, 2), np.int64), np.zeros((2, 2), np.int64))
+
+
+def median_ms(rounds: int, work: Callable[[], object]) -> float:
+    """Median duration in milliseconds."""
+    took = []
+    for _ in range(rounds):
+        started = time.perf_counter()
+        work()
+        took.append((time.perf_counter() - started) * 1000)
+    return statistics.median(took)
+
+
+if __name__ == "__main__":
+    main()
