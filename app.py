@@ -184,7 +184,8 @@ def _decide_demo(settings: Settings) -> tuple[Settings, "Roster"]:
 async def _lifespan(app: "FastAPI") -> AsyncIterator[None]:
     """Ask every platform for its models once pages are served; at the end close what is open."""
     parts: Parts = app.state.parts
-    preparing = asyncio.create_task(parts.fleet.prepare())
+    # What goes wrong in a warm-up is told to the first who asks for the same.
+    preparing = asyncio.gather(parts.fleet.prepare(), _warm_up(parts), return_exceptions=True)
     try:
         yield
     finally:
@@ -192,6 +193,14 @@ async def _lifespan(app: "FastAPI") -> AsyncIterator[None]:
         with contextlib.suppress(asyncio.CancelledError):
             await preparing
         await parts.aclose()
+
+
+async def _warm_up(parts: Parts) -> None:
+    """Load what the first battle and the first reader would wait for: a language detector, choix, the votes."""
+    from arena.language import tell_language
+
+    await asyncio.to_thread(tell_language, "The first prompt should not wait for this.")
+    await parts.database.run(parts.leaderboard.refresh)
 
 
 def serve(settings: Settings, service: Path | None = None) -> None:
