@@ -26,6 +26,10 @@ from arena.ratings import Z95, Estimate, Fit, Floats, Inflation, Places, centred
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
 
+FEWEST_VOTERS = 3
+"""With fewer, how people differ cannot be told: Student's t with one degree of freedom would draw intervals of
+thousands of points. Plain intervals then stand, and the page says how many people are behind them."""
+
 LARGEST_INFLATION = 1e6
 """Of a variance: what a single pair of voters who disagree can do is wide enough, and stays a number."""
 
@@ -59,7 +63,7 @@ class Clustering:
     wide: Floats
     """The voter-clustered covariance of its strengths."""
     voters: int
-    """G, at least 2."""
+    """G, at least `FEWEST_VOTERS`."""
 
     @property
     def quantiles(self) -> float:

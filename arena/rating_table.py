@@ -7,7 +7,7 @@ from datetime import datetime
 import numpy as np
 
 from arena.ballots import Ballots, people_behind
-from arena.clustering import Clustering, VotesByVoter, clustered
+from arena.clustering import FEWEST_VOTERS, Clustering, VotesByVoter, clustered
 from arena.counts import PairCounts
 from arena.database import ModelRevision, now
 from arena.grouping import Entry, Grouping
@@ -105,7 +105,7 @@ def look_at(table: RatingTable, ballots: Ballots, sequence: int) -> Crowd:
         share = table.share[np.ix_(table.estimate.rated, table.fit.estimate.rated)]
         wide = share @ wide @ share.T
     places = {key: place for place, key in enumerate(table.keys)}
-    comparable = voters > 1 and len(table.estimate.rated) > 1
+    comparable = voters >= FEWEST_VOTERS and len(table.estimate.rated) > 1
     return Crowd(
         people=dict(zip(table.keys, people, strict=True)),
         total=total,

@@ -461,3 +461,14 @@ def test_a_slice_has_standings_of_its_own_and_follows_new_votes(
     assert board.sliced(other).votes == 1
     add_vote(any_database, heron, wren, Winner.TIE, voter="ann")
     assert board.sliced(other).votes == 2
+
+
+def test_two_people_do_not_stretch_the_intervals_to_thousands_of_points(database: Database) -> None:
+    heron, wren = add_models(database, "heron", "wren")
+    for number in range(10):
+        add_vote(database, heron, wren, Winner.MODEL_A if number % 3 else Winner.MODEL_B, voter=f"voter {number % 2}")
+
+    standings = Leaderboard(database).refresh()
+
+    assert standings.people == 2
+    assert all(row.high - row.low < 700 for row in standings.rows if row.high is not None and row.low is not None)
