@@ -24,7 +24,7 @@ PENDING_S = 3.0
 
 _LOOK_S = 1.0
 _BUSY_SHARE = 0.05
-"""The share of the time that is spent on this page at most, however many of it are open and however many votes come."""
+"""The share of the time that making the page may take, however many are open and however many votes come."""
 
 _PATIENCE_S = 1.0
 """How long the page waits for its slower part before it shows the rest."""
@@ -57,21 +57,23 @@ class AnalyticsCache:
         """The HTML, a mark that differs whenever the HTML does, and whether a part of it is still being computed."""
         async with self._lock:
             if self._clock() >= self._look_at:
-                began = self._clock()
-                await self._look()
-                ended = self._clock()
-                self._look_at = ended + max(_LOOK_S, (ended - began) / _BUSY_SHARE)
+                took_s = await self._look()
+                self._look_at = self._clock() + min(max(_LOOK_S, took_s / _BUSY_SHARE), REFRESH_S)
             return self._html, f"{self._started}-{self._number}", self._pending
 
-    async def _look(self) -> None:
+    async def _look(self) -> float:
+        """Bring the page up to date; how many seconds its making took, 0 where nothing had changed."""
         standings = await asyncio.to_thread(self._context.leaderboard.standings)
         await self._have_sliced(standings.sequence)
         style = self._context.style.standings() if standings.votes >= ENOUGH_VOTES else None
         key = (standings.computed_at, style.computed_at if style else None, self._sliced_at)
-        if key != self._key:
-            page = await asyncio.to_thread(self._lay_out)
-            self._html, self._pending = render("analytics.html", page=page), page.pending
-            self._key, self._number = key, self._number + 1
+        if key == self._key:
+            return 0.0
+        began = self._clock()
+        page = await asyncio.to_thread(self._lay_out)
+        self._html, self._pending = render("analytics.html", page=page), page.pending
+        self._key, self._number = key, self._number + 1
+        return self._clock() - began
 
     def _lay_out(self) -> Analytics:
         board = self._context.leaderboard
