@@ -52,7 +52,8 @@ def test_an_open_page_says_what_votes_have_settled_without_being_reloaded(browse
         table = page.get_by_role("table", name="Who beats whom")
         expect(table.get_by_role("row")).to_have_count(4)
         expect(table.get_by_role("row").nth(1)).to_contain_text("67% in 24")
-        expect(page.get_by_text("is better than Vertex AI")).to_be_visible()
+        expect(page.get_by_text("Between OpenAI and Vertex AI nothing is settled: OpenAI is ahead")).to_be_visible()
+        expect(page.get_by_text("OpenAI won 67% of 48 battles")).to_be_visible()
         expect(page.get_by_role("table", name="work")).to_be_visible(timeout=2 * PATIENCE_MS)
         expect(page.get_by_role("table", name="English")).to_be_visible()
         expect(page.get_by_role("table", name="Length and formatting held equal")).to_be_visible(
@@ -69,7 +70,7 @@ def test_with_many_models_only_the_table_scrolls(browser: Browser, tmp_path: Pat
     with arena_site(tmp_path) as site, browser.new_page() as page:
         fill(site, add_models(site.parts.database, *[f"a-model-with-a-long-name-{n}" for n in range(14)]), 1)
         page.goto(f"{site.url}/analytics")
-        region = page.get_by_role("region", name="Who beats whom")
+        region = page.get_by_role("region", name="table that scrolls sideways")
         expect(region).to_be_visible(timeout=PATIENCE_MS)
         assert region.evaluate("element => element.scrollWidth > element.clientWidth")
         assert_accessible(page)
