@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from arena.leaderboard import Leaderboard
     from arena.monitoring import Monitor
     from arena.roster import Roster
+    from arena.style import StyleControl
     from arena.web.session import CookieRules, Sessions
     from arena.web.streams import PageStreams
 
@@ -45,6 +46,7 @@ class Parts:
     database: "Database"
     fleet: "Fleet"
     leaderboard: "Leaderboard"
+    style: "StyleControl"
     arena: "Arena"
     monitor: "Monitor"
     streams: "PageStreams"
@@ -61,6 +63,7 @@ class Parts:
     async def aclose(self) -> None:
         """Close every connection."""
         await self.fleet.aclose()
+        self.style.close()
         self.database.close()
 
 
@@ -89,6 +92,7 @@ def build_app(settings: Settings) -> "FastAPI":
         arena=parts.arena,
         fleet=parts.fleet,
         leaderboard=parts.leaderboard,
+        style=parts.style,
         challenges=parts.challenges,
         settings=settings,
         demo=settings.demo,
@@ -132,6 +136,7 @@ def build_parts(settings: Settings) -> Parts:
     from arena.machine_check import require_local_database
     from arena.monitoring import Monitor
     from arena.providers.factory import build_providers
+    from arena.style import StyleControl
     from arena.voters import BattleLimits
     from arena.web.streams import PageStreams
 
@@ -155,7 +160,19 @@ def build_parts(settings: Settings) -> Parts:
     streams = PageStreams()
     monitor = Monitor(arena=arena, fleet=fleet, database=database, open_streams=streams.__len__)
     arena.on_answered(monitor.answered)
-    return Parts(settings, challenges, database, fleet, leaderboard, arena, monitor, streams, sessions, cookies)
+    return Parts(
+        settings,
+        challenges,
+        database,
+        fleet,
+        leaderboard,
+        StyleControl(database),
+        arena,
+        monitor,
+        streams,
+        sessions,
+        cookies,
+    )
 
 
 def _build_sessions(settings: Settings) -> tuple["Sessions", "CookieRules"]:

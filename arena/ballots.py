@@ -106,6 +106,22 @@ def read_ballots(database: Database, part: Slice) -> Ballots:
     return _ordered(table, np.array(unknown, np.int64))
 
 
+def count_languages(database: Database, scopes: Sequence[str] = RATED_SCOPES) -> Mapping[str, int]:
+    """Counted votes by the language of the first prompt, the most frequent first; unknown languages left out."""
+    number = func.count()
+    statement = (
+        select(Conversation.language, number)
+        .select_from(Vote)
+        .join(Battle, Battle.id == Vote.battle_id)
+        .join(Conversation, Conversation.id == Battle.conversation_id)
+        .where(Vote.rated, Vote.state == VoteState.COUNTED, Battle.mode.in_(scopes), Conversation.language.is_not(None))
+        .group_by(Conversation.language)
+        .order_by(number.desc(), Conversation.language)
+    )
+    with database.engine.connect() as connection:
+        return {language: votes for language, votes in connection.execute(statement) if language}
+
+
 def _grouped(part: Slice) -> Select[*tuple[Any, ...]]:
     """Voter, the revisions in the seats, and how often A won, B won, both tied, both were bad."""
     verdict: ColumnElement[str] = cast(Vote.winner, Text)

@@ -16,7 +16,7 @@ from functools import partial
 from sqlalchemy import Connection, func, select
 from sqlalchemy.exc import SQLAlchemyError
 
-from arena.ballots import RATED_SCOPES, Slice, read_ballots
+from arena.ballots import RATED_SCOPES, Slice, count_languages, read_ballots
 from arena.comparisons import Comparison, PlatformVerdict, compare, compare_all, compare_platforms
 from arena.counts import VOTES, LiveCounts, PairCounts
 from arena.database import Counter, Database, ModelRevision
@@ -139,6 +139,11 @@ class Leaderboard:
         ended = time.monotonic()
         self._slices[key] = (standings, stamp.sequence, ended + (ended - began) / BUSY_SHARE)
         return standings
+
+    def languages(self, least: int) -> Sequence[str]:
+        """The languages (ISO 639-1) of at least so many counted votes, the most frequent first; read as `sliced` is."""
+        votes = count_languages(self._database)
+        return [language for language, number in votes.items() if number >= least]
 
     def _board(self, scopes: Sequence[str], criterion: str, by: Grouping) -> "_Board":
         key = (tuple(scopes), criterion, by)

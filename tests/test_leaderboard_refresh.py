@@ -8,6 +8,7 @@ import pytest
 
 from arena.database import Winner
 from arena.errors import FailureKind
+from arena.style import StyleControl
 from arena.ui.context import PageContext
 from arena.ui.leaderboard_page import REFRESH_S, BoardCache, RefreshPace
 from tests.arena_facts import add_models, add_vote
@@ -31,6 +32,7 @@ def board_of(world: World, clock: Clock) -> BoardCache:
         arena=world.arena,
         fleet=world.fleet,
         leaderboard=world.leaderboard,
+        style=StyleControl(world.database),
         challenges=(),
         settings=world.settings,
         demo=False,

@@ -7,6 +7,7 @@ import gradio as gr
 from fastapi import FastAPI
 from starlette.staticfiles import StaticFiles
 
+from arena.ui.analytics_page import build_analytics_page
 from arena.ui.battle_page import build_battle_page
 from arena.ui.chat_page import build_chat_page
 from arena.ui.context import PageContext
@@ -24,6 +25,7 @@ _BUILDERS: Mapping[str, Callable[[PageContext], None]] = {
     "/side-by-side": build_side_by_side_page,
     "/chat": build_chat_page,
     "/leaderboard": build_leaderboard_page,
+    "/analytics": build_analytics_page,
     "/operations": build_operations_page,
 }
 

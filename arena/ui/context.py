@@ -10,6 +10,7 @@ from arena.challenges import Challenge
 from arena.config import Settings
 from arena.fleet import Fleet
 from arena.leaderboard import Leaderboard
+from arena.style import StyleControl
 from arena.voters import VoterIdentity
 
 
@@ -20,6 +21,7 @@ class PageContext:
     arena: Arena
     fleet: Fleet
     leaderboard: Leaderboard
+    style: StyleControl
     challenges: Sequence[Challenge]
     settings: Settings
     demo: bool

@@ -45,6 +45,7 @@ PAGES: tuple[Page, ...] = (
     Page("/side-by-side", "Side by side", "Put one prompt to two models of your choice."),
     Page("/chat", "Direct chat", "Talk to one model of your choice."),
     Page("/leaderboard", "Leaderboard", "How the models stand, from every counted vote."),
+    Page("/analytics", "Analytics", "Who beats whom, how sure that is, and what length and formatting are worth."),
     Page("/operations", "Operations", "Models, failures and uptime, for the operator.", in_header=False),
 )
 BY_PATH: Mapping[str, Page] = {page.path: page for page in PAGES}

@@ -1,0 +1,124 @@
+"""The Analytics page: what the votes say about models, platforms and prompts, renewed quietly after votes."""
+
+import asyncio
+import time
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any
+
+import gradio as gr
+
+from arena.leaderboard import Leaderboard, Slice
+from arena.ui.analytics import ENOUGH_VOTES, Analytics, Slices, SliceTable, lay_out, tabulate_slice
+from arena.ui.context import PageContext
+from arena.ui.desk import AT_ONCE
+from arena.ui.html import fragment, render
+from arena.ui.language_names import name_language
+from arena.ui.leaderboard_page import RefreshPace
+
+REFRESH_S = 15.0
+"""How often an open page asks whether anything changed; Gradio's timer rests while the page is hidden."""
+
+PENDING_S = 3.0
+"""How often while a part of the page is still being computed."""
+
+_LOOK_S = 1.0
+_BUSY_SHARE = 0.05
+"""The share of the time that making the page may take, however many are open and however many votes come."""
+
+_PATIENCE_S = 1.0
+"""How long the page waits for its slower part before it shows the rest."""
+
+_MOST_LANGUAGES = 6
+
+
+class AnalyticsCache:
+    """The page's HTML, made once after each vote however many pages are open. Belongs to the event loop.
+
+    Slices are read from the votes themselves, which takes time by their number: they follow when they are counted.
+    """
+
+    def __init__(self, context: PageContext, clock: Callable[[], float] = time.monotonic) -> None:
+        self._context = context
+        self._clock = clock
+        self._tags = sorted({tag for challenge in context.challenges for tag in challenge.tags})
+        self._lock = asyncio.Lock()
+        self._look_at = float("-inf")
+        self._slices: Slices | None = None
+        self._sliced_at = -1
+        self._slicing: asyncio.Task[None] | None = None
+        self._key: tuple[datetime, datetime | None, int] | None = None
+        self._html = ""
+        self._pending = True
+        self._started = f"{time.time_ns():x}"
+        self._number = 0
+
+    async def current(self) -> tuple[str, str, bool]:
+        """The HTML, a mark that differs whenever the HTML does, and whether a part of it is still being computed."""
+        async with self._lock:
+            if self._clock() >= self._look_at:
+                took_s = await self._look()
+                self._look_at = self._clock() + min(max(_LOOK_S, took_s / _BUSY_SHARE), REFRESH_S)
+            return self._html, f"{self._started}-{self._number}", self._pending
+
+    async def _look(self) -> float:
+        """Bring the page up to date; how many seconds its making took, 0 where nothing had changed."""
+        standings = await asyncio.to_thread(self._context.leaderboard.standings)
+        await self._have_sliced(standings.sequence)
+        style = self._context.style.standings() if standings.votes >= ENOUGH_VOTES else None
+        key = (standings.computed_at, style.computed_at if style else None, self._sliced_at)
+        if key == self._key:
+            return 0.0
+        began = self._clock()
+        page = await asyncio.to_thread(self._lay_out)
+        self._html, self._pending = render("analytics.html", page=page), page.pending
+        self._key, self._number = key, self._number + 1
+        return self._clock() - began
+
+    def _lay_out(self) -> Analytics:
+        board = self._context.leaderboard
+        style = self._context.style.standings()
+        return lay_out(board.comparisons(), board.standings(by="version"), style, self._slices, demo=self._context.demo)
+
+    async def _have_sliced(self, sequence: int) -> None:
+        if self._slicing is None or (self._slicing.done() and sequence != self._sliced_at):
+            self._slicing = asyncio.create_task(self._slice(sequence))
+        await asyncio.wait({self._slicing}, timeout=_PATIENCE_S)
+        if self._slicing.done():
+            self._slicing.result()
+
+    async def _slice(self, sequence: int) -> None:
+        self._slices = await asyncio.to_thread(read_slices, self._context.leaderboard, self._tags)
+        self._sliced_at = sequence
+
+
+def read_slices(leaderboard: Leaderboard, tags: list[str]) -> Slices:
+    """The standings of each tag of the challenges and of each frequent language that has enough votes; blocking."""
+    by_tag = [tabulate_slice(tag.replace("-", " "), leaderboard.sliced(Slice(tag=tag))) for tag in tags]
+    by_language = [
+        tabulate_slice(name_language(code), leaderboard.sliced(Slice(language=code)))
+        for code in leaderboard.languages(ENOUGH_VOTES)[:_MOST_LANGUAGES]
+    ]
+    return Slices(_most_votes_first(by_tag), _most_votes_first(by_language))
+
+
+def _most_votes_first(tables: list[SliceTable | None]) -> list[SliceTable]:
+    return sorted((table for table in tables if table is not None), key=lambda table: (-table.votes, table.name))
+
+
+def build_analytics_page(context: PageContext) -> None:
+    """Lay out the page inside the current route."""
+    cache = AnalyticsCache(context)
+    pace = RefreshPace()
+
+    async def ask(seen: str | None, waited_s: float) -> dict[Any, Any]:
+        html, newest, pending = await cache.current()
+        wait_s = max(pace.next_wait(waited_s, time.monotonic()), PENDING_S if pending else REFRESH_S)
+        wait = {timer: wait_s}
+        return wait if newest == seen else {place: html, mark: newest, **wait}
+
+    place = fragment(elem_id="analytics")
+    mark = gr.Textbox(visible=False)
+    timer = gr.Timer(REFRESH_S)
+    for event in (None, timer.tick):
+        gr.on(event, ask, [mark, timer], [place, mark, timer], **AT_ONCE)

@@ -1,0 +1,56 @@
+"""What open Analytics pages cost, and what they may show: nothing moves but after a vote."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from arena.database import Winner
+from arena.errors import FailureKind
+from arena.style import StyleControl
+from arena.ui.analytics_page import REFRESH_S, AnalyticsCache
+from arena.ui.context import PageContext
+from tests.arena_facts import add_models, add_vote
+from tests.battle_fixtures import World, llm, make_world
+from tests.test_leaderboard_refresh import Clock
+
+__all__ = ["llm", "make_world"]
+
+
+def page_of(world: World, clock: Clock) -> AnalyticsCache:
+    context = PageContext(
+        arena=world.arena,
+        fleet=world.fleet,
+        leaderboard=world.leaderboard,
+        style=StyleControl(world.database),
+        challenges=(),
+        settings=world.settings,
+        demo=False,
+        voter=lambda _: pytest.fail("the page asks for no voter"),
+        is_operator=lambda _: False,
+    )
+    return AnalyticsCache(context, clock)
+
+
+async def test_the_page_is_made_again_after_a_vote_and_by_nothing_else(make_world: Callable[..., Any]) -> None:
+    world: World = await make_world()
+    clock = Clock()
+    page = page_of(world, clock)
+    heron, wren = add_models(world.database, "heron", "wren")
+    empty = await page.current()
+    assert "No votes yet." in empty[0]
+
+    clock.seconds += REFRESH_S
+    for _ in range(world.settings.rest_after_failures):
+        world.fleet.record_failure("hare", FailureKind.SERVER_ERROR)
+    assert await page.current() == empty
+    add_vote(world.database, heron, wren, Winner.MODEL_A, rated=False)
+    clock.seconds += REFRESH_S
+    assert (await page.current())[0] == empty[0]
+
+    add_vote(world.database, heron, wren, Winner.MODEL_A)
+    clock.seconds += REFRESH_S
+    html, mark, pending = await page.current()
+    assert "1 vote by 1 person" in html
+    assert mark != empty[1]
+    assert not pending
