@@ -204,7 +204,7 @@ def serve(settings: Settings, service: Path | None = None) -> None:
 
     """
     from arena.keys import load_admin_password
-    from arena.service import Files
+    from arena.running import Files
     from arena.web.server import address_of, bind, make_server
 
     # Nothing that is made while starting is garbage before the end: looking for it takes a fifth of the start.
@@ -278,7 +278,7 @@ def _look_around(settings: Settings) -> None:
 
 def _start_log(settings: Settings, service: Path | None) -> None:
     """Log to standard error, or for a service in the background to files that are rotated."""
-    from arena.service import Files
+    from arena.running import Files
 
     handler: logging.Handler = logging.StreamHandler()
     if service is not None:
