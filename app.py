@@ -91,6 +91,7 @@ def build_app(settings: Settings) -> "FastAPI":
         leaderboard=parts.leaderboard,
         challenges=parts.challenges,
         settings=settings,
+        database=parts.database,
         demo=settings.demo,
         voter=parts.sessions.voter,
         is_operator=parts.sessions.is_operators_page,

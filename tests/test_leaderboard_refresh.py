@@ -33,6 +33,7 @@ def board_of(world: World, clock: Clock) -> BoardCache:
         leaderboard=world.leaderboard,
         challenges=(),
         settings=world.settings,
+        database=world.database,
         demo=False,
         voter=lambda _: pytest.fail("the leaderboard asks for no voter"),
         is_operator=lambda _: False,
