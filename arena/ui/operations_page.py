@@ -1,4 +1,4 @@
-"""The Operations page: models, failures, figures, for the operator. Anyone else gets a notice and a way to sign in."""
+"""The Operations page: models, failures, figures, voters, for the operator. Anyone else gets a notice and a way to sign in."""
 
 import asyncio
 import time
