@@ -95,6 +95,7 @@ def build_app(settings: Settings) -> "FastAPI":
         style=parts.style,
         challenges=parts.challenges,
         settings=settings,
+        database=parts.database,
         demo=settings.demo,
         voter=parts.sessions.voter,
         is_operator=parts.sessions.is_operators_page,
@@ -230,7 +231,7 @@ def serve(settings: Settings, service: Path | None = None) -> None:
 
     """
     from arena.keys import load_admin_password
-    from arena.service import Files
+    from arena.running import Files
     from arena.web.server import address_of, bind, make_server
 
     # Nothing that is made while starting is garbage before the end: looking for it takes a fifth of the start.
@@ -304,7 +305,7 @@ def _look_around(settings: Settings) -> None:
 
 def _start_log(settings: Settings, service: Path | None) -> None:
     """Log to standard error, or for a service in the background to files that are rotated."""
-    from arena.service import Files
+    from arena.running import Files
 
     handler: logging.Handler = logging.StreamHandler()
     if service is not None:

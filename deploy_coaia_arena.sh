@@ -13,9 +13,10 @@ usage: ./deploy_coaia_arena.sh COMMAND
   start      make .venv, install requirements.txt, check the machine, start the arena, tell its address
   stop       let running battles finish, then stop
   restart    stop, then start
-  status     process, uptime, address, health, ready models, votes; exit status 0 only if healthy
+  status     process, uptime, address, health, ready models, votes, last backup; exit status 0 only if healthy
   logs [-f]  the end of the log; -f follows it
   check      ask every model of the roster one line
+  backup     copy the votes of the running or stopped arena into its folder of backups
   test       install the tests' dependencies too, and run every check and test
 
 example: ./deploy_coaia_arena.sh start && ./deploy_coaia_arena.sh logs -f
@@ -152,6 +153,10 @@ case "$command" in
   check)
     prepare_venv requirements.txt
     "$PYTHON" -m arena check "$@"
+    ;;
+  backup)
+    require_venv 1
+    "$PYTHON" -m arena backup "$@"
     ;;
   test) run_tests "$@" ;;
   help | -h | --help) usage ;;

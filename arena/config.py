@@ -34,7 +34,7 @@ class Settings(BaseSettings):
     """Where the database, exports and backups live; a local disk."""
 
     backup_dir: Path | None = None
-    """Where snapshots go; default `<data dir>/backups`."""
+    """Where backups are written; default `<data dir>/backups`."""
 
     database_url: str | None = None
     """Any SQLAlchemy URL of SQLite or PostgreSQL; default `sqlite:///<data dir>/arena.db`."""
@@ -50,9 +50,6 @@ class Settings(BaseSettings):
 
     google_credentials_json: SecretStr | None = None
     """A service account's JSON itself, for hosts whose secrets are strings."""
-
-    backup_repo: str | None = None
-    """A Hugging Face dataset repo for database snapshots."""
 
     demo: bool = False
     """Offline demonstration models only."""

@@ -16,6 +16,10 @@ class ConfigError(ArenaError):
     """The environment, the roster or a command's input is unusable; says what to change."""
 
 
+class BackupError(ArenaError):
+    """A backup could not be made, or a file is none; nothing was changed."""
+
+
 class BattleError(ArenaError):
     """A visitor asked for something that the battle's present state, or a limit, does not allow."""
 

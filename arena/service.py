@@ -2,7 +2,6 @@
 
 import argparse
 import contextlib
-import fcntl
 import json
 import os
 import signal
@@ -11,15 +10,15 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Callable, Sequence
 from typing import Any
 
+from arena.backup import describe_backups
 from arena.config import SHIPPED_DIR, Settings, load_settings, read_environment
 from arena.errors import ConfigError
 from arena.keys import load_admin_password, load_secret
 from arena.machine_check import Level, inspect
+from arena.running import Files, alive, alone, running
 from arena.terminal import tell
 from arena.web.session import OPERATOR_COOKIE, Sessions
 
@@ -33,33 +32,6 @@ _LINES_OF_LOG = 15
 _DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
-@dataclass(frozen=True, slots=True)
-class Files:
-    """Where a service keeps what it needs to be found again."""
-
-    folder: Path
-
-    @property
-    def pid(self) -> Path:
-        """The process's number."""
-        return self.folder / "arena.pid"
-
-    @property
-    def address(self) -> Path:
-        """Where that process listens; it writes this itself."""
-        return self.folder / "arena.address"
-
-    @property
-    def log(self) -> Path:
-        """The rotated log."""
-        return self.folder / "logs" / "arena.log"
-
-    @property
-    def output(self) -> Path:
-        """What the latest start printed: where a crash before the log is told."""
-        return self.folder / "logs" / "start.log"
-
-
 class Service:
     """One arena in the background, known by its data folder."""
 
@@ -69,7 +41,7 @@ class Service:
 
     def start(self) -> int:
         """Start unless it runs, wait until it answers, and tell where, and what is not ready and why."""
-        with self._alone():
+        with alone(self._files):
             running = self.running()
             if running is not None:
                 say(f"The arena runs already, at {self._address()} (process {running}).")
@@ -88,7 +60,7 @@ class Service:
 
     def stop(self) -> int:
         """Stop, after the running battles; to stop what does not run is no error."""
-        with self._alone():
+        with alone(self._files):
             running = self.running()
             if running is None:
                 self._forget_stale()
@@ -124,19 +96,7 @@ class Service:
 
     def running(self) -> int | None:
         """The process's number; `None` if it does not run, whatever the pid file says."""
-        try:
-            number = int(self._files.pid.read_text())
-        except (OSError, ValueError):
-            return None
-        return number if alive(number) and self._is_ours(number) else None
-
-    def _is_ours(self, number: int) -> bool:
-        """Whether that process is this service; its number may have gone to another one since."""
-        try:
-            command = Path(f"/proc/{number}/cmdline").read_bytes().split(b"\0")
-        except OSError:
-            return not Path("/proc").is_dir()
-        return str(self._files.folder).encode() in command
+        return running(self._files)
 
     def _spawn(self) -> "subprocess.Popen[bytes]":
         files = self._files
@@ -193,6 +153,8 @@ class Service:
         say(f"models    {ready} of {len(models)} ready")
         self._tell_models(report)
         say(f"votes     {report['votes']}")
+        shown = self._settings.model_copy(update={"demo": bool(report.get("demo"))})
+        say(f"backup    {describe_backups(shown)}")
         self._tell_password()
         return 0 if healthy else 1
 
@@ -248,27 +210,6 @@ class Service:
     def _forget(self) -> None:
         self._files.pid.unlink(missing_ok=True)
         self._files.address.unlink(missing_ok=True)
-
-    @contextlib.contextmanager
-    def _alone(self) -> Iterator[None]:
-        """One start or stop at a time, whoever else tries."""
-        self._files.folder.mkdir(parents=True, exist_ok=True)
-        with (self._files.folder / "arena.lock").open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            yield
-
-
-def alive(number: int) -> bool:
-    """Whether a process of that number runs; one that ended and waits for its parent does not."""
-    with contextlib.suppress(OSError):
-        os.waitpid(number, os.WNOHANG)
-    try:
-        os.kill(number, 0)
-        return Path(f"/proc/{number}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except ProcessLookupError:
-        return False
-    except OSError:
-        return True
 
 
 def wait_until(true: Callable[[], bool], seconds: float) -> bool:

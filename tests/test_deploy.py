@@ -96,6 +96,11 @@ def test_a_service_starts_once_tells_how_it_does_and_stops(arena: Deployment) ->
     password = (arena.data / "admin-password").read_text().strip()
     assert password not in started.stdout + status.stdout + logged.stdout
 
+    assert told["backup"].startswith("none yet in ")
+    assert arena.run("backup").returncode == 2
+    assert "/demo-" in arena.run("backup", "--demo").stdout
+    assert "/demo-" in re.findall(r"^backup +(.+)$", arena.run("status").stdout, re.MULTILINE)[0]
+
     assert arena.run("stop").stdout == "The arena has stopped.\n"
     with pytest.raises(httpx.ConnectError):
         httpx.get(arena.address)

@@ -77,7 +77,7 @@ def test_every_command_stands_in_the_readme() -> None:
         assert f"`python -m arena {command}" in README, f"README.md does not tell of {command}"
 
 
-@pytest.mark.parametrize("command", ["start", "stop", "restart", "status", "logs", "check", "test"])
+@pytest.mark.parametrize("command", ["start", "stop", "restart", "status", "logs", "check", "backup", "test"])
 def test_every_management_command_is_told_by_the_script_and_the_readme(command: str) -> None:
     usage = subprocess.run(
         [str(SHIPPED_DIR / "deploy_coaia_arena.sh"), "help"], capture_output=True, text=True, check=False

@@ -35,6 +35,7 @@ def board_of(world: World, clock: Clock) -> BoardCache:
         style=StyleControl(world.database),
         challenges=(),
         settings=world.settings,
+        database=world.database,
         demo=False,
         voter=lambda _: pytest.fail("the leaderboard asks for no voter"),
         is_operator=lambda _: False,

@@ -9,14 +9,17 @@ from typing import Any
 import httpx
 import pytest
 from playwright.sync_api import Browser, Page, expect
+from sqlalchemy import select
 
+from arena.backup import back_up
 from arena.battle import Figures
 from arena.config import Settings
-from arena.database import now
+from arena.database import VoterDecision, Winner, now
 from arena.errors import FailureKind
 from arena.fleet import ModelState, ModelStatus
 from arena.roster import ModelEntry
 from arena.ui.report import describe_database, write_report
+from tests.arena_facts import add_models, add_vote
 from tests.conftest import SettingsFactory
 from tests.ui_fixtures import FAST, NAMES, OpenPage, Site, Visitor, arena_site, browser, open_page, shared_site, site
 
@@ -60,30 +63,39 @@ def test_nothing_of_the_report_is_in_the_page_as_it_is_served(site: Site) -> Non
 
 def test_none_of_the_pages_functions_tells_a_stranger_anything(site: Site) -> None:
     with httpx.Client(base_url=site.url, headers={"Cookie": "arena_operator=forged"}) as client:
-        numbers = functions_of(client, "operations")
-        assert len(numbers) >= 3
-        for number in numbers:
-            told = ask_at_once(client, number) + ask_in_queue(client, number)
+        functions = functions_of(client, "operations")
+        assert len(functions) >= 5
+        for number, data in functions.items():
+            told = ask_at_once(client, number, data) + ask_in_queue(client, number, data)
             assert "operator of this arena" in told
             assert [secret for secret in SECRETS if secret in told] == []
 
 
-def functions_of(client: httpx.Client, page: str) -> list[int]:
-    """Numbers of the functions that write to a page, from the configuration that Gradio gives to everybody."""
+def functions_of(client: httpx.Client, page: str) -> dict[int, list[str | None]]:
+    """Functions that write to a page, with what each takes, from the configuration that Gradio gives to everybody."""
     config: dict[str, Any] = json.loads(client.get("/config").text)
     on_page = set(config["page"][page]["components"])
-    return [d["id"] for d in config["dependencies"] if d["backend_fn"] and on_page & set(d["outputs"])]
+    kinds = {component["id"]: component["type"] for component in config["components"]}
+    return {
+        d["id"]: [GIVEN.get(kinds[part]) for part in d["inputs"]]
+        for d in config["dependencies"]
+        if d["backend_fn"] and on_page & set(d["outputs"])
+    }
 
 
-def ask_at_once(client: httpx.Client, number: int) -> str:
+GIVEN = {"radio": "exclude", "textbox": "exclude anna"}
+"""What a stranger gives to the functions of a page."""
+
+
+def ask_at_once(client: httpx.Client, number: int, data: list[str | None]) -> str:
     """Call a function as Gradio's own page does where it need not queue."""
-    return client.post("/gradio_api/run/predict", json={"data": [], "fn_index": number, "session_hash": "abc"}).text
+    return client.post("/gradio_api/run/predict", json={"data": data, "fn_index": number, "session_hash": "abc"}).text
 
 
-def ask_in_queue(client: httpx.Client, number: int) -> str:
+def ask_in_queue(client: httpx.Client, number: int, data: list[str | None]) -> str:
     """Call a function through Gradio's queue; everything that it yields."""
     session = f"stranger{number}"
-    client.post("/gradio_api/queue/join", json={"data": [], "fn_index": number, "session_hash": session})
+    client.post("/gradio_api/queue/join", json={"data": data, "fn_index": number, "session_hash": session})
     return client.get("/gradio_api/queue/data", params={"session_hash": session}).text
 
 
@@ -132,6 +144,83 @@ def test_checking_again_finds_a_model_that_is_back(open_page: OpenPage, site: Si
 
     expect(row).to_contain_text("Ready")
     expect(page.get_by_role("button", name="Check again")).to_be_enabled()
+
+
+def vote_alike(site: Site) -> None:
+    """Twenty voters who judge, and one who always votes for side A."""
+    database = site.parts.database
+    quartz, velvet = add_models(database, "quartz-9000", "velvet-77")
+    for person in range(20):
+        for turn in range(6):
+            pair = (quartz, velvet) if (person + turn) % 2 else (velvet, quartz)
+            better = Winner.MODEL_A if (person + turn) % 3 else Winner.MODEL_B
+            add_vote(database, *pair, better, voter=f"judge{person}")
+    for turn in range(40):
+        pair = (quartz, velvet) if turn % 2 else (velvet, quartz)
+        add_vote(database, *pair, Winner.MODEL_A, voter="anna")
+
+
+@pytest.mark.browser
+def test_the_operator_reads_what_is_drawn_next_and_how_voters_lean(open_page: OpenPage) -> None:
+    page = sign_in(open_page("/operations"))
+    drawing = page.get_by_role("table", name="Drawing")
+    expect(drawing.get_by_role("row").nth(1)).to_contain_text("100%")
+    expect(drawing.get_by_role("row").nth(1)).to_contain_text("Quartz Nine")
+    expect(page.get_by_text("No decided votes yet, so nothing is known about a leaning to a side.")).to_be_visible()
+    expect(page.get_by_text("Nobody’s votes wait for a decision.")).to_be_visible()
+    expect(page.get_by_role("button", name="Show what it changes")).to_have_count(0)
+
+
+@pytest.mark.browser
+def test_the_operator_sees_what_a_decision_changes_before_taking_it(browser: Browser, tmp_path: Path) -> None:
+    with arena_site(tmp_path) as site, browser.new_page() as page:
+        vote_alike(site)
+        page.goto(f"{site.url}/operations")
+        sign_in(Visitor(page, site))
+        voters = page.get_by_role("table", name="Voters")
+        expect(voters.get_by_role("row").nth(1)).to_contain_text("anna")
+        expect(voters.get_by_role("row").nth(1)).to_contain_text("Looks like always side A")
+
+        page.get_by_role("button", name="Show what it changes").click()
+        expect(page.get_by_role("alert")).to_contain_text("Give a reason first")
+        assert decisions(site) == []
+
+        page.get_by_label("Exclude").check()
+        page.get_by_label("Reason").fill("always side A")
+        page.get_by_role("button", name="Show what it changes").click()
+        expect(page.get_by_role("table", name="What the decision changes")).to_contain_text("160 → 120")
+        assert decisions(site) == []
+
+        page.get_by_role("button", name="Exclude the votes of anna").click()
+        expect(page.get_by_role("alert")).to_contain_text("anna: 40 votes are excluded now")
+        expect(voters.get_by_role("row").nth(1)).to_contain_text("excluded: always side A")
+        expect(page.get_by_role("button", name="Exclude the votes of anna")).to_have_count(0)
+        assert decisions(site) == [("anna", "exclude", "always side A", 40)]
+
+
+def decisions(site: Site) -> list[tuple[str, str, str, int]]:
+    with site.parts.database.read() as session:
+        return [(d.voter_id, d.decision.value, d.reason, d.votes) for d in session.scalars(select(VoterDecision))]
+
+
+def test_a_strangers_decision_changes_nothing(tmp_path: Path) -> None:
+    with arena_site(tmp_path) as site, httpx.Client(base_url=site.url) as client:
+        vote_alike(site)
+        for number, data in functions_of(client, "operations").items():
+            told = ask_at_once(client, number, data) + ask_in_queue(client, number, data)
+            assert "anna" not in told
+        assert decisions(site) == []
+
+
+@pytest.mark.usefixtures("database")
+def test_the_newest_backup_stands_among_the_facts(make_settings: SettingsFactory) -> None:
+    def told() -> str:
+        report = write_report(Figures(0, 0, 0, 0, 0, 0), [], make_settings(), votes=0, uptime_s=0)
+        return next(fact.value for fact in report.facts if fact.name == "Backups")
+
+    assert told().startswith("none yet in")
+    made = back_up(make_settings())
+    assert told().startswith(f"{made.file}, made on ")
 
 
 def status(**columns: Any) -> ModelStatus:

@@ -8,6 +8,7 @@ import gradio as gr
 from arena.battle import Arena
 from arena.challenges import Challenge
 from arena.config import Settings
+from arena.database import Database
 from arena.fleet import Fleet
 from arena.leaderboard import Leaderboard
 from arena.style import StyleControl
@@ -24,6 +25,7 @@ class PageContext:
     style: StyleControl
     challenges: Sequence[Challenge]
     settings: Settings
+    database: Database
     demo: bool
     """Offline demonstration models answer; every page says so."""
     voter: Callable[[gr.Request], VoterIdentity]

@@ -1,4 +1,4 @@
-"""The Operations page: models, failures, figures, for the operator. Anyone else gets a notice and a way to sign in."""
+"""The Operations page: models, failures, figures, voters, for the operator. Anyone else gets a notice and a way to sign in."""
 
 import asyncio
 import time
@@ -11,6 +11,7 @@ from arena.ui.context import PageContext
 from arena.ui.desk import AT_ONCE, LISTENING
 from arena.ui.html import fragment, render
 from arena.ui.report import write_report
+from arena.ui.voter_desk import VoterDesk
 
 REFRESH_S = 10.0
 """How often an open page is renewed."""
@@ -26,11 +27,14 @@ def build_operations_page(context: PageContext) -> None:
 
     def locked() -> dict[Any, Any]:
         return {
+            **voters.clear(),
             head: render("operations_locked.html"),
             body: "",
             button: gr.update(visible=False),
             timer: gr.update(active=False),
         }
+
+    voters = VoterDesk(context, locked)
 
     async def opened() -> dict[Any, Any]:
         standings = await asyncio.to_thread(context.leaderboard.standings)
@@ -43,19 +47,18 @@ def build_operations_page(context: PageContext) -> None:
         )
         return {
             head: render("operations.html", report=report),
-            body: render("operations_models.html", report=report),
+            body: render("operations_models.html", report=report, forecast=context.arena.forecast()),
             button: gr.update(value="Check again", visible=True, interactive=True),
             timer: gr.update(active=True),
         }
 
     async def show(request: gr.Request) -> dict[Any, Any]:
-        return await opened() if context.is_operator(request) else locked()
+        return {**await opened(), **await voters.show()} if context.is_operator(request) else locked()
 
     async def renew(request: gr.Request) -> dict[Any, Any]:
         if not context.is_operator(request):
             return locked()
-        report = await opened()
-        return {head: report[head], body: report[body]}
+        return {part: value for part, value in (await opened()).items() if part in (head, body)}
 
     async def check(request: gr.Request) -> AsyncIterator[dict[Any, Any]]:
         if not context.is_operator(request):
@@ -63,9 +66,10 @@ def build_operations_page(context: PageContext) -> None:
             return
         yield {button: gr.update(value="Checking…", interactive=False)}
         await context.fleet.prepare()
-        yield await opened()
+        yield {**await opened(), **await voters.show()}
 
-    outputs = [head, body, button, timer]
+    outputs = [head, body, button, timer, *voters.components]
+    voters.wire(outputs)
     gr.on(None, show, None, outputs, **AT_ONCE)
     timer.tick(renew, None, outputs, **AT_ONCE)
     button.click(check, None, outputs, **LISTENING)

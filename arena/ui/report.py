@@ -8,6 +8,7 @@ from pathlib import Path
 from sqlalchemy.engine import make_url
 
 from arena import __version__
+from arena.backup import describe_backups
 from arena.battle import Figures
 from arena.config import Settings
 from arena.database import now
@@ -122,7 +123,7 @@ def _facts(settings: Settings) -> Sequence[Fact]:
         Fact("Roster", str(settings.models) if not settings.demo else "offline demonstration"),
         Fact("Database", describe_database(settings.resolved_database_url)),
         Fact("Data folder", str(settings.data_dir)),
-        Fact("Backups", str(settings.resolved_backup_dir)),
+        Fact("Backups", describe_backups(settings)),
     )
 
 
