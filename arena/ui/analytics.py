@@ -110,7 +110,7 @@ def lay_out(
         verdicts=tell_verdicts(comparisons, best_first) if enough else None,
         fragility=tell_fragility(comparisons) if enough else "",
         versions=versioned(versions),
-        style=tell_style(style, standings.votes),
+        style=tell_style(style, standings),
         slices=slices,
         demo=demo,
     )
@@ -183,11 +183,11 @@ def versioned(standings: Standings) -> Sequence[Standing]:
     return sorted(rated, key=lambda row: (row.family or row.model_id, -(row.rating or 0.0)))
 
 
-def tell_style(style: StyleStandings | None, votes: int) -> StylePart:
+def tell_style(style: StyleStandings | None, standings: Standings) -> StylePart:
     """Style control in words, or why there is none yet."""
-    if votes < ENOUGH_VOTES:
+    if standings.votes < ENOUGH_VOTES:
         return StylePart(f"Too few votes to tell style from substance: it takes {ENOUGH_VOTES}.", (), (), pending=False)
-    if style is None:
+    if style is None or (style.votes < ENOUGH_VOTES and style.sequence < standings.sequence):
         return StylePart("Being computed; it appears here by itself.", (), (), pending=True)
     if style.votes < ENOUGH_VOTES:
         left = f"Only {_count(style.votes, 'vote')} with both answers at hand: it takes {ENOUGH_VOTES}."

@@ -9,6 +9,7 @@ from typing import Any
 import gradio as gr
 
 from arena.leaderboard import Leaderboard, Slice
+from arena.style import StyleStandings
 from arena.ui.analytics import ENOUGH_VOTES, Analytics, Slices, SliceTable, lay_out, tabulate_slice
 from arena.ui.context import PageContext
 from arena.ui.desk import AT_ONCE
@@ -70,14 +71,13 @@ class AnalyticsCache:
         if key == self._key:
             return 0.0
         began = self._clock()
-        page = await asyncio.to_thread(self._lay_out)
+        page = await asyncio.to_thread(self._lay_out, style)
         self._html, self._pending = render("analytics.html", page=page), page.pending
         self._key, self._number = key, self._number + 1
         return self._clock() - began
 
-    def _lay_out(self) -> Analytics:
+    def _lay_out(self, style: StyleStandings | None) -> Analytics:
         board = self._context.leaderboard
-        style = self._context.style.standings()
         return lay_out(board.comparisons(), board.standings(by="version"), style, self._slices, demo=self._context.demo)
 
     async def _have_sliced(self, sequence: int) -> None:
