@@ -1,4 +1,4 @@
-"""The Operations page: models, failures, figures, voters, for the operator. Anyone else gets a notice and a way to sign in."""
+"""The Operations page, for the operator: models, failures, figures, voters. Anyone else gets a way to sign in."""
 
 import asyncio
 import time
