@@ -25,6 +25,7 @@ def page_of(world: World, clock: Clock) -> AnalyticsCache:
         style=StyleControl(world.database),
         challenges=(),
         settings=world.settings,
+        database=world.database,
         demo=False,
         voter=lambda _: pytest.fail("the page asks for no voter"),
         is_operator=lambda _: False,
