@@ -78,6 +78,8 @@ def restore(settings: Settings, file: Path, progress: Progress = lambda _: None)
             raise ConfigError("The arena runs; stop it first: ./deploy_coaia_arena.sh stop")
         with _draft_of(database) as draft:
             votes = _take_in(file, draft, progress)
+            if not settings.demo and _holds_demonstration_votes(draft):
+                raise ConfigError(f"{file} holds the offline demonstration's votes; restore it with --demo.")
             former = _replace(database, draft, settings)
     return Restored(database, votes, former)
 
@@ -208,7 +210,7 @@ def _check(database: sqlite3.Connection) -> int:
     """Whether a database is sound; how many votes it holds."""
     (verdict,) = database.execute("PRAGMA integrity_check(1)").fetchone()
     if verdict != "ok":
-        raise sqlite3.DatabaseError(f"it is damaged ({verdict})")
+        raise sqlite3.DatabaseError(f"it is damaged ({' '.join(verdict.split())})")
     if database.execute("SELECT count(*) FROM alembic_version").fetchone() != (1,):
         raise sqlite3.DatabaseError("it does not tell its version")
     return _votes(database)
@@ -226,6 +228,17 @@ def _reserve(file: Path) -> Path:
             return _claim(file)
         file = file.with_name(f"{re.sub(r'Z-[0-9]+$', 'Z', file.stem)}-{number}.db")
     raise BackupError(f"There are too many backups of this second in {file.parent}.")
+
+
+def _holds_demonstration_votes(file: Path) -> bool:
+    """Whether votes on demonstration models are rated in it, which happens in demonstrations only."""
+    rated = """
+        SELECT 1 FROM votes JOIN battles ON battles.id = votes.battle_id
+        JOIN model_revisions ON model_revisions.id IN (battles.revision_a, battles.revision_b)
+        WHERE votes.rated AND model_revisions.platform = 'demo' LIMIT 1
+    """
+    with contextlib.closing(_connect(file)) as database:
+        return database.execute(rated).fetchone() is not None
 
 
 def _claim(file: Path) -> Path:

@@ -297,3 +297,17 @@ def test_the_present_database_is_no_backup_of_itself(make_settings: SettingsFact
     settings = make_settings()
     with pytest.raises(ConfigError, match="present database"):
         restore(settings, settings.data_dir / "arena.db")
+
+
+def test_a_demonstrations_backup_never_becomes_a_real_arena(tmp_path: Path, make_settings: SettingsFactory) -> None:
+    demo = open_database(make_settings(demo=True).resolved_database_url)
+    heron, wren = add_models(demo, "heron", "wren", platform="demo")
+    add_vote(demo, heron, wren, Winner.MODEL_A)
+    demo.close()
+    kept = back_up(make_settings(demo=True)).file
+
+    with pytest.raises(ConfigError, match="restore it with --demo"):
+        restore(make_settings(), kept)
+
+    assert not (tmp_path / "data" / "arena.db").exists()
+    assert restore(make_settings(demo=True), kept).votes == 1
