@@ -3,34 +3,18 @@
 from collections.abc import Callable
 from typing import Any
 
-import pytest
-
 from arena.database import Winner
 from arena.errors import FailureKind
-from arena.style import StyleControl
 from arena.ui.analytics_page import REFRESH_S, AnalyticsCache
-from arena.ui.context import PageContext
 from tests.arena_facts import add_models, add_vote
 from tests.battle_fixtures import World, llm, make_world
-from tests.test_leaderboard_refresh import Clock
+from tests.test_leaderboard_refresh import Clock, context_of
 
 __all__ = ["llm", "make_world"]
 
 
 def page_of(world: World, clock: Clock) -> AnalyticsCache:
-    context = PageContext(
-        arena=world.arena,
-        fleet=world.fleet,
-        leaderboard=world.leaderboard,
-        style=StyleControl(world.database),
-        challenges=(),
-        settings=world.settings,
-        database=world.database,
-        demo=False,
-        voter=lambda _: pytest.fail("the page asks for no voter"),
-        is_operator=lambda _: False,
-    )
-    return AnalyticsCache(context, clock)
+    return AnalyticsCache(context_of(world), clock)
 
 
 async def test_the_page_is_made_again_after_a_vote_and_by_nothing_else(make_world: Callable[..., Any]) -> None:

@@ -27,8 +27,9 @@ class Clock:
         return self.seconds
 
 
-def board_of(world: World, clock: Clock) -> BoardCache:
-    context = PageContext(
+def context_of(world: World) -> PageContext:
+    """What a page that asks for nobody's identity is given."""
+    return PageContext(
         arena=world.arena,
         fleet=world.fleet,
         leaderboard=world.leaderboard,
@@ -37,10 +38,13 @@ def board_of(world: World, clock: Clock) -> BoardCache:
         settings=world.settings,
         database=world.database,
         demo=False,
-        voter=lambda _: pytest.fail("the leaderboard asks for no voter"),
+        voter=lambda _: pytest.fail("the page asks for no voter"),
         is_operator=lambda _: False,
     )
-    return BoardCache(context, clock)
+
+
+def board_of(world: World, clock: Clock) -> BoardCache:
+    return BoardCache(context_of(world), clock)
 
 
 async def test_the_page_is_made_again_after_a_vote_and_not_before(make_world: Callable[..., Any]) -> None:
