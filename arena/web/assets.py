@@ -50,7 +50,7 @@ class AssetCache:
             return
         asset = self._assets.get(path)
         if asset is None:
-            status, headers, body = await _ask(self._app, scope, receive)
+            status, headers, body = await _ask(self._app, scope)
             if status != 200:
                 await Response(body, status, media_type=headers.get("content-type"))(scope, receive, send)
                 return
@@ -81,8 +81,12 @@ def _answer(asset: _Asset, asked: Headers, *, hashed: bool) -> Response:
     return Response(asset.bodies[encoding], headers=headers, media_type=asset.media_type)
 
 
-async def _ask(app: ASGIApp, scope: Scope, receive: Receive) -> tuple[int, Headers, bytes]:
-    """The application's whole answer, uncompressed and whatever part or version the browser asked for."""
+async def _ask(app: ASGIApp, scope: Scope) -> tuple[int, Headers, bytes]:
+    """The application's whole answer, uncompressed and whatever part or version the browser asked for.
+
+    The file is fetched for everybody, so the application never hears that this one browser has gone: it would stop
+    halfway, and half a script would be kept for all who come later.
+    """
     plain = {b"accept-encoding", b"range", b"if-none-match", b"if-modified-since", b"if-range"}
     inner = {**scope, "headers": [(name, value) for name, value in scope["headers"] if name not in plain]}
     start: dict[str, Any] = {}
@@ -94,5 +98,12 @@ async def _ask(app: ASGIApp, scope: Scope, receive: Receive) -> tuple[int, Heade
         else:
             body.extend(message.get("body", b""))
 
-    await app(inner, receive, collect)
+    unread: list[Message] = [{"type": "http.request", "body": b"", "more_body": False}]
+
+    async def stay() -> Message:
+        if not unread:
+            await asyncio.Event().wait()
+        return unread.pop()
+
+    await app(inner, stay, collect)
     return start["status"], Headers(raw=start["headers"]), bytes(body)
