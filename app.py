@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("arena")
 LOG_BYTES, LOG_FILES = 5_000_000, 5
+BACKLOG = 2048
+"""Connections that may wait to be accepted."""
 _WHY_DEMO = "fewer than two models of the roster have credentials; `python -m arena check` tells what is missing."
 
 
@@ -241,6 +243,7 @@ def serve(settings: Settings, service: Path | None = None) -> None:
         gc.freeze()
         gc.enable()
         parts: Parts = app.state.parts
+        listener.listen(BACKLOG)  # whoever reads the address may connect at once
         _say(f"COAIA Arena at {address_of(listener)}")
         if parts.settings.demo:
             _say("Offline demonstration: " + ("as asked." if settings.demo else _WHY_DEMO))

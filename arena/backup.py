@@ -15,9 +15,10 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
 from arena.config import Settings
-from arena.database import BUSY_TIMEOUT_S, new_id, open_database
+from arena.database import BUSY_TIMEOUT_S, open_database
 from arena.errors import ArenaError, BackupError, ConfigError
 from arena.running import Files, alone, running
+from arena.tables import new_id
 
 Progress = Callable[[float], None]
 

@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from sqlalchemy import ColumnElement, Select, Text, case, cast, func, select
 
 from arena.counts import PairCounts
-from arena.database import Battle, Conversation, Database, ImportedVote, Mode, ModelRevision, Vote, VoteState, Winner
+from arena.database import Database
+from arena.tables import Battle, Conversation, ImportedVote, Mode, ModelRevision, Vote, VoteState, Winner
 
 Numbers = NDArray[np.int64]
 RATED_SCOPES = (Mode.BATTLE.value, Mode.IMPORTED.value)

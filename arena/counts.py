@@ -14,7 +14,8 @@ from sqlalchemy import Connection, Table, Text, bindparam, cast, func, select, u
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
-from arena.database import Battle, Counter, Database, Mode, PairCount, Vote, VoteState, Winner
+from arena.database import Database
+from arena.tables import Battle, Counter, Mode, PairCount, Vote, VoteState, Winner
 
 VOTES = "votes"
 """Name of the counter that numbers votes, and changes to votes, in commit order."""

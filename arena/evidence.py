@@ -11,9 +11,10 @@ import numpy as np
 from sqlalchemy import func, select
 
 from arena.counts import latest_sequence, read_counts
-from arena.database import Database, ModelRevision
+from arena.database import Database
 from arena.matchmaking import Evidence
 from arena.ratings import rate
+from arena.tables import ModelRevision
 
 SCOPES = ("battle", "imported")
 """Whose votes say what is settled: those of the leaderboard."""

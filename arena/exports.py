@@ -15,20 +15,8 @@ from typing import Any, Literal, TextIO
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session, aliased
 
-from arena.database import (
-    Answer,
-    Battle,
-    Conversation,
-    Database,
-    Mode,
-    ModelRevision,
-    Prompt,
-    Seat,
-    Side,
-    Vote,
-    VoteState,
-    Winner,
-)
+from arena.database import Database
+from arena.tables import Answer, Battle, Conversation, Mode, ModelRevision, Prompt, Seat, Side, Vote, VoteState, Winner
 
 Format = Literal["csv", "jsonl", "fastchat"]
 Record = dict[str, Any]

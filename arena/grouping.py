@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from arena.database import ModelRevision
 from arena.roster import PLATFORM_NAMES
+from arena.tables import ModelRevision
 
 Grouping = Literal["model", "platform", "version"]
 """What one row stands for: a model's revision, all models of a platform, or one version of a family."""

@@ -7,9 +7,9 @@ from numpy.typing import NDArray
 
 from arena.comparisons import equal_shares
 from arena.counts import PairCounts
-from arena.database import ModelRevision
 from arena.grouping import Entry, Grouping, group_revisions
 from arena.ratings import Floats
+from arena.tables import ModelRevision
 
 
 def line_up(revisions: Sequence[ModelRevision], voted: Iterable[int], by: Grouping) -> Sequence[Entry]:

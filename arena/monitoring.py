@@ -13,8 +13,9 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from arena import __version__
 from arena.battle import Arena, Figures
-from arena.database import Database, Vote, VoteState
+from arena.database import Database
 from arena.fleet import Fleet, ModelState, ModelStatus
+from arena.tables import Vote, VoteState
 
 _FIRST_TOKEN_BUCKETS = (0.1, 0.2, 0.3, 0.5, 0.75, 1, 1.5, 2, 3, 5, 7.5, 10, 15, 25)
 _TOTAL_BUCKETS = (0.5, 1, 2, 3, 5, 7.5, 10, 15, 20, 30, 45, 60, 90, 120)

@@ -9,11 +9,11 @@ import numpy as np
 from arena.ballots import Ballots, people_behind
 from arena.clustering import FEWEST_VOTERS, Clustering, VotesByVoter, clustered
 from arena.counts import PairCounts
-from arena.database import ModelRevision, now
 from arena.grouping import Entry, Grouping
 from arena.lineup import between, games_of, groups_of, line_up, shares
 from arena.ratings import Estimate, Fit, Floats, Inflation, combine, fit, groups, on_scale
 from arena.standings import Standings, rows_of
+from arena.tables import ModelRevision, now
 
 
 @dataclass(frozen=True, slots=True)

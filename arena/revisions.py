@@ -8,8 +8,8 @@ from sqlalchemy import func, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from arena.database import ModelRevision
 from arena.roster import ModelEntry
+from arena.tables import ModelRevision
 
 _RACES = 5
 

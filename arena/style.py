@@ -17,21 +17,10 @@ from sqlalchemy.orm import Session
 
 from arena.answer_style import measure
 from arena.counts import latest_sequence, read_counts
-from arena.database import (
-    Answer,
-    AnswerStyle,
-    Battle,
-    Database,
-    ModelRevision,
-    Seat,
-    Side,
-    Vote,
-    VoteState,
-    Winner,
-    now,
-)
+from arena.database import Database
 from arena.ratings import Ratings, rate
 from arena.style_control import FEATURES, StyleEffect, StyleRatings, prepare_votes, rate_by_style
+from arena.tables import Answer, AnswerStyle, Battle, ModelRevision, Seat, Side, Vote, VoteState, Winner, now
 
 log = logging.getLogger(__name__)
 Singles = NDArray[np.float32]

@@ -54,7 +54,7 @@ def show_voters(given: argparse.Namespace, opened: "Opened") -> int:
 
 def decide_voter(given: argparse.Namespace, opened: "Opened") -> int:
     """Tell what a decision changes, and take it."""
-    from arena.database import VoterVerdict
+    from arena.tables import VoterVerdict
     from arena.voter_decisions import decide, find_voter, preview
 
     decision = VoterVerdict(given.decision)

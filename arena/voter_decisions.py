@@ -16,21 +16,10 @@ from sqlalchemy import ColumnElement, and_, func, or_, select, update
 from sqlalchemy.orm import Session
 
 from arena.counts import Verdict, add_verdicts, next_sequence, read_counts, verdicts_of
-from arena.database import (
-    Battle,
-    Database,
-    Mode,
-    ModelRevision,
-    Vote,
-    Voter,
-    VoterDecision,
-    VoterVerdict,
-    VoteState,
-    Winner,
-    now,
-)
+from arena.database import Database
 from arena.errors import ConfigError
 from arena.ratings import Ratings, rate
+from arena.tables import Battle, Mode, ModelRevision, Vote, Voter, VoterDecision, VoterVerdict, VoteState, Winner, now
 
 Counts = NDArray[np.int64]
 

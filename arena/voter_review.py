@@ -9,11 +9,11 @@ import numpy as np
 from sqlalchemy import and_, or_, select
 from sqlalchemy.orm import Session
 
-from arena.database import (
+from arena.database import Database
+from arena.tables import (
     Battle,
     Conversation,
     ConversationKind,
-    Database,
     Mode,
     ModelRevision,
     Vote,

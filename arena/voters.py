@@ -12,8 +12,8 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from arena.config import Settings
-from arena.database import Voter
 from arena.errors import BattleError
+from arena.tables import Voter
 
 WINDOW_S = 60.0
 """The window in which starts are counted."""

@@ -23,22 +23,21 @@ import numpy as np  # noqa: E402 - the number of BLAS threads is read when numpy
 from sqlalchemy import insert  # noqa: E402
 
 from arena.counts import VOTES, add_verdict, next_sequence  # noqa: E402
-from arena.database import (  # noqa: E402
+from arena.database import Database, open_database  # noqa: E402
+from arena.leaderboard import Leaderboard, Standings  # noqa: E402
+from arena.tables import (  # noqa: E402
     Battle,
     BattleState,
     Conversation,
     ConversationKind,
     Counter,
-    Database,
     Mode,
     ModelRevision,
     PairCount,
     Vote,
     Voter,
     Winner,
-    open_database,
 )
-from arena.leaderboard import Leaderboard, Standings  # noqa: E402
 from benchmarks.postgres import private_postgres  # noqa: E402
 
 KNOWN_VOTES = 4_000

@@ -25,8 +25,8 @@ from playwright.async_api import Browser, Page, async_playwright, expect  # noqa
 from app import Parts, build_app  # noqa: E402
 from arena.battle import BattleView  # noqa: E402
 from arena.challenges import load_challenges  # noqa: E402
-from arena.database import Winner  # noqa: E402
 from arena.keys import load_admin_password  # noqa: E402
+from arena.tables import Winner  # noqa: E402
 from arena.voters import VoterIdentity  # noqa: E402
 from arena.web.server import address_of, bind, make_server  # noqa: E402
 

@@ -7,13 +7,13 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from arena.counts import add_verdicts, next_sequence, verdicts_of
-from arena.database import (
+from arena.database import Database
+from arena.tables import (
     Answer,
     Battle,
     BattleState,
     Conversation,
     ConversationKind,
-    Database,
     Mode,
     ModelRevision,
     Prompt,

@@ -13,12 +13,13 @@ from sqlalchemy import select
 from arena.battle import Arena, BattleView
 from arena.challenges import Challenge
 from arena.config import Settings
-from arena.database import Answer, Battle, Database
+from arena.database import Database
 from arena.fleet import Fleet
 from arena.leaderboard import Leaderboard
 from arena.providers.factory import deadlines_of
 from arena.providers.openai import OpenAIProvider
 from arena.roster import ModelEntry, Roster
+from arena.tables import Answer, Battle
 from arena.voters import BattleLimits, VoterIdentity
 from tests.conftest import SettingsFactory
 from tests.scripted_openai import ScriptedOpenAI

@@ -7,7 +7,7 @@ import pytest
 from axe_core_python.base import AXE_SCRIPT
 from playwright.sync_api import Browser, Page, expect
 
-from arena.database import Winner
+from arena.tables import Winner
 from tests.arena_facts import add_models, add_vote
 from tests.ui_fixtures import FAST, OpenPage, Visitor, arena_site, browser, open_page, shared_site, site
 

@@ -3,8 +3,8 @@
 from collections.abc import Callable
 from typing import Any
 
-from arena.database import Winner
 from arena.errors import FailureKind
+from arena.tables import Winner
 from arena.ui.analytics_page import REFRESH_S, AnalyticsCache
 from tests.arena_facts import add_models, add_vote
 from tests.battle_fixtures import World, llm, make_world

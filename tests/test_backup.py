@@ -15,8 +15,9 @@ from sqlalchemy import func, select
 from arena.backup import back_up, describe_backups, newest_backup, restore
 from arena.cli import main
 from arena.config import SHIPPED_DIR
-from arena.database import Database, Vote, Winner, open_database
+from arena.database import Database, open_database
 from arena.errors import BackupError, ConfigError
+from arena.tables import Vote, Winner
 from tests.arena_facts import add_models, add_vote
 from tests.conftest import SettingsFactory
 

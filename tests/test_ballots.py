@@ -6,7 +6,8 @@ import pytest
 from sqlalchemy import update
 
 from arena.ballots import Slice, people_behind, read_ballots, sliced_counts
-from arena.database import Battle, Conversation, Database, Mode, Vote, VoteState, Winner
+from arena.database import Database
+from arena.tables import Battle, Conversation, Mode, Vote, VoteState, Winner
 from tests.arena_facts import add_models, add_vote, withdraw_vote
 
 pytest_plugins = ["tests.postgres_fixtures"]
@@ -112,7 +113,7 @@ def test_people_are_counted_once_a_row_and_only_for_votes_between_rows(any_datab
 
 
 def test_votes_of_an_imported_file_without_voters_are_known_to_be_of_nobody(any_database: Database) -> None:
-    from arena.database import ImportedVote
+    from arena.tables import ImportedVote
 
     pair = add_models(any_database, "heron", "wren")
     battle = vote(any_database, pair, Winner.MODEL_A, "imported:abc", mode=Mode.IMPORTED)

@@ -15,13 +15,15 @@ from arena.battle import BattleView, Phase, recover_interrupted
 from arena.battle.store import storable
 from arena.battle.verdicts import Ballot, cast
 from arena.counts import read_counts, rebuild_counts
-from arena.database import (
+from arena.database import Database, open_database
+from arena.errors import BattleError, FailureKind
+from arena.providers.base import Sampling
+from arena.tables import (
     Answer,
     Battle,
     BattleState,
     Conversation,
     Counter,
-    Database,
     Mode,
     ModelRevision,
     PairCount,
@@ -32,10 +34,7 @@ from arena.database import (
     VoteState,
     Winner,
     now,
-    open_database,
 )
-from arena.errors import BattleError, FailureKind
-from arena.providers.base import Sampling
 from arena.voters import VoterIdentity
 from tests.battle_fixtures import ANIMALS, ANNA, BEN, ORCHARD, World, every, hung_up, last, llm, make_world, world
 from tests.scripted_openai import ScriptedOpenAI

@@ -13,7 +13,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app import build_app
 from arena.config import load_settings
-from arena.database import Answer, Battle, Vote
+from arena.tables import Answer, Battle, Vote
 from tests.scripted_openai import ScriptedOpenAI
 from tests.scripting import Script
 from tests.serving import served

@@ -18,7 +18,8 @@ import pytest
 
 from arena.cli import main
 from arena.config import SHIPPED_DIR
-from arena.database import Database, Winner
+from arena.database import Database
+from arena.tables import Winner
 from arena.terminal import Progress
 from tests.arena_facts import add_models, add_vote
 from tests.scripted_openai import ScriptedOpenAI

@@ -20,7 +20,8 @@ from arena.counts import (
     rebuild_counts,
     verdicts_of,
 )
-from arena.database import Database, Mode, VoteState, Winner, open_database
+from arena.database import Database, open_database
+from arena.tables import Mode, VoteState, Winner
 from tests.arena_facts import add_models, add_vote, withdraw_vote
 
 pytest_plugins = ["tests.postgres_fixtures"]

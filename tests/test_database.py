@@ -9,8 +9,9 @@ from alembic.migration import MigrationContext
 from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError, StatementError
 
-from arena.database import Base, Conversation, ConversationKind, Database, Voter, open_database
+from arena.database import Database, open_database
 from arena.errors import ConfigError
+from arena.tables import Base, Conversation, ConversationKind, Voter
 
 
 def test_the_migrations_make_exactly_the_tables_of_the_code(database: Database) -> None:
@@ -105,7 +106,7 @@ def test_two_writers_take_turns_so_that_no_update_is_lost(database: Database) ->
     """Each of 4 threads reads a number and writes it back one higher, 25 times."""
     from concurrent.futures import ThreadPoolExecutor
 
-    from arena.database import Counter
+    from arena.tables import Counter
 
     with database.write() as session:
         session.add(Counter(name="n", value=0))

@@ -6,7 +6,8 @@ from pathlib import Path
 from sqlalchemy import func, select, text
 
 from arena.counts import rebuild_counts
-from arena.database import Battle, BattleState, Database, PairCount, Vote, open_database
+from arena.database import Database, open_database
+from arena.tables import Battle, BattleState, PairCount, Vote
 
 KILLS = 5
 HERE = Path(__file__).resolve().parent.parent

@@ -11,10 +11,11 @@ from typing import Any
 import pytest
 
 from arena.counts import read_counts
-from arena.database import Answer, Conversation, Database, Mode, VoteState, Winner, open_database
+from arena.database import Database, open_database
 from arena.exports import ExportReport, Format, export_votes
 from arena.imports import import_votes
 from arena.leaderboard import Leaderboard
+from arena.tables import Answer, Conversation, Mode, VoteState, Winner
 from tests.arena_facts import add_models, add_vote, withdraw_vote
 
 pytest_plugins = ["tests.postgres_fixtures"]

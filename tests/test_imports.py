@@ -13,12 +13,17 @@ import pytest
 from sqlalchemy import func, select
 
 from arena.counts import read_counts, rebuild_counts
-from arena.database import (
+from arena.database import Database
+from arena.errors import ConfigError
+from arena.imports import ImportReport, detect_format, import_votes
+from arena.imports.fastchat import read_fastchat
+from arena.imports.foreign import Skipped
+from arena.leaderboard import Leaderboard
+from arena.tables import (
     Answer,
     Battle,
     BattleState,
     Conversation,
-    Database,
     ImportedVote,
     Mode,
     ModelRevision,
@@ -28,11 +33,6 @@ from arena.database import (
     Vote,
     Winner,
 )
-from arena.errors import ConfigError
-from arena.imports import ImportReport, detect_format, import_votes
-from arena.imports.fastchat import read_fastchat
-from arena.imports.foreign import Skipped
-from arena.leaderboard import Leaderboard
 from tests.arena_facts import add_models, add_vote
 
 pytest_plugins = ["tests.postgres_fixtures"]

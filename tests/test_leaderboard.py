@@ -10,8 +10,9 @@ import pytest
 from sqlalchemy import event
 
 from arena import leaderboard
-from arena.database import Database, Mode, VoteState, Winner
+from arena.database import Database
 from arena.leaderboard import Leaderboard, Slice, Standing, Standings
+from arena.tables import Mode, VoteState, Winner
 from tests.arena_facts import add_models, add_vote, withdraw_vote
 
 pytest_plugins = ["tests.postgres_fixtures"]

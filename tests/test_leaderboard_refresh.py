@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from arena.database import Winner
 from arena.errors import FailureKind
 from arena.style import StyleControl
+from arena.tables import Winner
 from arena.ui.context import PageContext
 from arena.ui.leaderboard_page import REFRESH_S, BoardCache, RefreshPace
 from tests.arena_facts import add_models, add_vote

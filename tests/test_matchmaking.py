@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from arena.battle.casting import Casting
-from arena.database import Database, Mode, Winner
+from arena.database import Database
 from arena.errors import BattleError
 from arena.evidence import VoteEvidence, read_evidence
 from arena.fleet import Fleet
@@ -27,6 +27,7 @@ from arena.matchmaking import (
 from arena.providers.demo import demo_roster
 from arena.providers.factory import build_providers
 from arena.ratings import ELO_PER_LOGIT, rate
+from arena.tables import Mode, Winner
 from tests.arena_facts import add_models, add_vote
 from tests.conftest import SettingsFactory
 

@@ -10,7 +10,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from app import Parts, build_parts
 from arena import __version__
 from arena.config import load_settings
-from arena.database import Winner
+from arena.tables import Winner
 from arena.voters import VoterIdentity
 from tests.scripted_openai import ScriptedOpenAI
 from tests.scripting import Script

@@ -10,10 +10,11 @@ from sqlalchemy import func, select
 from arena.answer_style import AnswerLook, measure
 from arena.battle.verdicts import withdraw
 from arena.counts import latest_sequence
-from arena.database import AnswerStyle, Database, Mode, Vote, VoterVerdict, Winner
+from arena.database import Database
 from arena.ratings import ANCHOR_VOTES, ELO_PER_LOGIT, rate
 from arena.style import PORTION, StyleControl
 from arena.style_control import FEATURES, StyleVotes, prepare_votes, rate_by_style
+from arena.tables import AnswerStyle, Mode, Vote, VoterVerdict, Winner
 from arena.voter_decisions import decide
 from benchmarks.style import TRUE, Votes, arranged, simulate
 from tests.arena_facts import add_models, add_vote

@@ -7,7 +7,7 @@ import pytest
 from playwright.sync_api import Browser, expect
 from sqlalchemy import update
 
-from arena.database import Battle, Conversation, Winner
+from arena.tables import Battle, Conversation, Winner
 from tests.arena_facts import add_models, add_vote
 from tests.test_accessibility import assert_accessible
 from tests.ui_fixtures import PATIENCE_MS, Site, arena_site, browser

@@ -7,7 +7,7 @@ import httpx
 import pytest
 from playwright.sync_api import Browser, expect
 
-from arena.database import Winner
+from arena.tables import Winner
 from tests.arena_facts import add_models, add_vote
 from tests.ui_fixtures import OpenPage, Site, arena_site, browser, open_page, shared_site, site
 

@@ -5,9 +5,10 @@ from itertools import pairwise
 
 import pytest
 
-from arena.database import Database, Winner
+from arena.database import Database
 from arena.leaderboard import Leaderboard, Slice
 from arena.style import StyleControl, StyleStandings
+from arena.tables import Winner
 from arena.ui.analytics import Analytics, Slices, lay_out, tabulate_slice
 from arena.ui.html import render
 from arena.ui.matchups import FITTING_MODELS, MOST_MODELS, draw_heatmap, shade

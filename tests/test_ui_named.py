@@ -7,7 +7,7 @@ from axe_core_python.sync_playwright import Axe
 from playwright.sync_api import expect
 from sqlalchemy import select
 
-from arena.database import Battle, Mode, Vote
+from arena.tables import Battle, Mode, Vote
 from tests.scripting import Script
 from tests.ui_fixtures import NAMES, OpenPage, Site, Visitor, browser, open_page, shared_site, site
 

@@ -14,10 +14,10 @@ from sqlalchemy import select
 from arena.backup import back_up
 from arena.battle import Figures
 from arena.config import Settings
-from arena.database import VoterDecision, Winner, now
 from arena.errors import FailureKind
 from arena.fleet import ModelState, ModelStatus
 from arena.roster import ModelEntry
+from arena.tables import VoterDecision, Winner, now
 from arena.ui.report import describe_database, write_report
 from tests.arena_facts import add_models, add_vote
 from tests.conftest import SettingsFactory

@@ -12,20 +12,10 @@ from sqlalchemy import select, text
 from arena.battle.verdicts import Ballot, cast, withdraw
 from arena.cli import main
 from arena.counts import PairCounts, next_sequence, read_counts, rebuild_counts
-from arena.database import (
-    Battle,
-    BattleState,
-    Database,
-    Mode,
-    Vote,
-    VoterDecision,
-    VoterVerdict,
-    VoteState,
-    Winner,
-    open_database,
-)
+from arena.database import Database, open_database
 from arena.errors import ConfigError
 from arena.leaderboard import Leaderboard
+from arena.tables import Battle, BattleState, Mode, Vote, VoterDecision, VoterVerdict, VoteState, Winner
 from arena.voter_decisions import decide, find_voter, preview
 from arena.voter_patterns import CheckState
 from arena.voter_review import review_voters

@@ -1,7 +1,8 @@
 import pytest
 
-from arena.database import Database, Voter
+from arena.database import Database
 from arena.errors import BattleError
+from arena.tables import Voter
 from arena.voters import ADDRESS_SHARE, BattleLimits, VoterIdentity, ensure_voter, hash_address
 from tests.conftest import SettingsFactory
 

@@ -8,9 +8,10 @@ import sys
 from threading import Lock, Thread
 
 from arena.battle.verdicts import Ballot, cast
-from arena.database import Battle, BattleState, Conversation, ConversationKind, Database, Mode, Winner
+from arena.database import Database
 from arena.revisions import ensure_revision
 from arena.roster import ModelEntry
+from arena.tables import Battle, BattleState, Conversation, ConversationKind, Mode, Winner
 from arena.voters import ensure_voter
 
 MODELS = [ModelEntry(id=name, api_type="openai", model_name=name) for name in ("tortoise", "hare", "fox")]

@@ -20,7 +20,7 @@ from arena.battle.verdicts import Ballot
 from arena.battle.views import BattleView, ChatView, Figures, Restored, TurnView
 from arena.challenges import Challenge
 from arena.config import Settings
-from arena.database import BattleState, Database, Mode, Side, Winner, new_id
+from arena.database import Database
 from arena.errors import BattleError
 from arena.evidence import VoteEvidence
 from arena.fleet import Fleet
@@ -29,6 +29,7 @@ from arena.language import tell_language
 from arena.leaderboard import Leaderboard
 from arena.matchmaking import Forecast
 from arena.providers.base import Message, Sampling
+from arena.tables import BattleState, Mode, Side, Winner, new_id
 from arena.voters import BattleLimits, VoterIdentity
 
 AnswerListener = Callable[[str, float, float], None]

@@ -12,9 +12,10 @@ from arena.battle.runs import Run
 from arena.battle.seats import Attempt, Seat
 from arena.battle.store import write_attempt
 from arena.battle.views import ChatView
-from arena.database import Answer, Conversation, ConversationKind, Database, Prompt
+from arena.database import Database
 from arena.errors import BattleError
 from arena.providers.base import Message
+from arena.tables import Answer, Conversation, ConversationKind, Prompt
 from arena.voters import VoterIdentity, ensure_voter
 
 FAILED_NOTICE = "The model could not finish its answer. You can send it again."

@@ -6,7 +6,8 @@ from sqlalchemy import func, select
 
 from arena.battle.store import close_battle
 from arena.battle.views import Figures
-from arena.database import Battle, BattleState, Database, Mode, Prompt, now
+from arena.database import Database
+from arena.tables import Battle, BattleState, Mode, Prompt, now
 
 _STRAGGLER = timedelta(minutes=10)
 """Longer than any turn may take: on PostgreSQL an older running battle belongs to no other process."""

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from arena.database import Answer, Battle, BattleState, Conversation, Mode, ModelRevision, Prompt, Seat, Side
 from arena.errors import BattleError
 from arena.providers.base import Message, Sampling
+from arena.tables import Answer, Battle, BattleState, Conversation, Mode, ModelRevision, Prompt, Seat, Side
 
 NOT_YOURS = "This battle is not yours, or it no longer exists."
 

@@ -6,9 +6,10 @@ from datetime import timedelta
 from arena.battle.record import BattleRecord, latest_battle_id, read_battle
 from arena.battle.verdicts import Ballot, cast, read_reveal, withdraw
 from arena.battle.views import BattleView, Phase, Restored, TurnView
-from arena.database import BattleState, Database, Mode, now
+from arena.database import Database
 from arena.leaderboard import Leaderboard, Standings
 from arena.providers.base import Message
+from arena.tables import BattleState, Mode, now
 
 PROMPT_KEPT_FOR = timedelta(hours=1)
 """How long an interrupted prompt is given back to a reloaded page."""

@@ -10,8 +10,9 @@ from arena.battle.seats import Attempt
 from arena.battle.stage import Frame, Stage
 from arena.battle.store import EndedTurn, end_turn
 from arena.battle.views import BattleView, Phase, TurnView
-from arena.database import BattleState, Database
+from arena.database import Database
 from arena.identity import IdentityPatterns, find_identity
+from arena.tables import BattleState
 from arena.voters import VoterIdentity
 
 VOID_NOTICE = "One of the models could not finish, so this battle takes no vote. You can run the same challenge again."

@@ -8,12 +8,12 @@ from datetime import datetime
 
 from arena.battle.pacing import Progress
 from arena.config import Settings
-from arena.database import new_id, now
 from arena.errors import FailureKind, ProviderError, ProviderUnavailable
 from arena.fleet import Fleet
 from arena.providers.base import AnswerProgress, Deadlines, Message, Sampling, pump
 from arena.providers.factory import deadlines_of
 from arena.roster import ModelEntry
+from arena.tables import new_id, now
 
 log = logging.getLogger(__name__)
 

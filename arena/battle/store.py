@@ -8,13 +8,16 @@ from sqlalchemy.orm import Session
 
 from arena.battle.record import NOT_YOURS, BattleRecord
 from arena.battle.seats import Attempt
-from arena.database import (
+from arena.database import Database
+from arena.errors import BattleError
+from arena.providers.base import Message
+from arena.revisions import ensure_revision
+from arena.tables import (
     Answer,
     Battle,
     BattleState,
     Conversation,
     ConversationKind,
-    Database,
     Mode,
     Prompt,
     Seat,
@@ -22,9 +25,6 @@ from arena.database import (
     new_id,
     now,
 )
-from arena.errors import BattleError
-from arena.providers.base import Message
-from arena.revisions import ensure_revision
 from arena.voters import ensure_voter
 
 

@@ -11,22 +11,11 @@ from arena.battle.record import NOT_YOURS, BattleRecord
 from arena.battle.store import locked_battle
 from arena.battle.views import Reveal, SideReveal
 from arena.counts import Verdict, add_verdicts, next_sequence, verdicts_of
-from arena.database import (
-    Answer,
-    Battle,
-    BattleState,
-    Database,
-    Mode,
-    ModelRevision,
-    Seat,
-    Vote,
-    VoteState,
-    Winner,
-    now,
-)
+from arena.database import Database
 from arena.errors import BattleError
 from arena.leaderboard import Standing, Standings
 from arena.roster import PLATFORM_NAMES
+from arena.tables import Answer, Battle, BattleState, Mode, ModelRevision, Seat, Vote, VoteState, Winner, now
 from arena.voter_decisions import aside_of
 
 ALREADY_VOTED = "This battle has its vote already; a battle takes one."

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
-from arena.database import Winner
+from arena.tables import Winner
 
 
 class Phase(StrEnum):

@@ -8,8 +8,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from arena.database import Winner
 from arena.imports.foreign import NAMED, ForeignTurn, ForeignVote, LeftOut, Read, Skipped, clean
+from arena.tables import Winner
 
 WINNERS: Mapping[str, Winner] = {
     "leftvote": Winner.MODEL_A,

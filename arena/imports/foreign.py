@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from arena.database import Winner
+from arena.tables import Winner
 
 NAMED = "the models were named"
 

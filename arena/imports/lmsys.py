@@ -5,9 +5,9 @@ import hashlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from arena.database import Winner
 from arena.errors import ConfigError
 from arena.imports.foreign import NAMED, ForeignVote, LeftOut, Read, Skipped, clean
+from arena.tables import Winner
 
 COLUMNS = ("model_a", "model_b", "winner")
 WINNERS: Mapping[str, Winner] = {

@@ -11,14 +11,18 @@ from sqlalchemy import func, insert, select
 from sqlalchemy.orm import Session
 
 from arena.counts import Verdict, add_verdicts, next_sequence, verdicts_of
-from arena.database import (
+from arena.database import Database
+from arena.identity import IdentityPatterns, find_identity, identity_patterns
+from arena.imports.foreign import ForeignTurn, ForeignVote
+from arena.language import tell_language
+from arena.roster import ModelEntry
+from arena.tables import (
     Answer,
     Base,
     Battle,
     BattleState,
     Conversation,
     ConversationKind,
-    Database,
     ImportedVote,
     Mode,
     ModelRevision,
@@ -31,10 +35,6 @@ from arena.database import (
     new_id,
     now,
 )
-from arena.identity import IdentityPatterns, find_identity, identity_patterns
-from arena.imports.foreign import ForeignTurn, ForeignVote
-from arena.language import tell_language
-from arena.roster import ModelEntry
 from arena.voter_decisions import SetAside, set_aside
 from arena.voters import hash_address
 

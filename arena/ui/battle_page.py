@@ -6,7 +6,7 @@ from contextlib import aclosing
 
 import gradio as gr
 
-from arena.database import Side
+from arena.tables import Side
 from arena.ui.composer import Composer
 from arena.ui.context import PageContext
 from arena.ui.desk import AT_ONCE, STREAMING, Desk

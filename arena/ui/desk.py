@@ -7,8 +7,8 @@ from typing import Any, TypeVar
 import gradio as gr
 
 from arena.battle import BattleView, TurnView
-from arena.database import Winner
 from arena.errors import ArenaError
+from arena.tables import Winner
 from arena.ui.composer import Composer
 from arena.ui.context import PageContext
 from arena.ui.stage import Stage, Updates

@@ -7,7 +7,7 @@ from typing import Any
 import gradio as gr
 
 from arena.battle import TurnView
-from arena.database import Side
+from arena.tables import Side
 from arena.ui.html import fragment, render
 
 SIDES = (Side.A, Side.B)

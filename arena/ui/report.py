@@ -11,8 +11,8 @@ from arena import __version__
 from arena.backup import describe_backups
 from arena.battle import Figures
 from arena.config import Settings
-from arena.database import now
 from arena.fleet import ModelState, ModelStatus
+from arena.tables import now
 from arena.ui.board import READINESS
 
 

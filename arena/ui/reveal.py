@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from arena.battle import Reveal, SideReveal
-from arena.database import Winner
+from arena.tables import Winner
 
 _VERDICTS = {
     Winner.MODEL_A: "You found A better.",

@@ -7,7 +7,7 @@ from typing import Any
 import gradio as gr
 
 from arena.battle import BattleView, Phase, Reveal
-from arena.database import Side, Winner
+from arena.tables import Side, Winner
 from arena.ui.html import fragment, render
 from arena.ui.panes import SIDES, heading, messages, pane
 from arena.ui.reveal import cards, origin, verdict

@@ -7,8 +7,8 @@ from typing import Any
 
 import gradio as gr
 
-from arena.database import VoterVerdict
 from arena.errors import ArenaError
+from arena.tables import VoterVerdict
 from arena.ui.context import PageContext
 from arena.ui.desk import LISTENING
 from arena.ui.html import fragment, render

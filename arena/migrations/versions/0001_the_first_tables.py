@@ -3,7 +3,7 @@
 import sqlalchemy as sa
 from alembic import op
 
-from arena.database import UtcDateTime
+from arena.tables import UtcDateTime
 
 revision = "0001"
 down_revision = None
