@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from arena.monitoring import Monitor
     from arena.roster import Roster
     from arena.style import StyleControl
+    from arena.targets import Targets
     from arena.web.session import CookieRules, Sessions
     from arena.web.streams import PageStreams
 
@@ -51,6 +52,7 @@ class Parts:
     style: "StyleControl"
     arena: "Arena"
     monitor: "Monitor"
+    targets: "Targets"
     streams: "PageStreams"
     sessions: "Sessions"
     cookies: "CookieRules"
@@ -95,6 +97,7 @@ def build_app(settings: Settings) -> "FastAPI":
         fleet=parts.fleet,
         leaderboard=parts.leaderboard,
         style=parts.style,
+        targets=parts.targets,
         challenges=parts.challenges,
         settings=settings,
         database=parts.database,
@@ -131,13 +134,12 @@ def build_parts(settings: Settings) -> Parts:
         ConfigError: as `build_app`.
 
     """
-    from arena.battle import Arena, recover_interrupted
+    from arena.battle import Arena
     from arena.challenges import load_challenges
     from arena.database import open_database
     from arena.fleet import Fleet
     from arena.leaderboard import Leaderboard
     from arena.machine_check import require_local_database
-    from arena.monitoring import Monitor
     from arena.providers.factory import build_providers
     from arena.style import StyleControl
     from arena.voters import BattleLimits
@@ -148,8 +150,7 @@ def build_parts(settings: Settings) -> Parts:
     sessions, cookies = _build_sessions(settings)
     challenges = load_challenges(settings.data_dir)
     database = open_database(settings.resolved_database_url)
-    if interrupted := recover_interrupted(database):
-        log.info("%d battles that a stopped process left running are abandoned", interrupted)
+    _recover(database)
     fleet = Fleet(roster, build_providers(settings, roster), settings)
     leaderboard = Leaderboard(database)
     arena = Arena(
@@ -161,7 +162,7 @@ def build_parts(settings: Settings) -> Parts:
         challenges=challenges,
     )
     streams = PageStreams()
-    monitor = Monitor(arena=arena, fleet=fleet, database=database, open_streams=streams.__len__)
+    targets, monitor = _watch(arena, fleet, database, streams)
     arena.on_answered(monitor.answered)
     return Parts(
         settings,
@@ -172,10 +173,27 @@ def build_parts(settings: Settings) -> Parts:
         StyleControl(database),
         arena,
         monitor,
+        targets,
         streams,
         sessions,
         cookies,
     )
+
+
+def _recover(database: "Database") -> None:
+    from arena.battle import recover_interrupted
+
+    if interrupted := recover_interrupted(database):
+        log.info("%d battles that a stopped process left running are abandoned", interrupted)
+
+
+def _watch(arena: "Arena", fleet: "Fleet", database: "Database", streams: "PageStreams") -> tuple["Targets", "Monitor"]:
+    from arena.monitoring import Monitor
+    from arena.targets import Targets
+
+    targets = Targets(database=database, fleet=fleet, arena=arena)
+    monitor = Monitor(arena=arena, fleet=fleet, database=database, targets=targets, open_streams=streams.__len__)
+    return targets, monitor
 
 
 def _build_sessions(settings: Settings) -> tuple["Sessions", "CookieRules"]:
@@ -205,13 +223,16 @@ async def _lifespan(app: "FastAPI") -> AsyncIterator[None]:
     """Ask every platform for its models once pages are served; at the end close what is open."""
     parts: Parts = app.state.parts
     # What goes wrong in a warm-up is told to the first who asks for the same.
-    preparing = asyncio.gather(parts.fleet.prepare(), _warm_up(parts), return_exceptions=True)
+    preparing = asyncio.gather(_prepare(parts), _warm_up(parts), return_exceptions=True)
+    keeping = asyncio.create_task(parts.targets.keep())
     try:
         yield
     finally:
         preparing.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await preparing
+        keeping.cancel()
+        for task in (preparing, keeping):
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
         await parts.aclose()
 
 
@@ -221,6 +242,12 @@ async def _warm_up(parts: Parts) -> None:
 
     await asyncio.to_thread(tell_language, "The first prompt should not wait for this.")
     await parts.database.run(parts.leaderboard.refresh)
+
+
+async def _prepare(parts: Parts) -> None:
+    """Ask every platform for its models; the minute of the start is then told with those that answered."""
+    await parts.fleet.prepare()
+    await parts.targets.record()
 
 
 def serve(settings: Settings, service: Path | None = None) -> None:

@@ -16,6 +16,7 @@ from arena.battle import Arena, Figures
 from arena.database import Database
 from arena.fleet import Fleet, ModelState, ModelStatus
 from arena.tables import Vote, VoteState
+from arena.targets import Kept, Targets
 
 _FIRST_TOKEN_BUCKETS = (0.1, 0.2, 0.3, 0.5, 0.75, 1, 1.5, 2, 3, 5, 7.5, 10, 15, 25)
 _TOTAL_BUCKETS = (0.5, 1, 2, 3, 5, 7.5, 10, 15, 20, 30, 45, 60, 90, 120)
@@ -59,15 +60,25 @@ class _Snapshot:
     statuses: Sequence[ModelStatus]
     open_streams: int
     uptime_s: float
+    kept: Sequence[Kept]
 
 
 class Monitor:
     """Answers how this process is doing. One per process."""
 
-    def __init__(self, *, arena: Arena, fleet: Fleet, database: Database, open_streams: Callable[[], int]) -> None:
+    def __init__(
+        self,
+        *,
+        arena: Arena,
+        fleet: Fleet,
+        database: Database,
+        targets: Targets,
+        open_streams: Callable[[], int],
+    ) -> None:
         self._arena = arena
         self._fleet = fleet
         self._database = database
+        self._targets = targets
         self._started = time.monotonic()
         self._open_streams = open_streams
         self._draining = False
@@ -127,6 +138,7 @@ class Monitor:
             statuses=self._fleet.statuses(),
             open_streams=self._open_streams(),
             uptime_s=self.uptime_s,
+            kept=await self._targets.measure(),
         )
         registry = CollectorRegistry()
         registry.register(_SnapshotCollector(snapshot))
@@ -183,12 +195,27 @@ class _SnapshotCollector(Collector):
         yield GaugeMetricFamily("arena_open_streams", "Event streams open to pages.", value=seen.open_streams)
         yield GaugeMetricFamily("arena_database_bytes", "Size of the database.", value=seen.database_bytes)
         yield GaugeMetricFamily("arena_uptime_seconds", "Seconds since the start.", value=seen.uptime_s)
+        yield from self._kept()
 
     def _battles(self) -> Metric:
         family = CounterMetricFamily("arena_battles", "Battles by what became of them.", labels=["outcome"])
         for outcome in ("started", "votable", "voted", "void", "abandoned"):
             family.add_metric([outcome], getattr(self._snapshot.figures, outcome))
         return family
+
+    def _kept(self) -> Iterator[Metric]:
+        """One gauge a target, by window; a window in which nothing could be measured has no sample."""
+        for name, words in (
+            ("models_ready", "Share of the models that could be asked."),
+            ("completion", "Votable battles over started ones, a visitor's own cancellation left out."),
+            ("uptime", "Share of the minutes that were served."),
+            ("answer_s", "Median seconds from sending to both answers complete."),
+        ):
+            family = GaugeMetricFamily(f"arena_target_{name}", words, labels=["window"])
+            for kept in self._snapshot.kept:
+                if (value := getattr(kept, name)) is not None:
+                    family.add_metric([kept.window], value)
+            yield family
 
     def _failures(self) -> Metric:
         family = CounterMetricFamily(

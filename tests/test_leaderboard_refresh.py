@@ -9,6 +9,7 @@ import pytest
 from arena.errors import FailureKind
 from arena.style import StyleControl
 from arena.tables import Winner
+from arena.targets import Targets
 from arena.ui.context import PageContext
 from arena.ui.leaderboard_page import REFRESH_S, BoardCache, RefreshPace
 from tests.arena_facts import add_models, add_vote
@@ -34,6 +35,7 @@ def context_of(world: World) -> PageContext:
         fleet=world.fleet,
         leaderboard=world.leaderboard,
         style=StyleControl(world.database),
+        targets=Targets(database=world.database, fleet=world.fleet, arena=world.arena),
         challenges=(),
         settings=world.settings,
         database=world.database,

@@ -130,14 +130,14 @@ def test_an_open_page_follows_what_happens(browser: Browser, tmp_path: Path) -> 
         page.bring_to_front()
         expect(page.locator("dl.figures")).to_contain_text("100.0%")
         assert [figure(page, name) for name in ("Battles", "Votable", "Voted", "Rated votes")] == ["1", "1", "1", "1"]
-        expect(page.get_by_role("row").nth(1)).to_contain_text(" s")
+        expect(page.get_by_role("table", name="Models").get_by_role("row").nth(1)).to_contain_text(" s")
 
 
 @pytest.mark.browser
 def test_checking_again_finds_a_model_that_is_back(open_page: OpenPage, site: Site) -> None:
     site.parts.fleet.record_failure("quartz-9000", FailureKind.NOT_FOUND)
     page = sign_in(open_page("/operations"))
-    row = page.get_by_role("row").nth(1)
+    row = page.get_by_role("table", name="Models").get_by_role("row").nth(1)
     expect(row).to_contain_text("Retired")
 
     page.get_by_role("button", name="Check again").click()
@@ -168,6 +168,8 @@ def test_the_operator_reads_what_is_drawn_next_and_how_voters_lean(open_page: Op
     expect(drawing.get_by_role("row").nth(1)).to_contain_text("Quartz Nine")
     expect(page.get_by_text("No decided votes yet, so nothing is known about a leaning to a side.")).to_be_visible()
     expect(page.get_by_text("Nobody’s votes wait for a decision.")).to_be_visible()
+    uptime = page.get_by_role("table", name="Targets").get_by_role("row", name="Uptime")
+    expect(uptime.get_by_role("cell")).to_have_text(["100.0%"] * 3)
     expect(page.get_by_role("button", name="Show what it changes")).to_have_count(0)
 
 
@@ -215,7 +217,7 @@ def test_a_strangers_decision_changes_nothing(tmp_path: Path) -> None:
 @pytest.mark.usefixtures("database")
 def test_the_newest_backup_stands_among_the_facts(make_settings: SettingsFactory) -> None:
     def told() -> str:
-        report = write_report(Figures(0, 0, 0, 0, 0, 0), [], make_settings(), votes=0, uptime_s=0)
+        report = write_report(Figures(0, 0, 0, 0, 0, 0), [], make_settings(), kept=(), votes=0, uptime_s=0)
         return next(fact.value for fact in report.facts if fact.name == "Backups")
 
     assert told().startswith("none yet in")
@@ -231,7 +233,7 @@ def status(**columns: Any) -> ModelStatus:
 
 def notes(settings: Settings, **columns: Any) -> str:
     """What the report notes beside a model's state."""
-    report = write_report(Figures(0, 0, 0, 0, 0, 0), [status(**columns)], settings, votes=0, uptime_s=0)
+    report = write_report(Figures(0, 0, 0, 0, 0, 0), [status(**columns)], settings, kept=(), votes=0, uptime_s=0)
     return " ".join(report.models[0].notes)
 
 

@@ -4,6 +4,7 @@ import asyncio
 import random
 from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping, Sequence
 from contextlib import aclosing
+from datetime import datetime
 from functools import partial
 
 from arena.battle.casting import Casting
@@ -194,9 +195,9 @@ class Arena:
         """
         return await self._database.run(self._retelling.restore, voter.voter_id)
 
-    async def figures(self) -> Figures:
-        """Battles by outcome, from the database."""
-        return await self._database.run(count_battles, self._database, len(self._runs))
+    async def figures(self, since: datetime | None = None) -> Figures:
+        """Battles by outcome, from the database; with `since`, only those that started then or later."""
+        return await self._database.run(count_battles, self._database, len(self._runs), since)
 
     def forecast(self) -> Forecast:
         """What the next draw looks like and why, for the operator."""

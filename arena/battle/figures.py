@@ -1,9 +1,10 @@
 """Battles by outcome, and what a stopped process left behind."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
-from sqlalchemy import func, select
+from sqlalchemy import case, func, select
 
+from arena.battle.runs import INTERRUPTED
 from arena.battle.store import close_battle
 from arena.battle.views import Figures
 from arena.database import Database
@@ -13,26 +14,33 @@ _STRAGGLER = timedelta(minutes=10)
 """Longer than any turn may take: on PostgreSQL an older running battle belongs to no other process."""
 
 
-def count_battles(database: Database, running: int) -> Figures:
-    """Battles by outcome; imported ones and campaigns, which no visitor started, left out. `running` is passed on."""
-    columns = select(Battle.state, func.count(), func.count(Battle.answered_ms))
-    started_here = Battle.mode.in_((Mode.BATTLE, Mode.SIDE_BY_SIDE))
+def count_battles(database: Database, running: int, since: datetime | None = None) -> Figures:
+    """Battles by outcome; imported ones and campaigns, which no visitor started, left out. `running` is passed on.
+
+    With `since`, only battles that started at that moment or later.
+    """
+    cut_off = func.sum(case((Battle.state_reason == INTERRUPTED, 1), else_=0))
+    columns = select(Battle.state, func.count(), func.count(Battle.answered_ms), cut_off)
+    wanted = [Battle.mode.in_((Mode.BATTLE, Mode.SIDE_BY_SIDE))] + ([Battle.created_at >= since] if since else [])
     with database.read() as session:
-        rows = session.execute(columns.where(started_here).group_by(Battle.state)).all()
-    counts = {state: (total, answered) for state, total, answered in rows}
+        rows = session.execute(columns.where(*wanted).group_by(Battle.state)).all()
+    counts: dict[BattleState, tuple[int, int, int]] = {
+        state: (every, answered, cut) for state, every, answered, cut in rows
+    }
 
     def total(state: BattleState) -> int:
-        return counts.get(state, (0, 0))[0]
+        return counts.get(state, (0, 0, 0))[0]
 
-    unanswered = counts.get(BattleState.RUNNING, (0, 0))
+    unanswered = counts.get(BattleState.RUNNING, (0, 0, 0))
     return Figures(
-        started=sum(total for total, _ in counts.values()),
-        votable=sum(answered for _, answered in counts.values()),
+        started=sum(every for every, _, _ in counts.values()),
+        votable=sum(answered for _, answered, _ in counts.values()),
         voted=total(BattleState.VOTED),
         void=total(BattleState.VOID),
         abandoned=total(BattleState.ABANDONED),
         running=running,
         undecided=unanswered[0] - unanswered[1],
+        interrupted=counts.get(BattleState.ABANDONED, (0, 0, 0))[2],
     )
 
 
@@ -53,5 +61,5 @@ def recover_interrupted(database: Database) -> int:
     with database.write() as session:
         battles = session.scalars(running).all()
         for battle in battles:
-            close_battle(session, battle, BattleState.ABANDONED, "the arena was stopped")
+            close_battle(session, battle, BattleState.ABANDONED, INTERRUPTED)
         return len(battles)

@@ -12,6 +12,8 @@ from arena.voters import VoterIdentity
 
 log = logging.getLogger(__name__)
 View = TypeVar("View")
+INTERRUPTED = "the arena was stopped"
+"""Why a battle was abandoned that its visitor did not leave."""
 
 
 class Run(ABC, Generic[View]):
@@ -130,5 +132,5 @@ class Runs:
             await asyncio.sleep(0.02)
         cut = list(self)
         if cut:
-            await asyncio.wait({run.end("the arena was stopped") for run in cut})
+            await asyncio.wait({run.end(INTERRUPTED) for run in cut})
         return len(cut)

@@ -115,9 +115,11 @@ class Figures:
     """Streams of battles and chats in this process, now."""
     undecided: int = 0
     """Battles that still run at their first turn, in any process."""
+    interrupted: int = 0
+    """Of the abandoned, those that the arena's own stop cut off, not their visitor."""
 
     @property
     def completion(self) -> float | None:
         """Votable battles over started ones, a visitor's own cancellation left out; `None` before the first."""
-        counted = self.started - self.abandoned - self.undecided
+        counted = self.started - (self.abandoned - self.interrupted) - self.undecided
         return None if counted <= 0 else self.votable / counted

@@ -12,6 +12,7 @@ from arena.database import Database
 from arena.fleet import Fleet
 from arena.leaderboard import Leaderboard
 from arena.style import StyleControl
+from arena.targets import Targets
 from arena.voters import VoterIdentity
 
 
@@ -23,6 +24,7 @@ class PageContext:
     fleet: Fleet
     leaderboard: Leaderboard
     style: StyleControl
+    targets: Targets
     challenges: Sequence[Challenge]
     settings: Settings
     database: Database

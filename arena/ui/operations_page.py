@@ -42,6 +42,7 @@ def build_operations_page(context: PageContext) -> None:
             await context.arena.figures(),
             context.fleet.statuses(),
             context.settings,
+            kept=await context.targets.measure(),
             votes=standings.votes,
             uptime_s=time.monotonic() - started,
         )

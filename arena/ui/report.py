@@ -1,6 +1,6 @@
 """What the Operations page says, in the words it says it in. Only ever made for the operator."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -13,6 +13,7 @@ from arena.battle import Figures
 from arena.config import Settings
 from arena.fleet import ModelState, ModelStatus
 from arena.tables import now
+from arena.targets import ANSWER_S, COMPLETION, UPTIME, Kept
 from arena.ui.board import READINESS
 
 
@@ -43,21 +44,38 @@ class ModelRow:
 
 
 @dataclass(frozen=True, slots=True)
+class TargetRow:
+    """One target and how it was kept: a (value, 'kept' or 'missed' or '') a window."""
+
+    name: str
+    aim: str
+    cells: Sequence[tuple[str, str]]
+
+
+@dataclass(frozen=True, slots=True)
 class Report:
     """The whole page."""
 
     figures: Sequence[Fact]
+    targets: Sequence[TargetRow]
     models: Sequence[ModelRow]
     facts: Sequence[Fact]
 
 
 def write_report(
-    figures: Figures, statuses: Sequence[ModelStatus], settings: Settings, *, votes: int, uptime_s: float
+    figures: Figures,
+    statuses: Sequence[ModelStatus],
+    settings: Settings,
+    *,
+    kept: Sequence[Kept],
+    votes: int,
+    uptime_s: float,
 ) -> Report:
     """Put everything into words."""
     at = now()
     return Report(
         figures=_figures(figures, votes, uptime_s),
+        targets=_targets(kept),
         models=[_model(status, at) for status in statuses],
         facts=_facts(settings),
     )
@@ -75,6 +93,31 @@ def _figures(figures: Figures, votes: int, uptime_s: float) -> Sequence[Fact]:
         Fact("Abandoned", f"{figures.abandoned:,}"),
         Fact("Running", f"{figures.running:,}"),
         Fact("Uptime", _duration(uptime_s)),
+    )
+
+
+def _targets(kept: Sequence[Kept]) -> Sequence[TargetRow]:
+    def cells(target: str, words: Callable[[Kept], str]) -> Sequence[tuple[str, str]]:
+        return [
+            ("–", "")
+            if getattr(window, target) is None
+            else (words(window), "missed" if target in window.missed else "kept")
+            for window in kept
+        ]
+
+    return (
+        TargetRow("Models ready", "all of them", cells("models_ready", lambda window: f"{window.models_ready:.0%}")),
+        TargetRow(
+            "Battles completed",
+            f"over {COMPLETION:.0%}",
+            cells("completion", lambda window: f"{window.completion:.1%} of {window.battles:,}"),
+        ),
+        TargetRow("Uptime", f"over {UPTIME:.0%}", cells("uptime", lambda window: f"{window.uptime:.1%}")),
+        TargetRow(
+            "Time to answer",
+            f"half under {ANSWER_S:.0f} s",
+            cells("answer_s", lambda window: f"{window.answer_s:.1f} s, nine in ten {window.slow_answer_s:.1f} s"),
+        ),
     )
 
 
