@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from arena.challenges import Challenge
     from arena.database import Database
     from arena.fleet import Fleet
+    from arena.keeping import Keeper
     from arena.leaderboard import Leaderboard
     from arena.monitoring import Monitor
     from arena.roster import Roster
@@ -53,6 +54,7 @@ class Parts:
     arena: "Arena"
     monitor: "Monitor"
     targets: "Targets"
+    keeper: "Keeper"
     streams: "PageStreams"
     sessions: "Sessions"
     cookies: "CookieRules"
@@ -98,6 +100,7 @@ def build_app(settings: Settings) -> "FastAPI":
         leaderboard=parts.leaderboard,
         style=parts.style,
         targets=parts.targets,
+        keeper=parts.keeper,
         challenges=parts.challenges,
         settings=settings,
         database=parts.database,
@@ -136,7 +139,6 @@ def build_parts(settings: Settings) -> Parts:
     """
     from arena.battle import Arena
     from arena.challenges import load_challenges
-    from arena.database import open_database
     from arena.fleet import Fleet
     from arena.leaderboard import Leaderboard
     from arena.machine_check import require_local_database
@@ -149,8 +151,7 @@ def build_parts(settings: Settings) -> Parts:
     require_local_database(settings, read_environment())
     sessions, cookies = _build_sessions(settings)
     challenges = load_challenges(settings.data_dir)
-    database = open_database(settings.resolved_database_url)
-    _recover(database)
+    database, keeper = _open_database(settings)
     fleet = Fleet(roster, build_providers(settings, roster), settings)
     leaderboard = Leaderboard(database)
     arena = Arena(
@@ -164,6 +165,8 @@ def build_parts(settings: Settings) -> Parts:
     streams = PageStreams()
     targets, monitor = _watch(arena, fleet, database, streams)
     arena.on_answered(monitor.answered)
+    if keeper.logs_votes:
+        arena.on_stored(keeper.stored)
     return Parts(
         settings,
         challenges,
@@ -174,17 +177,29 @@ def build_parts(settings: Settings) -> Parts:
         arena,
         monitor,
         targets,
+        keeper,
         streams,
         sessions,
         cookies,
     )
 
 
-def _recover(database: "Database") -> None:
+def _open_database(settings: Settings) -> tuple["Database", "Keeper"]:
+    """Open the votes, brought back first where the disk was emptied, and whatever keeps them safe."""
     from arena.battle import recover_interrupted
+    from arena.database import open_database
+    from arena.hub import Hub
+    from arena.keeping import Keeper, replay, revive
 
+    given = read_environment()
+    hub = Hub(settings.backup_repo, given.get("HF_TOKEN"), given.get("HF_ENDPOINT")) if settings.backup_repo else None
+    backup = revive(settings, hub)
+    database = open_database(settings.resolved_database_url)
+    if backup is not None:
+        log.info("Brought back from %s, and %d votes given since", backup, replay(settings, database, hub))
     if interrupted := recover_interrupted(database):
         log.info("%d battles that a stopped process left running are abandoned", interrupted)
+    return database, Keeper(settings, database, hub)
 
 
 def _watch(arena: "Arena", fleet: "Fleet", database: "Database", streams: "PageStreams") -> tuple["Targets", "Monitor"]:
@@ -224,15 +239,16 @@ async def _lifespan(app: "FastAPI") -> AsyncIterator[None]:
     parts: Parts = app.state.parts
     # What goes wrong in a warm-up is told to the first who asks for the same.
     preparing = asyncio.gather(_prepare(parts), _warm_up(parts), return_exceptions=True)
-    keeping = asyncio.create_task(parts.targets.keep())
+    keeping = [asyncio.create_task(parts.targets.keep()), asyncio.create_task(parts.keeper.keep())]
     try:
         yield
     finally:
         preparing.cancel()
-        keeping.cancel()
-        for task in (preparing, keeping):
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
+        for task in keeping:
+            task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await preparing
+        await asyncio.wait(keeping)
         await parts.aclose()
 
 

@@ -5,7 +5,7 @@ import os
 import re
 import shutil
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -85,14 +85,61 @@ def restore(settings: Settings, file: Path, progress: Progress = lambda _: None)
     return Restored(database, votes, former)
 
 
+def bring_back(settings: Settings, file: Path) -> int:
+    """Make the database that is gone from a backup, at the arena's own start; returns its votes.
+
+    Raises:
+        ConfigError: `file` is no sound backup. Nothing was made.
+
+    """
+    database = _sqlite_file(settings, "")
+    if database.exists():
+        raise ConfigError(f"There is a database {database} already; use: python -m arena restore {file}")
+    with _draft_of(database) as draft:
+        votes = _take_in(file, draft, lambda _: None)
+        with _written(database.parent):
+            draft.replace(database)
+            _sync(database.parent)
+    return votes
+
+
+def votes_in(file: Path) -> int:
+    """How many votes a database or backup holds, read through SQLite.
+
+    Raises:
+        BackupError: it is not sound, or no database of an arena.
+
+    """
+    with _snapshot(file) as source:
+        return _votes(source)
+
+
 def newest_backup(settings: Settings) -> Path | None:
     """The newest backup in the folder of backups, by its name."""
+    return next(reversed(stored_backups(settings)), None)
+
+
+def stored_backups(settings: Settings) -> Sequence[Path]:
+    """The backups in the folder of backups by their names, the oldest first."""
     name = re.compile(rf"{_prefix(settings)}-(\d{{8}}T\d{{6}}Z)(?:-(\d+))?\.db")
     try:
         found = [(match[1], int(match[2] or 0), match[0]) for match in map(name.fullmatch, _names(settings)) if match]
     except OSError:
-        return None
-    return settings.resolved_backup_dir / max(found)[2] if found else None
+        return []
+    backups = [settings.resolved_backup_dir / name for *_, name in sorted(found)]
+    return [backup for backup in backups if _is_finished(backup)]
+
+
+def _is_finished(backup: Path) -> bool:
+    """A process that was killed just before its last step leaves the name it had reserved, and nothing in it."""
+    with contextlib.suppress(OSError):
+        return backup.stat().st_size > 0
+    return False
+
+
+def described(votes: int) -> str:
+    """A number of votes in words."""
+    return "1 vote" if votes == 1 else f"{votes:,} votes"
 
 
 def describe_backups(settings: Settings) -> str:

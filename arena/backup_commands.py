@@ -30,25 +30,21 @@ def add_backups(commands: Any, new_command: "NewCommand", settings_of: "Settings
 
 def write_backup(settings: "Settings", out: Path | None) -> int:
     """Make a backup and tell where it is."""
-    from arena.backup import back_up
+    from arena.backup import back_up, described
 
     with progress("Copying", sys.stderr) as bar:
         made = back_up(settings, out, bar)
-    sys.stdout.write(f"{made.file}: {made.size:,} bytes, {_votes(made.votes)}\n")
+    sys.stdout.write(f"{made.file}: {made.size:,} bytes, {described(made.votes)}\n")
     return 0
 
 
 def restore_backup(settings: "Settings", file: Path) -> int:
     """Put a backup back and tell where the former database is."""
-    from arena.backup import restore
+    from arena.backup import described, restore
 
     with progress("Restoring", sys.stderr) as bar:
         restored = restore(settings, file, bar)
-    sys.stdout.write(f"{restored.database} holds {_votes(restored.votes)} now.\n")
+    sys.stdout.write(f"{restored.database} holds {described(restored.votes)} now.\n")
     if restored.former is not None:
         sys.stdout.write(f"The former database is kept: {restored.former}\n")
     return 0
-
-
-def _votes(number: int) -> str:
-    return "1 vote" if number == 1 else f"{number:,} votes"

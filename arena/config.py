@@ -36,6 +36,22 @@ class Settings(BaseSettings):
     backup_dir: Path | None = None
     """Where backups are written; default `<data dir>/backups`."""
 
+    backup_hours: float = Field(default=24.0, ge=0)
+    """How often a running arena backs up its SQLite database, if votes have come since; 0: never."""
+
+    backup_keep: int = Field(default=14, ge=2)
+    """How many backups stay in ARENA_BACKUP_DIR; an older one with more votes stays too."""
+
+    backup_repo: str | None = None
+    """A Hugging Face dataset, `owner/name`, that backups and votes are copied to (needs HF_TOKEN)."""
+
+    vote_log: bool | None = None
+    """Each vote also becomes a file in ARENA_BACKUP_DIR; default: where that is outside the data folder, or with
+    ARENA_BACKUP_REPO."""
+
+    temporary_storage: bool = False
+    """A restart empties the data folder's disk, as on a Space: pages say so where a vote could be lost."""
+
     database_url: str | None = None
     """Any SQLAlchemy URL of SQLite or PostgreSQL; default `sqlite:///<data dir>/arena.db`."""
 
@@ -126,6 +142,11 @@ class Settings(BaseSettings):
         return self.database_url or f"sqlite:///{self.data_dir / 'arena.db'}"
 
     @property
+    def keeps_backups_elsewhere(self) -> bool:
+        """Whether backups outlive the data folder."""
+        return not self.resolved_backup_dir.absolute().is_relative_to(self.data_dir.absolute())
+
+    @property
     def resolved_backup_dir(self) -> Path:
         """Where backups go."""
         return self.backup_dir or self.data_dir / "backups"
@@ -154,6 +175,8 @@ def _hosting_defaults() -> dict[str, Any]:
     defaults: dict[str, Any] = {}
     if "ARENA_HOST" not in environment:
         defaults["host"] = "0.0.0.0"  # noqa: S104 - a Space is reached through its host's proxy only
+    if "ARENA_TEMPORARY_STORAGE" not in environment:
+        defaults["temporary_storage"] = True
     if "ARENA_FORWARDED_HOPS" not in environment:
         defaults["forwarded_hops"] = 1
     if "ARENA_BACKUP_DIR" not in environment and Path("/data").is_dir():

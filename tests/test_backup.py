@@ -10,6 +10,8 @@ import threading
 from pathlib import Path
 
 import pytest
+from alembic import command
+from alembic.config import Config
 from sqlalchemy import func, select
 
 from arena.backup import back_up, describe_backups, newest_backup, restore
@@ -119,6 +121,13 @@ def test_the_newest_backup_is_told_where_people_look(data: Path, make_settings: 
     assert "pg_dump" in describe_backups(make_settings(database_url="postgresql+psycopg://h/arena"))
 
 
+def test_a_name_that_a_killed_process_had_reserved_is_no_backup(data: Path, make_settings: SettingsFactory) -> None:
+    made = back_up(make_settings()).file
+    (made.parent / "arena-29991231T000000Z.db").touch()
+
+    assert newest_backup(make_settings()) == made
+
+
 def test_without_a_database_a_backup_is_refused_in_one_sentence(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -203,13 +212,20 @@ def test_a_restore_into_an_empty_data_folder_is_how_an_arena_moves(
     assert votes_in(data / "arena.db") == 3
 
 
+def first_tables(file: Path) -> None:
+    """Take a database back to the tables of the first arenas."""
+    older = Database(f"sqlite:///{file}")
+    config = Config()
+    config.set_main_option("script_location", str(SHIPPED_DIR / "arena" / "migrations"))
+    with older.engine.begin() as connection:
+        config.attributes["connection"] = connection
+        command.downgrade(config, "0001")
+    older.close()
+
+
 def test_an_older_backup_gets_todays_tables(data: Path, make_settings: SettingsFactory) -> None:
     kept = back_up(make_settings()).file
-    with sqlite3.connect(kept) as older:
-        older.execute("DROP TABLE voter_decisions")
-        older.execute("DROP TABLE answer_styles")
-        older.execute("UPDATE alembic_version SET version_num = '0001'")
-    older.close()
+    first_tables(kept)
 
     restore(make_settings(), kept)
 

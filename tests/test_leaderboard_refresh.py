@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from arena.errors import FailureKind
+from arena.keeping import Keeper
 from arena.style import StyleControl
 from arena.tables import Winner
 from arena.targets import Targets
@@ -36,6 +37,7 @@ def context_of(world: World) -> PageContext:
         leaderboard=world.leaderboard,
         style=StyleControl(world.database),
         targets=Targets(database=world.database, fleet=world.fleet, arena=world.arena),
+        keeper=Keeper(world.settings, world.database, None),
         challenges=(),
         settings=world.settings,
         database=world.database,

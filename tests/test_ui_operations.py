@@ -217,7 +217,9 @@ def test_a_strangers_decision_changes_nothing(tmp_path: Path) -> None:
 @pytest.mark.usefixtures("database")
 def test_the_newest_backup_stands_among_the_facts(make_settings: SettingsFactory) -> None:
     def told() -> str:
-        report = write_report(Figures(0, 0, 0, 0, 0, 0), [], make_settings(), kept=(), votes=0, uptime_s=0)
+        report = write_report(
+            Figures(0, 0, 0, 0, 0, 0), [], make_settings(), kept=(), backup_failure=None, votes=0, uptime_s=0
+        )
         return next(fact.value for fact in report.facts if fact.name == "Backups")
 
     assert told().startswith("none yet in")
@@ -233,7 +235,9 @@ def status(**columns: Any) -> ModelStatus:
 
 def notes(settings: Settings, **columns: Any) -> str:
     """What the report notes beside a model's state."""
-    report = write_report(Figures(0, 0, 0, 0, 0, 0), [status(**columns)], settings, kept=(), votes=0, uptime_s=0)
+    report = write_report(
+        Figures(0, 0, 0, 0, 0, 0), [status(**columns)], settings, kept=(), backup_failure=None, votes=0, uptime_s=0
+    )
     return " ".join(report.models[0].notes)
 
 

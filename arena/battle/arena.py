@@ -64,10 +64,18 @@ class Arena:
         self._runs = Runs(settings.max_battles)
         self._background: set[asyncio.Task[None]] = set()
         self._listeners: list[AnswerListener] = []
+        self._stored: Callable[[str], None] | None = None
 
     def on_answered(self, listener: AnswerListener) -> None:
         """From now on tell `listener` of every finished answer of battles and chats, once its turn is stored."""
         self._listeners.append(listener)
+
+    def on_stored(self, listener: Callable[[str], None]) -> None:
+        """From now on call `listener` with the battle's id after each vote or withdrawal, once it is stored.
+
+        It may block, and is done before the voter is answered.
+        """
+        self._stored = listener
 
     async def fight(
         self, prompt: str, voter: VoterIdentity, *, challenge_id: str | None = None
@@ -166,12 +174,19 @@ class Arena:
         """
         ballot = Ballot(battle_id, voter.voter_id, winner, criteria or {})
         view = await self._database.run(self._retelling.vote, ballot)
+        await self._tell_stored(battle_id)
         self._learn()
         return view
 
     async def withdraw(self, battle_id: str, voter: VoterIdentity) -> BattleView:
         """Take the voter's own vote back: kept, marked, and never rated or exported again. Twice is not an error."""
-        return await self._database.run(self._retelling.withdraw, battle_id, voter.voter_id)
+        view = await self._database.run(self._retelling.withdraw, battle_id, voter.voter_id)
+        await self._tell_stored(battle_id)
+        return view
+
+    async def _tell_stored(self, battle_id: str) -> None:
+        if self._stored is not None:
+            await self._database.run(self._stored, battle_id)
 
     async def stop(self, battle_id: str, voter: VoterIdentity) -> None:
         """Stop a running battle or chat turn of the voter's; its generator then yields its last view and ends.

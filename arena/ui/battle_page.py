@@ -108,4 +108,4 @@ class _BattlePage:
 
     def _look(self) -> Updates:
         enough = len(self._context.fleet.drawable()) >= 2
-        return readiness(self._readiness, self._waiting, enough, "A battle needs two")
+        return readiness(self._readiness, self._waiting, enough, "A battle needs two", self._context.keeper.note)

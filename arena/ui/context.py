@@ -10,6 +10,7 @@ from arena.challenges import Challenge
 from arena.config import Settings
 from arena.database import Database
 from arena.fleet import Fleet
+from arena.keeping import Keeper
 from arena.leaderboard import Leaderboard
 from arena.style import StyleControl
 from arena.targets import Targets
@@ -25,6 +26,7 @@ class PageContext:
     leaderboard: Leaderboard
     style: StyleControl
     targets: Targets
+    keeper: Keeper
     challenges: Sequence[Challenge]
     settings: Settings
     database: Database

@@ -9,9 +9,10 @@ LOOK_AGAIN_S = 4.0
 """How often a page that waits for models asks again; a page that has them does not ask."""
 
 
-def readiness(place: gr.Markdown, timer: gr.Timer, ready: bool, needed: str) -> Updates:
-    """Say in `place` what is missing and let `timer` look again, or stop both."""
+def readiness(place: gr.Markdown, timer: gr.Timer, ready: bool, needed: str, note: str | None = None) -> Updates:
+    """Say in `place` what is missing and let `timer` look again, or stop both; with all there, say `note` if any."""
+    noted = render("notice.html", kind="plain", text=note) if note else ""
     return {
-        place: "" if ready else render("no_models.html", needed=needed),
+        place: noted if ready else render("no_models.html", needed=needed),
         timer: gr.update(active=not ready),
     }

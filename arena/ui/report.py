@@ -68,6 +68,7 @@ def write_report(
     settings: Settings,
     *,
     kept: Sequence[Kept],
+    backup_failure: str | None,
     votes: int,
     uptime_s: float,
 ) -> Report:
@@ -77,7 +78,7 @@ def write_report(
         figures=_figures(figures, votes, uptime_s),
         targets=_targets(kept),
         models=[_model(status, at) for status in statuses],
-        facts=_facts(settings),
+        facts=_facts(settings, backup_failure),
     )
 
 
@@ -160,13 +161,15 @@ def _shutdown(status: ModelStatus, at: datetime) -> str:
     return f"Its platform shuts it down {remaining}, on {day}."
 
 
-def _facts(settings: Settings) -> Sequence[Fact]:
+def _facts(settings: Settings, backup_failure: str | None) -> Sequence[Fact]:
+    failure = [Fact("Not kept safe", backup_failure)] if backup_failure else []
     return (
         Fact("Version", __version__),
         Fact("Roster", str(settings.models) if not settings.demo else "offline demonstration"),
         Fact("Database", describe_database(settings.resolved_database_url)),
         Fact("Data folder", str(settings.data_dir)),
         Fact("Backups", describe_backups(settings)),
+        *failure,
     )
 
 

@@ -1,0 +1,256 @@
+"""Votes are kept safe without anybody asking, and come back when the disk was emptied."""
+
+import json
+import shutil
+from collections.abc import AsyncIterator, Iterator
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import pytest
+from sqlalchemy import func, select
+
+from app import Parts, build_parts
+from arena.backup import back_up, stored_backups, votes_in
+from arena.config import Settings, load_settings
+from arena.database import Database, open_database
+from arena.errors import BackupError, ConfigError
+from arena.hub import Hub
+from arena.keeping import LATE, LOST, Keeper, made_at, replay, revive
+from arena.tables import Vote, Winner, now
+from arena.voters import VoterIdentity
+from tests.arena_facts import add_models, add_vote
+from tests.scripted_hub import TOKEN, ScriptedHub, scripted_hub
+from tests.scripted_openai import ScriptedOpenAI
+from tests.scripting import Script
+
+VOTER = VoterIdentity("someone")
+REPO = "somebody/arena-backups"
+
+
+@pytest.fixture
+def hub() -> Iterator[ScriptedHub]:
+    with scripted_hub() as running:
+        yield running
+
+
+@pytest.fixture
+def space(tmp_path: Path) -> Settings:
+    """A disk that a restart empties, and a bucket beside it."""
+    return load_settings(data_dir=tmp_path / "disk", backup_dir=tmp_path / "bucket", temporary_storage=True)
+
+
+def opened(settings: Settings) -> Database:
+    return open_database(settings.resolved_database_url)
+
+
+def vote(database: Database, times: int = 1) -> list[str]:
+    heron, wren = add_models(database, "heron", "wren")
+    return [add_vote(database, heron, wren, Winner.MODEL_A) for _ in range(times)]
+
+
+def votes_of(database: Database) -> int:
+    with database.read() as session:
+        return session.scalar(select(func.count()).select_from(Vote)) or 0
+
+
+def empty_disk(settings: Settings, database: Database) -> None:
+    database.close()
+    shutil.rmtree(settings.data_dir)
+
+
+@pytest.fixture
+async def arena_on_a_space(space: Settings, tmp_path: Path) -> AsyncIterator[Settings]:
+    """Settings of an arena with two models that answer."""
+    with ScriptedOpenAI({"api-one": Script(text="One."), "api-two": Script(text="Two.")}) as llm:
+        entry = {"api_type": "openai", "api_base": llm.url, "api_key": "none"}
+        roster = tmp_path / "roster.json"
+        roster.write_text(json.dumps({name: {**entry, "model_name": f"api-{name}"} for name in ("one", "two")}))
+        yield space.model_copy(update={"models": roster, "pace_characters_per_s": 50_000})
+
+
+async def play_and_vote(parts: Parts) -> None:
+    await parts.fleet.prepare()
+    *_, last = [view async for view in parts.arena.fight("Hello", VOTER)]
+    await parts.arena.vote(last.battle_id, VOTER, Winner.MODEL_A)
+
+
+async def test_an_arena_whose_disk_was_emptied_starts_with_every_acknowledged_vote(arena_on_a_space: Settings) -> None:
+    parts = build_parts(arena_on_a_space)
+    await play_and_vote(parts)
+    parts.keeper.do_what_is_due(now())
+    await play_and_vote(parts)
+    before = parts.leaderboard.standings()
+    await parts.aclose()
+    shutil.rmtree(arena_on_a_space.data_dir)
+
+    parts = build_parts(arena_on_a_space)
+
+    assert votes_of(parts.database) == 2
+    after = parts.leaderboard.standings()
+    assert [(row.model_id, row.rating, row.votes) for row in after.rows] == [
+        (r.model_id, r.rating, r.votes) for r in before.rows
+    ]
+    assert parts.keeper.note is None
+    await parts.aclose()
+
+
+def test_a_backup_is_made_when_one_is_due_and_votes_have_come(space: Settings) -> None:
+    database = opened(space)
+    keeper = Keeper(space, database, None)
+    keeper.do_what_is_due(now())
+    assert stored_backups(space) == []
+
+    vote(database)
+    keeper.do_what_is_due(now())
+    keeper.do_what_is_due(now())
+    assert [votes_in(file) for file in stored_backups(space)] == [1]
+
+    tomorrow = now() + timedelta(hours=25)
+    keeper.do_what_is_due(tomorrow)
+    assert len(stored_backups(space)) == 1
+    vote(database)
+    keeper.do_what_is_due(tomorrow)
+    assert [votes_in(file) for file in stored_backups(space)] == [1, 2]
+    database.close()
+
+
+def as_made_on(backup: Path, day: datetime) -> Path:
+    return backup.rename(backup.with_name(f"arena-{day:%Y%m%dT%H%M%SZ}.db"))
+
+
+def test_old_backups_go_but_never_the_one_with_the_most_votes(space: Settings) -> None:
+    settings = space.model_copy(update={"backup_keep": 2})
+    database = opened(settings)
+    vote(database, 5)
+    largest = as_made_on(back_up(settings).file, now() - timedelta(days=9))
+    empty_disk(settings, database)
+    database = opened(settings)
+    vote(database)
+    smaller = [as_made_on(back_up(settings).file, now() - timedelta(days=day)) for day in (8, 7, 6)]
+
+    Keeper(settings, database, None).do_what_is_due(now() + timedelta(hours=1))
+    vote(database)
+    Keeper(settings, database, None).do_what_is_due(now() + timedelta(hours=1))
+
+    assert stored_backups(settings)[:-1] == [largest, smaller[-1]]
+    database.close()
+
+
+def test_the_backup_with_the_most_votes_comes_back_and_a_damaged_one_is_passed_over(space: Settings) -> None:
+    database = opened(space)
+    vote(database, 3)
+    as_made_on(back_up(space).file, now() - timedelta(days=3))
+    vote(database)
+    damaged = as_made_on(back_up(space).file, now() - timedelta(days=2))
+    empty_disk(space, database)
+    damaged.write_bytes(damaged.read_bytes()[:5000])
+    database = opened(space)
+    vote(database)
+    back_up(space)
+    empty_disk(space, database)
+
+    revive(space, None)
+
+    database = opened(space)
+    assert votes_of(database) == 3
+    database.close()
+
+
+def test_where_backups_are_all_damaged_the_arena_does_not_start_empty(space: Settings) -> None:
+    space.resolved_backup_dir.mkdir()
+    (space.resolved_backup_dir / "arena-20260101T000000Z.db").write_text("no database")
+
+    with pytest.raises(ConfigError, match="does not start empty"):
+        revive(space, None)
+
+
+def test_a_data_folder_that_its_owner_emptied_stays_empty(make_settings: type[Settings]) -> None:
+    """Where backups lie in the data folder itself, nothing is brought back unasked."""
+    settings = make_settings()
+    database = opened(settings)
+    vote(database)
+    back_up(settings)
+    database.close()
+    Path(str(database.engine.url.database)).unlink()
+
+    assert revive(settings, None) is None
+
+
+def test_a_dataset_keeps_snapshots_and_votes_privately_and_gives_them_back(hub: ScriptedHub, tmp_path: Path) -> None:
+    settings = load_settings(data_dir=tmp_path / "disk", backup_repo=REPO, temporary_storage=True)
+    remote = Hub(REPO, TOKEN, hub.url)
+    database = opened(settings)
+    keeper = Keeper(settings, database, remote)
+    for battle in vote(database, 3):
+        keeper.stored(battle)
+    keeper.do_what_is_due(now())
+    for battle in vote(database, 2):
+        keeper.stored(battle)
+    keeper.do_what_is_due(now())
+    commits = hub.commits
+    keeper.do_what_is_due(now())
+    assert (keeper.failure, hub.private, hub.commits) == (None, {REPO}, commits)
+    assert keeper.note == LATE
+    empty_disk(settings, database)
+
+    backup = revive(settings, remote)
+    database = opened(settings)
+
+    assert (str(backup), votes_of(database)) == (f"{REPO}/{remote.snapshots()[-1].path}", 3)
+    assert replay(settings, database, remote) == 2
+    assert votes_of(database) == 5
+    database.close()
+
+
+@pytest.mark.parametrize("status", [401, 403])
+def test_a_dataset_that_refuses_stops_an_empty_start_and_is_told_while_running(
+    hub: ScriptedHub, tmp_path: Path, status: int
+) -> None:
+    settings = load_settings(data_dir=tmp_path / "disk", backup_repo=REPO, temporary_storage=True)
+    hub.status = status
+    remote = Hub(REPO, TOKEN, hub.url)
+    with pytest.raises(ConfigError, match=f"{REPO} answered {status}; check HF_TOKEN.*does not start empty"):
+        revive(settings, remote)
+
+    database = opened(settings)
+    vote(database)
+    keeper = Keeper(settings, database, remote)
+    keeper.do_what_is_due(now())
+    assert (keeper.failure or "").startswith(f"The dataset {REPO} answered {status}")
+    assert keeper.note == LOST
+    hub.status = None
+    keeper.do_what_is_due(now() + timedelta(hours=25))
+    assert keeper.failure is None
+    database.close()
+
+
+def test_a_snapshot_that_arrives_incomplete_is_no_backup(hub: ScriptedHub, tmp_path: Path) -> None:
+    hub.losing = True
+    file = tmp_path / "arena-20260101T000000Z.db"
+    file.write_bytes(b"database" * 1000)
+
+    with pytest.raises(BackupError, match="keeps 7999 of 8000 bytes"):
+        Hub(REPO, TOKEN, hub.url).keep_snapshot(file, 7)
+
+
+def test_a_bucket_that_cannot_be_written_costs_no_vote_and_is_told_to_everybody(space: Settings) -> None:
+    database = opened(space)
+    keeper = Keeper(space, database, None)
+    (battle,) = vote(database)
+    space.resolved_backup_dir.write_text("a file where the bucket should be")
+
+    keeper.stored(battle)
+
+    assert keeper.note == LOST
+    assert "could not be written" in (keeper.failure or "")
+    assert votes_of(database) == 1
+    database.close()
+
+
+def test_a_backups_name_tells_when_it_was_made(space: Settings) -> None:
+    database = opened(space)
+    vote(database)
+    before = now().replace(microsecond=0)
+    first, second = back_up(space).file, back_up(space).file
+    assert before <= made_at(first) <= made_at(second) <= now()
+    database.close()
