@@ -115,7 +115,7 @@ def test_the_newest_backup_is_told_where_people_look(data: Path, make_settings: 
     assert describe_backups(settings).startswith(f"none yet in {data / 'backups'}")
     (data / "backups").mkdir()
     for name in ("arena-20260131T120000Z.db", "arena-20260131T120000Z-2.db", "demo-20270101T000000Z.db", "else.db"):
-        (data / "backups" / name).touch()
+        (data / "backups" / name).write_text("a backup")
     newest = data / "backups" / "arena-20260131T120000Z-2.db"
     assert describe_backups(settings) == f"{newest}, made on 31 January 2026 at 12:00 UTC"
     assert "pg_dump" in describe_backups(make_settings(database_url="postgresql+psycopg://h/arena"))
