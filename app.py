@@ -220,7 +220,7 @@ async def _warm_up(parts: Parts) -> None:
     from arena.language import tell_language
 
     await asyncio.to_thread(tell_language, "The first prompt should not wait for this.")
-    await parts.database.run(parts.leaderboard.refresh)
+    await parts.database.run(parts.leaderboard.standings)
 
 
 def serve(settings: Settings, service: Path | None = None) -> None:
