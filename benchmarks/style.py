@@ -18,7 +18,8 @@ prepare_process()
 import numpy as np  # noqa: E402 - after the threads of its libraries are set
 
 from arena.ratings import ELO_PER_LOGIT, rate  # noqa: E402
-from arena.style_control import FEATURES, StyleVotes, prepare_votes, rate_by_style  # noqa: E402
+from arena.style_control import rate_by_style  # noqa: E402
+from arena.style_votes import FEATURES, StyleVotes, prepare_votes  # noqa: E402
 
 TRUE = (0.45, 0.1, -0.2, 0.0)
 """Log-odds for each standard deviation of difference in characters, headings, lists, bold."""
@@ -34,6 +35,7 @@ class Votes:
     score: np.ndarray
     style_a: np.ndarray
     style_b: np.ndarray
+    voter: np.ndarray
 
 
 def main() -> None:
@@ -56,8 +58,14 @@ def main() -> None:
         print(f"{amount:9,} {arrange:6.1f} ms {fit:6.1f} ms  {coefficients}; largest error {worst:.1f} points")
 
 
-def simulate(amount: int, models: int, seed: int, true: tuple[float, ...] = TRUE) -> Votes:
-    """Answers of which each model has a length and a manner of its own, and votes that depend on both."""
+def simulate(
+    amount: int, models: int, seed: int, true: tuple[float, ...] = TRUE, people: int = 0, taste: float = 0.0
+) -> Votes:
+    """Answers of which each model has a length and a manner of its own, and votes that depend on both.
+
+    The votes are by `people` (0: a tenth as many as votes), each of whom likes models and style otherwise by `taste`
+    logits.
+    """
     rng = np.random.default_rng(seed)
     theta = rng.normal(0, 0.6, models)
     theta -= theta.mean()
@@ -69,16 +77,21 @@ def simulate(amount: int, models: int, seed: int, true: tuple[float, ...] = TRUE
     )
     difference = (style_a - style_b) / np.maximum(style_a + style_b, 1)
     difference /= np.sqrt((difference**2).mean(axis=1, keepdims=True))
-    chance = 1 / (1 + np.exp(-(theta[a] - theta[b] + np.array(true) @ difference)))
+    people = people or max(amount // 10, 1)
+    others = np.random.default_rng([seed, people])
+    voter = others.integers(0, people, amount)
+    liked, leaning = (taste * others.normal(size=(people, width)) for width in (models, len(FEATURES)))
+    gap = theta[a] - theta[b] + liked[voter, a] - liked[voter, b]
+    chance = 1 / (1 + np.exp(-(gap + ((np.array(true) + leaning[voter]).T * difference).sum(axis=0))))
     tie = 0.5 * np.minimum(chance, 1 - chance)  # of which each side would have won half
     drawn = rng.random(amount)
     score = np.where(drawn < chance - tie / 2, 1.0, np.where(drawn < chance + tie / 2, 0.5, 0.0)).astype(np.float32)
-    return Votes(theta, a, b, score, style_a, style_b)
+    return Votes(theta, a, b, score, style_a, style_b, voter)
 
 
 def arranged(votes: Votes, models: int) -> StyleVotes:
     """The votes by pair."""
-    return prepare_votes(models, votes.a, votes.b, votes.score, votes.style_a, votes.style_b)
+    return prepare_votes(models, votes.a, votes.b, votes.score, votes.style_a, votes.style_b, votes.voter)
 
 
 def warm_up() -> None:
