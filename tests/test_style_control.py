@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -17,7 +18,7 @@ from arena.style_control import rate_by_style
 from arena.style_votes import FEATURES, StyleVotes, prepare_votes
 from arena.tables import AnswerStyle, Mode, Vote, VoterVerdict, Winner
 from arena.voter_decisions import decide
-from benchmarks.style import TRUE, Votes, arranged, simulate
+from benchmarks.style import TRUE, Votes, arranged, coverage, simulate
 from tests.arena_facts import add_models, add_vote
 
 pytest_plugins = ["tests.postgres_fixtures"]
@@ -114,6 +115,30 @@ def test_true_coefficients_are_recovered_and_nine_in_ten_or_more_lie_in_their_in
     assert 0.9 <= held <= 0.99
 
 
+def test_few_people_with_tastes_of_their_own_widen_the_intervals_until_they_hold_what_everybody_thinks() -> None:
+    coefficients, ratings, plain = coverage(people=25, each=40, taste=0.6, runs=40)
+
+    assert 0.9 <= coefficients <= 0.99
+    assert 0.9 <= ratings <= 0.99
+    assert plain < 0.85
+
+
+@pytest.mark.parametrize("unknown", [False, True])
+def test_a_voters_votes_count_as_one_persons_and_unknown_ones_as_many(unknown: bool) -> None:
+    """Five people each say ten times the same; the same votes of nobody in particular are fifty people's."""
+    votes = simulate(300, models=4, seed=5, people=30)
+    tenfold = replace(
+        votes,
+        **{name: np.repeat(getattr(votes, name), 10, axis=-1) for name in ("a", "b", "score", "style_a", "style_b")},
+        voter=np.full(3_000, -1) if unknown else np.repeat(votes.voter, 10),
+    )
+
+    once, repeated = (rate_by_style(arranged(given, 4)) for given in (votes, tenfold))
+
+    ratio = np.mean((repeated.high - repeated.low) / (once.high - once.low))
+    assert ratio < 0.4 if unknown else 0.8 < ratio < 1.2
+
+
 def test_ratings_are_those_of_equal_looks_where_plain_ratings_reward_length() -> None:
     """Two equally good models; one writes four times as much, and length wins votes."""
     rng = np.random.default_rng(2)
@@ -139,14 +164,14 @@ def test_ratings_are_those_of_equal_looks_where_plain_ratings_reward_length() ->
 
 def test_without_differences_in_style_the_ratings_are_the_plain_ones() -> None:
     votes = simulate(600, models=4, seed=8)
-    same = np.ones_like(votes.style_a)
+    same, zero = np.ones_like(votes.style_a), np.zeros_like(votes.voter)  # one person: nothing to cluster
     decided = votes.score != 0.5
     wins, ties = np.zeros((4, 4), np.int64), np.zeros((4, 4), np.int64)
     won = votes.score == 1
     np.add.at(wins, (np.where(won, votes.a, votes.b)[decided], np.where(won, votes.b, votes.a)[decided]), 1)
     np.add.at(ties, (votes.a[~decided], votes.b[~decided]), 1)
 
-    fitted = rate_by_style(prepare_votes(4, votes.a, votes.b, votes.score, same, same, votes.voter))
+    fitted = rate_by_style(prepare_votes(4, votes.a, votes.b, votes.score, same, same, zero))
 
     plain = rate(wins, ties + ties.T, np.zeros_like(ties))
     np.testing.assert_allclose(fitted.rating, plain.rating, atol=0.01)
