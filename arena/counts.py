@@ -6,6 +6,7 @@ A leaderboard reads counts and never votes, so its cost does not grow with the n
 from collections import Counter as Tally
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import reduce
 from typing import Any
 
@@ -30,6 +31,12 @@ _COLUMNS = [_COUNTS.c[name] for name in _ROW]
 _NUMBERED = select(
     select(_NUMBERS.c.value).where(_NUMBERS.c.name == VOTES).scalar_subquery().label("sequence"),
     func.max(ModelRevision.id).label("revision"),
+    select(cast(Vote.changed_at, Text))
+    .where(Vote.rated, Vote.state == VoteState.COUNTED)
+    .order_by(Vote.sequence.desc())
+    .limit(1)
+    .scalar_subquery()
+    .label("counted_at"),
 ).subquery()
 # A column comes as one text of numbers: half the time of as many rows, of which there are 45,000 for 300 models.
 _ALL = (
@@ -55,6 +62,15 @@ class Stamp:
 
     sequence: int
     revision: int
+    counted_at: datetime | None = None
+    """When the latest vote that counts came to count."""
+
+    @classmethod
+    def of(cls, row: Sequence[Any]) -> "Stamp":
+        """From a row of the database, the time as text."""
+        sequence, revision, counted = row
+        at = datetime.fromisoformat(counted) if counted else None
+        return cls(sequence or 0, revision or 0, at.replace(tzinfo=at.tzinfo or UTC) if at else None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,7 +176,7 @@ class LiveCounts:
         """Take in what is newer as `connection` sees it; returns the stamp of what is here now. May be tried again."""
         if self._known:
             rows = connection.execute(_NEWER, {"known": self._known}).cursor.fetchall()
-            stamp = Stamp(rows[0][0] or 0, rows[0][1] or 0)
+            stamp = Stamp.of(rows[0][:3])
             if stamp.sequence >= self._known:
                 self._take_newer(rows)
                 self._known = stamp.sequence
@@ -184,7 +200,7 @@ class LiveCounts:
     def _take_newer(self, rows: Sequence[Sequence[Any]]) -> None:
         newer: dict[str, list[Sequence[int]]] = {scope: [] for scope in self._scopes}
         latest = 0
-        for _, _, scope, criterion, sequence, *row in rows:
+        for _, _, _, scope, criterion, sequence, *row in rows:
             if criterion == self._criterion and scope in newer:
                 newer[scope].append(row)
                 latest = max(latest, sequence)
@@ -228,8 +244,7 @@ def read_counts(database: Database, scopes: Sequence[str], criterion: str = "") 
 
 def latest_stamp(connection: Connection) -> Stamp:
     """The stamp of this moment."""
-    sequence, revision = connection.execute(_STAMP).one()
-    return Stamp(sequence or 0, revision or 0)
+    return Stamp.of(connection.execute(_STAMP).one())
 
 
 def latest_sequence(database: Database) -> int:

@@ -132,7 +132,7 @@ class Leaderboard:
         ballots = read_ballots(self._database, part)
         table = tabulate(_read_revisions(self._database), ballots.counts(stamp.sequence), by)
         crowd = look_at(table, ballots, stamp.sequence)
-        standings = table.standings(crowd, table.inflation(crowd))
+        standings = table.standings(crowd, table.inflation(crowd), stamp.counted_at)
         ended = time.monotonic()
         self._slices[key] = (standings, stamp.sequence, ended + (ended - began) / BUSY_SHARE)
         return standings
@@ -161,6 +161,7 @@ class _Board:
         self._counts = LiveCounts(part.scopes, part.criterion)
         self._revisions: Sequence[ModelRevision] = ()
         self._stamp = Stamp(-1, -1)
+        self._counted_at: datetime | None = None
         self._table: RatingTable | None = None
         self._crowd: Crowd | None = None
         self._inflation: Inflation | None = None
@@ -237,12 +238,12 @@ class _Board:
         self._table = tabulate(self._revisions, self._counts.together(), self._by, before)
         if before is None or self._stamp.sequence < 0 or before.keys != self._table.keys:
             self._inflation = self._table.inflation(self._crowd)
-        self._stamp, self._standings = stamp, None
+        self._stamp, self._counted_at, self._standings = stamp, stamp.counted_at, None
         return self._table
 
     def _written(self, table: RatingTable) -> Standings:
         if self._standings is None:
-            self._standings = table.standings(self._crowd, self._inflation)
+            self._standings = table.standings(self._crowd, self._inflation, self._counted_at)
         self._look_later()
         return self._standings
 

@@ -44,6 +44,7 @@ def build_operations_page(context: PageContext) -> None:
             context.settings,
             votes=standings.votes,
             uptime_s=time.monotonic() - started,
+            warnings=context.fleet.warnings,
         )
         return {
             head: render("operations.html", report=report),

@@ -48,17 +48,26 @@ class Report:
 
     figures: Sequence[Fact]
     models: Sequence[ModelRow]
+    warnings: Sequence[str]
+    """What was left out of the roster file."""
     facts: Sequence[Fact]
 
 
 def write_report(
-    figures: Figures, statuses: Sequence[ModelStatus], settings: Settings, *, votes: int, uptime_s: float
+    figures: Figures,
+    statuses: Sequence[ModelStatus],
+    settings: Settings,
+    *,
+    votes: int,
+    uptime_s: float,
+    warnings: Sequence[str] = (),
 ) -> Report:
     """Put everything into words."""
     at = now()
     return Report(
         figures=_figures(figures, votes, uptime_s),
         models=[_model(status, at) for status in statuses],
+        warnings=warnings,
         facts=_facts(settings),
     )
 
