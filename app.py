@@ -257,7 +257,7 @@ async def _warm_up(parts: Parts) -> None:
     from arena.language import tell_language
 
     await asyncio.to_thread(tell_language, "The first prompt should not wait for this.")
-    await parts.database.run(parts.leaderboard.refresh)
+    await parts.database.run(parts.leaderboard.standings)
 
 
 async def _prepare(parts: Parts) -> None:

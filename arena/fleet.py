@@ -106,6 +106,8 @@ class Fleet:
         self._providers = providers
         self._settings = settings
         self._clock = clock
+        self.warnings = roster.warnings
+        """What was left out of the roster file, one sentence each; for the operator."""
         self._health = {entry.id: _Health(entry) for entry in roster}
         self._loop: asyncio.AbstractEventLoop | None = None
         self._looks: set[asyncio.Task[ModelStatus]] = set()

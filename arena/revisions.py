@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
 
 from sqlalchemy import func, select
 from sqlalchemy.exc import IntegrityError
@@ -32,11 +31,6 @@ def ensure_revision(session: Session, model: ModelEntry, deployment: str | None)
             continue  # another process made it, or another revision of this id, in the same moment
         return revision
     raise RuntimeError(f"The revision of {model.id} could not be stored.")
-
-
-def revisions_by_id(session: Session) -> Mapping[int, ModelRevision]:
-    """Every revision ever seen."""
-    return {revision.id: revision for revision in session.scalars(select(ModelRevision))}
 
 
 def fingerprint_of(model: ModelEntry, deployment: str | None) -> str:

@@ -118,8 +118,9 @@ def test_it_says_how_many_votes_of_how_many_people_and_when() -> None:
 
 def test_models_that_never_met_are_said_to_compare_by_convention() -> None:
     rows = [row("Heron", (1, 4)), row("Wren", (1, 4)), row("Owl", (1, 4)), row("Tit", (1, 4))]
-    apart, together = page(standings(rows, groups=2)), page(standings(rows))
-    assert "fall into 2 groups" in apart
+    named = [["Heron", "Wren", "Owl"], [f"Tit {number}" for number in range(8)]]
+    apart, together = page(replace(standings(rows, groups=2), apart=named)), page(standings(rows))
+    assert "fall into 2 groups: Heron, Wren and Owl; Tit 0, Tit 1, Tit 2, Tit 3 and 4 others." in apart
     assert "have not met, directly or through others: their ratings compare by convention" in apart
     assert "convention" not in together
 

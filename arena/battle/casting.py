@@ -45,9 +45,12 @@ class Casting:
     def forecast(self) -> Forecast:
         """What the next draw looks like, for the operator."""
         try:
-            return explain(self._chances(), self._names)
+            return explain(self._chances(), self._rules(self._fleet.drawable()), self._names)
         except BattleError:
             return Forecast(self._strategy, pairs=0, open=0, leader=None, likely=())
+
+    def _rules(self, weights: Mapping[str, float]) -> Rules:
+        return Rules(weights, self._targets, self._excludes)
 
     def _chances(self) -> PairChances:
         """The chances, computed again only when a vote or a model's state changed them."""
@@ -55,6 +58,6 @@ class Casting:
         known = self._drawn_by
         if known is not None and known[0] == weights and known[1] is evidence:
             return known[2]
-        chances = pair_chances(self._strategy, evidence, Rules(weights, self._targets, self._excludes))
+        chances = pair_chances(self._strategy, evidence, self._rules(weights))
         self._drawn_by = (weights, evidence, chances)
         return chances

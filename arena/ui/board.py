@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 from arena.fleet import ModelState, ModelStatus
 from arena.leaderboard import Standing, Standings
@@ -16,6 +17,9 @@ READINESS: Mapping[ModelState, str] = {
     ModelState.RETIRED: "Retired",
 }
 """All that anyone but the operator learns of a model's availability."""
+
+_NAMED = 5
+"""Models of one group that are named; of more, one fewer and the number of the others."""
 
 _IMPORTED = PLATFORM_NAMES["imported"]
 
@@ -63,6 +67,11 @@ class Board:
     forest: Forest | None
     standings: Standings
     demo: bool
+
+    @property
+    def counted_at(self) -> datetime:
+        """When the latest vote in the ratings came to count."""
+        return self.standings.counted_at or self.standings.computed_at
 
 
 def lay_out(standings: Standings, statuses: Sequence[ModelStatus], *, demo: bool) -> Board:
@@ -164,9 +173,16 @@ def separation(standings: Standings) -> str:
     if standings.groups < 2:
         return ""
     return (
-        f"The rated models fall into {standings.groups} groups. Across groups these models have not met, directly or "
-        "through others: their ratings compare by convention."
+        f"The rated models fall into {standings.groups} groups: {'; '.join(map(_some, standings.apart))}. "
+        "Across groups these models have not met, directly or through others: their ratings compare by convention."
     )
+
+
+def _some(names: Sequence[str]) -> str:
+    """The first few names and how many more."""
+    if len(names) > _NAMED:
+        return f"{', '.join(names[: _NAMED - 1])} and {len(names) - _NAMED + 1:,} others"
+    return " and ".join(filter(None, (", ".join(names[:-1]), names[-1])))
 
 
 def _count(number: int, one: str, many: str | None = None) -> str:

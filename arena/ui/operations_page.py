@@ -46,6 +46,7 @@ def build_operations_page(context: PageContext) -> None:
             backup_failure=context.keeper.failure,
             votes=standings.votes,
             uptime_s=time.monotonic() - started,
+            warnings=context.fleet.warnings,
         )
         return {
             head: render("operations.html", report=report),
