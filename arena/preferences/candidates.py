@@ -28,6 +28,8 @@ from arena.voter_decisions import set_aside
 
 PORTION = 500
 """Votes read at a time, so that neither memory nor a read lock grows with the number of votes."""
+_SIDE = 9
+"""Columns of one side."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +123,7 @@ def _candidate(row: Row[Any], criterion: str, *, set_aside: bool) -> Candidate:
         challenge_id=row.challenge_id,
         history=row.history,
         user_turn=row.prompt,
-        sides=(_seated(row, "a"), _seated(row, "b")) if has_text else None,
+        sides=(_seated(row, 0), _seated(row, _SIDE)) if has_text else None,
     )
 
 
@@ -132,10 +134,10 @@ def _verdict(winner: Winner, criteria: Mapping[str, str], criterion: str) -> Win
     return None if rated is None else Winner(rated)
 
 
-def _seated(row: Row[Any], letter: str) -> Seated:
-    facts = {name.removeprefix(f"{letter}_"): value for name, value in row._mapping.items()}
-    said = Said(facts["text"], f"{facts['model']}@{facts['number']}", facts["revision"], facts["finish"])
-    return Seated(said, facts["platform"], facts["system"] or None, facts["failure"], bool(facts["findings"]))
+def _seated(row: Row[Any], first: int) -> Seated:
+    """One side's columns, in the order of `_columns`."""
+    text, finish, failure, findings, revision, model, number, platform, system = row[first : first + _SIDE]
+    return Seated(Said(text, f"{model}@{number}", revision, finish), platform, system or None, failure, bool(findings))
 
 
 def _statement() -> Any:  # noqa: ANN401 - a select of two dozen columns
@@ -145,6 +147,7 @@ def _statement() -> Any:  # noqa: ANN401 - a select of two dozen columns
     columns = [column for side in Side for column in _columns(side.value, answers[side], revisions[side])]
     statement = (
         select(
+            *columns,
             Vote.sequence,
             Vote.battle_id,
             Vote.voter_id,
@@ -157,7 +160,6 @@ def _statement() -> Any:  # noqa: ANN401 - a select of two dozen columns
             Conversation.history,
             Prompt.text.label("prompt"),
             WithheldBattle.battle_id.label("withheld"),
-            *columns,
         )
         .join(Battle, Battle.id == Vote.battle_id)
         .join(Conversation, Conversation.id == Battle.conversation_id)
@@ -176,18 +178,16 @@ def _statement() -> Any:  # noqa: ANN401 - a select of two dozen columns
 
 
 def _columns(letter: str, answer: Any, revision: Any) -> Sequence[Any]:  # noqa: ANN401 - aliases
-    named = {
-        "text": answer.text,
-        "finish": answer.finish_reason,
-        "failure": answer.failure,
-        "findings": answer.identity_findings,
-        "revision": revision.id,
-        "model": revision.model_id,
-        "number": revision.number,
-        "platform": revision.platform,
-        "system": revision.system_prompt,
-    }
-    return [column.label(f"{letter}_{name}") for name, column in named.items()]
+    """What `_seated` reads of one side."""
+    of_answer = (answer.text, answer.finish_reason, answer.failure, answer.identity_findings)
+    of_revision = (
+        revision.id,
+        revision.model_id,
+        revision.number,
+        revision.platform,
+        revision.system_prompt,
+    )
+    return [column.label(f"{letter}_{column.key}") for column in (*of_answer, *of_revision)]
 
 
 _STATEMENT = _statement()

@@ -12,7 +12,7 @@ from arena.preferences.filters import Filters
 from arena.preferences.held_out import HeldOut
 from arena.preferences.privacy import personal_data
 from arena.preferences.refusal import is_refusal
-from arena.preferences.similarity import alike
+from arena.preferences.similarity import alike, plain
 from arena.tables import Mode, VoteState, Winner
 
 _FINISHED = frozenset({"stop", "end_turn", "eos", "unknown"})
@@ -105,7 +105,7 @@ def _unfinished(vote: Candidate, _: Grounds) -> bool:
 
 
 def _near_identical(vote: Candidate, grounds: Grounds) -> bool:
-    one, other = (seated.said.text for seated in vote.sides or ())
+    one, other = (plain(seated.said.text) for seated in vote.sides or ())
     return alike(one, other, grounds.filters.near_identical)
 
 

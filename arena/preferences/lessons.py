@@ -3,7 +3,6 @@
 import hashlib
 import zlib
 from collections.abc import Sequence
-from dataclasses import asdict
 
 import orjson
 
@@ -49,7 +48,7 @@ def meeting_key(lesson: Lesson, voter: str | None) -> tuple[bytes, int]:
 
 def packed(lesson: Lesson) -> bytes:
     """The lesson in few bytes."""
-    said = [list(asdict(answer).values()) for answer in said_in(lesson)]
+    said = [(answer.text, answer.model, answer.revision, answer.finish_reason) for answer in said_in(lesson)]
     prompt = [lesson.prompt.system, list(lesson.prompt.messages)]
     kept = [isinstance(lesson, Pair), lesson.battle, lesson.turn, lesson.criterion, prompt, said]
     return zlib.compress(orjson.dumps(kept), _FAST)

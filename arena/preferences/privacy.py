@@ -45,6 +45,9 @@ _FURTHER_KEYS = re.compile(
     r"|\bgithub_pat_\w{30,}"
 )
 _SHORTEST_KEY = 20
+_LONG_WORD = re.compile(rf"\S{{{_SHORTEST_KEY},}}")
+_BESIDE = 80
+"""Characters on both sides of a long word: a key may be told by the name it is given."""
 
 
 class Detector(Protocol):
@@ -77,11 +80,20 @@ def has_phone(text: str) -> bool:
 
 def has_key(text: str) -> bool:
     """Whether a key, token or password to some service stands in the text."""
-    if "PRIVATE KEY" not in text and "://" not in text and max(map(len, text.split()), default=0) < _SHORTEST_KEY:
-        return False  # most texts: no word of theirs is long enough
-    return _FURTHER_KEYS.search(text) is not None or any(
-        next(iter(detector.analyze_string(text)), None) for detector in _detectors()
+    return any(
+        _FURTHER_KEYS.search(place)
+        or any(next(iter(detector.analyze_string(place)), None) for detector in _detectors())
+        for place in _suspicious(text)
     )
+
+
+def _suspicious(text: str) -> Iterator[str]:
+    """The few places that may hold a key, so that most of a text is never looked at by all detectors."""
+    if max(map(len, text.split()), default=0) >= _SHORTEST_KEY:
+        for word in _LONG_WORD.finditer(text):
+            yield text[max(0, word.start() - _BESIDE) : word.end() + _BESIDE]
+    if "PRIVATE KEY" in text or ("://" in text and "@" in text):
+        yield text
 
 
 @cache
