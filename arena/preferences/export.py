@@ -124,44 +124,47 @@ def _export(
     slices: Sequence[_Slice],
     progress: Callable[[float], None],
 ) -> Sequence[Manifest]:
-    selection.forget_lines()
-    done = 0
-    with ExitStack() as stack:
-        parts = []
+    try:
+        parts = _write_drafts(selection, file_format, rules, slices, progress)
+        for part in parts:
+            for hashed in (part.file, part.line_map):
+                _draft(hashed.path).replace(hashed.path)
+    finally:
         for piece in slices:
-            part = _open(stack, piece)
-            parts.append(part)
-            for lesson in selection.lessons(piece.low, piece.high):
-                _write(part, selection, file_format, rules, lesson)
-                done += 1
-                progress(done / selection.lessons_kept)
-    _rename(parts)
+            for path in (piece.path, line_map_path(piece.path)):
+                _draft(path).unlink(missing_ok=True)
     manifests = _manifests(selection, file_format, rules, slices, parts)
     for piece, manifest in zip(slices, manifests, strict=True):
         write_manifest(piece.path.parent, manifest)
     return manifests
 
 
-def _open(stack: ExitStack, piece: _Slice) -> _Part:
-    piece.path.parent.mkdir(parents=True, exist_ok=True)
-    return _Part(piece.split, _begin(stack, piece.path), _begin(stack, line_map_path(piece.path)))
-
-
-def _begin(stack: ExitStack, path: Path) -> _Hashed:
-    """Open a draft; it is removed if anything goes wrong before all are closed."""
-    draft = _draft(path)
-    stack.push(lambda kind, *_: draft.unlink(missing_ok=True) if kind else None)
-    return _Hashed(path, stack.enter_context(draft.open("wb")))
+def _write_drafts(
+    selection: Selection,
+    file_format: FileFormat,
+    rules: Rules,
+    slices: Sequence[_Slice],
+    progress: Callable[[float], None],
+) -> Sequence[_Part]:
+    selection.forget_lines()
+    done = 0
+    parts = []
+    with ExitStack() as stack:
+        for piece in slices:
+            piece.path.parent.mkdir(parents=True, exist_ok=True)
+            paths = (piece.path, line_map_path(piece.path))
+            file, line_map = (_Hashed(path, stack.enter_context(_draft(path).open("wb"))) for path in paths)
+            part = _Part(piece.split, file, line_map)
+            parts.append(part)
+            for lesson in selection.lessons(piece.low, piece.high):
+                _write(part, selection, file_format, rules, lesson)
+                done += 1
+                progress(done / selection.lessons_kept)
+    return parts
 
 
 def _draft(path: Path) -> Path:
     return path.with_name(f".{path.name}.part")
-
-
-def _rename(parts: Sequence[_Part]) -> None:
-    for part in parts:
-        for hashed in (part.file, part.line_map):
-            _draft(hashed.path).replace(hashed.path)
 
 
 def _write(part: _Part, selection: Selection, file_format: FileFormat, rules: Rules, lesson: Lesson) -> None:
