@@ -10,11 +10,13 @@ import json
 import logging
 import random
 import resource
+import sqlite3
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +48,8 @@ from arena.terminal import progress
 
 MODELS = 20
 BATCH = 2_000
+BLOCK = 10_000
+TABLES: Sequence[Any] = (Conversation, Prompt, Answer, Battle, Seat, Vote)
 PROSE = (
     "begin with what you want to see then look at where you stand now and let the difference pull you forward as a "
     "gardener who sees the orchard in the bare field plants one tree and comes back tomorrow to plant another one"
@@ -57,9 +61,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--votes", type=int, nargs="+", default=[10_000, 100_000, 1_000_000])
     parser.add_argument("--out", type=Path, help="where the databases and files go; default a temporary folder")
+    parser.add_argument("--fill", type=Path, metavar="FILE", help="only make a database of so many votes")
     parser.add_argument("--measure", action="store_true", help=argparse.SUPPRESS)
     given = parser.parse_args()
     logging.getLogger("alembic").setLevel(logging.WARNING)
+    if given.fill:
+        fill(given.fill, given.votes[0], lambda share: None)
+        return
     if given.measure:
         print(json.dumps(measure(given.out, given.votes[0])))
         return
@@ -112,21 +120,54 @@ def measure(folder: Path, votes: int) -> dict[str, float]:
     }
 
 
-def fill(file: Path, votes: int, bar: Any) -> None:
-    """Models and voters, then so many voted battles."""
+def fill(file: Path, votes: int, bar: Callable[[float], None]) -> None:
+    """Models and voters, then so many voted battles: a block of them, and the same block under further prompts."""
     draft = file.with_suffix(".part")
-    database = open_database(f"sqlite:///{draft}")
-    chance = random.Random(votes)
+    block = min(votes, BLOCK)
+    with tempfile.TemporaryDirectory(dir=file.parent) as folder:
+        made = Path(folder) / "block.db"
+        _make_block(made, random.Random(votes), block)
+        open_database(f"sqlite:///{draft}").close()
+        with closing(sqlite3.connect(draft, isolation_level=None)) as connection:
+            connection.execute("PRAGMA synchronous = OFF")
+            connection.execute("ATTACH ? AS block", (str(made),))
+            for table in ("model_revisions", "voters"):
+                connection.execute(f"INSERT INTO main.{table} SELECT * FROM block.{table}")
+            for copy in range(votes // block):
+                _copy(connection, copy, block)
+                bar((copy + 1) * block / votes)
+            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    draft.rename(file)
+
+
+def _make_block(file: Path, chance: random.Random, votes: int) -> None:
+    database = open_database(f"sqlite:///{file}")
     with database.write() as session:
         session.execute(insert(ModelRevision), [_revision(number) for number in range(MODELS)])
         session.execute(insert(Voter), [{"id": f"voter-{n}"} for n in range(max(1, votes // 20))])
     for start in range(0, votes, BATCH):
         _add(database, chance, range(start, min(start + BATCH, votes)), votes)
-        bar(start / votes)
-    with database.engine.connect() as connection:
-        connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
     database.close()
-    draft.rename(file)
+
+
+def _copy(connection: sqlite3.Connection, copy: int, block: int) -> None:
+    """Copy the block; what names its rows gets the copy's number, and its prompts and sequence numbers too."""
+    connection.execute("BEGIN")
+    for table in TABLES:
+        names = [column.name for column in table.__table__.columns]
+        values = ", ".join(_changed(name, copy, block) for name in names)
+        name = table.__tablename__
+        connection.execute(f"INSERT INTO main.{name} ({', '.join(names)}) SELECT {values} FROM block.{name}")
+    connection.execute("COMMIT")
+
+
+def _changed(column: str, copy: int, block: int) -> str:
+    if column in ("id", "conversation_id", "battle_id", "answer_id"):
+        return f"'{copy:08x}' || substr({column}, 9)"
+    if column == "sequence":
+        return f"sequence + {copy * block}"
+    is_prompt = f"CASE WHEN text LIKE '%?' THEN '{copy}/' || text ELSE text END"
+    return is_prompt if column == "text" else column
 
 
 def _revision(number: int) -> dict[str, object]:
@@ -142,7 +183,7 @@ def _revision(number: int) -> dict[str, object]:
 
 
 def _add(database: Database, chance: random.Random, numbers: Sequence[int], votes: int) -> None:
-    rows: dict[Any, list[dict[str, Any]]] = {table: [] for table in (Conversation, Prompt, Answer, Battle, Seat, Vote)}
+    rows: dict[Any, list[dict[str, Any]]] = {table: [] for table in TABLES}
     for number in numbers:
         for table, row in _battle(chance, number, f"voter-{chance.randrange(max(1, votes // 20))}"):
             rows[table].append(row)
@@ -152,7 +193,7 @@ def _add(database: Database, chance: random.Random, numbers: Sequence[int], vote
 
 
 def _battle(chance: random.Random, number: int, voter: str) -> Iterator[tuple[Any, dict[str, Any]]]:
-    battle, conversation = f"{number:032x}", f"c{number}"
+    battle = conversation = f"{number:032x}"
     one, other = (place + 1 for place in chance.sample(range(MODELS), 2))
     yield Conversation, {"id": conversation, "kind": ConversationKind.BATTLE, "voter_id": voter, "history": []}
     yield Prompt, {"conversation_id": conversation, "turn": 1, "text": f"{number}: {prose(chance, 12)}?"}
@@ -171,7 +212,7 @@ def _battle(chance: random.Random, number: int, voter: str) -> Iterator[tuple[An
         },
     )
     for side, revision in ((Side.A, one), (Side.B, other)):
-        answer = f"{side.value}{number}"
+        answer = f"{number:031x}{side.value}"
         yield (
             Answer,
             {

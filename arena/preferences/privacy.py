@@ -37,7 +37,7 @@ _KINDS = (
 _EMAIL = re.compile(r"[\w.+-]+@((?:[\w-]+\.)+[a-z]{2,})", re.IGNORECASE)
 _FICTIONAL = re.compile(r"(?:^|\.)(?:example(?:\.(?:com|org|net))?|test|invalid|localhost)$", re.IGNORECASE)
 """Domains that belong to nobody (RFC 2606)."""
-_MANY_DIGITS = re.compile(r"\+?\d(?:[ ().\-/]{0,3}\d){6,}")
+_MANY_DIGITS = re.compile(r"(?<![\w/.])\+?\(?\d(?:[ ().\-]{0,3}\d){6,}")
 _REGION = "US"
 """Numbers without a country's prefix are read as North American ones; all others need theirs."""
 _FURTHER_KEYS = re.compile(
