@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any, get_args
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import select
+from sqlalchemy import event, select
 
 from arena.database import Database, open_database
 from arena.preferences.export import export_files
@@ -86,18 +86,20 @@ def tell(database: Database, stories: Sequence[Story]) -> None:
 
 
 @settings(
-    max_examples=6,
+    max_examples=8,
+    phases=[Phase.generate],  # a failing example is small enough; making it smaller takes minutes
     deadline=None,
     derandomize=True,
     database=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
-@given(stories=st.lists(STORIES, min_size=5, max_size=30), share=st.sampled_from([0.1, 0.5]))
+@given(stories=st.lists(STORIES, min_size=25, max_size=40), share=st.sampled_from([0.1, 0.5]))
 def test_whatever_was_voted_files_keep_their_promises(template: Path, stories: Sequence[Story], share: float) -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         shutil.copy(template, folder / "arena.db")
         database = Database(f"sqlite:///{folder / 'arena.db'}")
+        event.listen(database.engine, "connect", lambda connection, _: connection.execute("PRAGMA synchronous = OFF"))
         tell(database, stories)
         for file_format in get_args(FileFormat):
             one, two = folder / file_format / "one", folder / file_format / "two"
