@@ -5,6 +5,7 @@ from arena.tables.battles import Battle, ImportedVote, Seat, Vote, VoterDecision
 from arena.tables.conversations import Answer, AnswerStyle, Conversation, ModelRevision, Prompt, Voter
 from arena.tables.counts import Counter, PairCount
 from arena.tables.minutes import Minute
+from arena.tables.preferences import WithheldBattle
 from arena.tables.words import BattleState, ConversationKind, Mode, Side, VoterVerdict, VoteState, Winner
 
 __all__ = [
@@ -31,6 +32,7 @@ __all__ = [
     "VoterDecision",
     "VoterVerdict",
     "Winner",
+    "WithheldBattle",
     "new_id",
     "now",
 ]
