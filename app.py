@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from arena.leaderboard import Leaderboard
     from arena.monitoring import Monitor
     from arena.roster import Roster
+    from arena.rubric import Rubric
     from arena.style import StyleControl
     from arena.web.session import CookieRules, Sessions
     from arena.web.streams import PageStreams
@@ -45,6 +46,7 @@ class Parts:
 
     settings: Settings
     challenges: Sequence["Challenge"]
+    rubric: "Rubric"
     database: "Database"
     fleet: "Fleet"
     leaderboard: "Leaderboard"
@@ -96,6 +98,7 @@ def build_app(settings: Settings) -> "FastAPI":
         leaderboard=parts.leaderboard,
         style=parts.style,
         challenges=parts.challenges,
+        rubric=parts.rubric,
         settings=settings,
         database=parts.database,
         demo=settings.demo,
@@ -132,7 +135,6 @@ def build_parts(settings: Settings) -> Parts:
 
     """
     from arena.battle import Arena, recover_interrupted
-    from arena.challenges import load_challenges
     from arena.database import open_database
     from arena.fleet import Fleet
     from arena.leaderboard import Leaderboard
@@ -146,7 +148,7 @@ def build_parts(settings: Settings) -> Parts:
     settings, roster = _decide_demo(settings)
     require_local_database(settings, read_environment())
     sessions, cookies = _build_sessions(settings)
-    challenges = load_challenges(settings.data_dir)
+    challenges, rubric = _read_questions(settings)
     database = open_database(settings.resolved_database_url)
     if interrupted := recover_interrupted(database):
         log.info("%d battles that a stopped process left running are abandoned", interrupted)
@@ -159,6 +161,7 @@ def build_parts(settings: Settings) -> Parts:
         limits=BattleLimits(settings),
         settings=settings,
         challenges=challenges,
+        rubric=rubric,
     )
     streams = PageStreams()
     monitor = Monitor(arena=arena, fleet=fleet, database=database, open_streams=streams.__len__)
@@ -166,6 +169,7 @@ def build_parts(settings: Settings) -> Parts:
     return Parts(
         settings,
         challenges,
+        rubric,
         database,
         fleet,
         leaderboard,
@@ -176,6 +180,14 @@ def build_parts(settings: Settings) -> Parts:
         sessions,
         cookies,
     )
+
+
+def _read_questions(settings: Settings) -> tuple[Sequence["Challenge"], "Rubric"]:
+    """What the data folder asks of models, and of voters."""
+    from arena.challenges import load_challenges
+    from arena.rubric import load_rubric
+
+    return load_challenges(settings.data_dir), load_rubric(settings.data_dir)
 
 
 def _build_sessions(settings: Settings) -> tuple["Sessions", "CookieRules"]:

@@ -11,6 +11,7 @@ from arena.config import Settings
 from arena.database import Database
 from arena.fleet import Fleet
 from arena.leaderboard import Leaderboard
+from arena.rubric import NO_RUBRIC, Rubric
 from arena.style import StyleControl
 from arena.voters import VoterIdentity
 
@@ -32,3 +33,5 @@ class PageContext:
     """Who asks, from the signed cookie of the request; nothing that the browser sends otherwise is believed."""
     is_operator: Callable[[gr.Request], bool]
     """Whether the request carries an operator's session; every operator handler asks by itself."""
+    rubric: Rubric = NO_RUBRIC
+    """What a voter can rate beside the vote."""
