@@ -67,6 +67,22 @@ class Rubric:
         """What the counts call a criterion of this version."""
         return criterion_key(criterion, self.version)
 
+    def find_key(self, asked: str) -> str:
+        """The key of what somebody asks for by a criterion's id, or as `<criterion>@<version>` of an earlier rubric.
+
+        Raises:
+            ConfigError: names the criteria that there are.
+
+        """
+        if asked in self:
+            return self.key(asked)
+        if all(asked.partition(_AT)):
+            return asked
+        known = ", ".join(criterion.id for criterion in self) or "none"
+        raise ConfigError(
+            f"There is no criterion {asked!r}; accepted are {known}, or <criterion>@<version> of an earlier rubric."
+        )
+
 
 NO_RUBRIC = Rubric("none")
 """An arena that asks for nothing but the overall vote."""
