@@ -8,6 +8,9 @@ below 0 that people oppose each other. A unit judged by m people gives m (m - 1)
 - nominal: 0 where c = k, else 1;
 - ordinal: (sum of n_g for g from c to k, less (n_c + n_k) / 2) squared, n_g being how often g was said in all.
 
+**Opposites.** Of two answers it is arbitrary which is called the first. Where two values are opposites in this way,
+each counts in D_e as often as both do on average, so that alpha does not depend on what the answers are called.
+
 **Interval**: a percentile bootstrap over units, 2.5% to 97.5%. It speaks of other units judged by people like these.
 Units with the same judgements are alike, so one draw is a multinomial over the few kinds of units that there are.
 """
@@ -64,7 +67,7 @@ class Alpha:
         facts = f"the same in {self.same:.0%}, by chance it would be {self.by_chance:.0%}"
         if self.low is None or self.high is None:
             return f"Too few to tell ({basis}; {facts}): it takes {FEWEST_UNITS} pairs judged by two or more people."
-        found = f"α {_signed(self.value)}, {_signed(self.low)} to {_signed(self.high)}; {basis}; {facts}"
+        found = f"α {_signed(self.value)}, {_signed(self.low)} to {_signed(self.high)}; {basis}; {facts}"
         return f"{self._verdict()} ({found})."
 
     def _verdict(self) -> str:
@@ -88,27 +91,52 @@ def tabulate(units: Sequence[int] | Ints, values: Sequence[int] | Ints, categori
     return table
 
 
-def agree(table: Ints, metric: Metric = "nominal", draws: int = DRAWS) -> Alpha:
-    """Krippendorff's alpha of a table of units by values, with its interval; the same table gives the same interval."""
+def agree(
+    table: Ints, metric: Metric = "nominal", opposites: tuple[int, int] | None = None, draws: int = DRAWS
+) -> Alpha:
+    """Krippendorff's alpha of a table of units by values, with its interval; the same table gives the same interval.
+
+    `opposites` are two values that would change places if the unit were looked at from the other side.
+    """
     pairable = table[table.sum(axis=1) >= 2]
     if not len(pairable):
         return Alpha(None, None, None, 0, 0, None, None)
-    kinds, often = np.unique(pairable, axis=0, return_counts=True)
-    same, chance = _sameness(kinds, often)
-    value = float(_alphas(kinds, often[None, :].astype(np.float64), metric)[0])
+    kinds, often = np.unique(_one_way(pairable, opposites), axis=0, return_counts=True)
+    same, chance = _sameness(kinds, often, opposites)
+    value = float(_alphas(kinds, often[None, :].astype(np.float64), metric, opposites)[0])
     low = high = None
     if len(pairable) >= FEWEST_UNITS and not np.isnan(value):
         rng = np.random.default_rng(_SEED)
         weights = rng.multinomial(len(pairable), often / often.sum(), size=draws).astype(np.float64)
-        low, high = (float(edge) for edge in np.nanpercentile(_alphas(kinds, weights, metric), [2.5, 97.5]))
+        low, high = (float(edge) for edge in np.nanpercentile(_alphas(kinds, weights, metric, opposites), [2.5, 97.5]))
     return Alpha(None if np.isnan(value) else value, low, high, len(pairable), int(pairable.sum()), same, chance)
 
 
-def _alphas(kinds: Ints, weights: Floats, metric: Metric) -> Floats:
+def _one_way(table: Ints, opposites: tuple[int, int] | None) -> Ints:
+    """Every unit seen from the side of what was said more often."""
+    if opposites is None:
+        return table
+    one, other = opposites
+    turned = table.copy()
+    rows = table[:, one] < table[:, other]
+    turned[rows, one], turned[rows, other] = table[rows, other], table[rows, one]
+    return turned
+
+
+def _balanced(said: Floats, opposites: tuple[int, int] | None) -> Floats:
+    """How often each value was said, in the last axis, with opposites said equally often."""
+    if opposites is None:
+        return said
+    level = said.copy()
+    level[..., list(opposites)] = said[..., list(opposites)].mean(axis=-1, keepdims=True)
+    return level
+
+
+def _alphas(kinds: Ints, weights: Floats, metric: Metric, opposites: tuple[int, int] | None) -> Floats:
     """Alpha for each row of `weights`, which says how often each kind of unit is there; nan where all values agree."""
     coincidences = _coincidences(kinds)
     observed = np.tensordot(weights, coincidences, axes=1)
-    said = weights @ kinds.astype(np.float64)
+    said = _balanced(weights @ kinds.astype(np.float64), opposites)
     total = said.sum(axis=1)
     difference = _ordinal(said) if metric == "ordinal" else 1.0 - np.eye(kinds.shape[1])[None, :, :]
     expected = said[:, :, None] * said[:, None, :]
@@ -133,10 +161,10 @@ def _ordinal(said: Floats) -> Floats:
     return np.asarray((middle[:, :, None] - middle[:, None, :]) ** 2)
 
 
-def _sameness(kinds: Ints, often: Ints) -> tuple[float, float]:
+def _sameness(kinds: Ints, often: Ints, opposites: tuple[int, int] | None) -> tuple[float, float]:
     """The share of equal pairs within units, and between any two judgements."""
     observed = np.tensordot(often.astype(np.float64), _coincidences(kinds), axes=1)
-    said = often @ kinds
+    said = _balanced((often @ kinds).astype(np.float64), opposites)
     total = float(said.sum())
     return float(np.trace(observed) / total), float((said * (said - 1)).sum() / (total * (total - 1)))
 

@@ -80,10 +80,10 @@ class Consistency:
         least, most = ranked[0], ranked[-1]
         clear = (least.alpha.high or 0.0) < (most.alpha.low or 0.0)
         return (
-            f"People agree least on “{least.criterion.name}” (α {least.alpha.value:.2f}) and most on "
-            f"“{most.criterion.name}” (α {most.alpha.value:.2f})"
+            f"People agree least on “{least.criterion.name}” (α {least.alpha.value:.2f}) and most on "
+            f"“{most.criterion.name}” (α {most.alpha.value:.2f})"
             + (", and the difference is more than chance." if clear else "; the difference may be chance.")
-        ).replace("α -", "α −")
+        ).replace("α -", "α −")
 
 
 def read_consistency(database: Database, rubric: Rubric) -> Consistency:

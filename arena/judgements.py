@@ -22,6 +22,7 @@ BLIND = (Mode.BATTLE, Mode.CAMPAIGN)
 SIDES: Mapping[str, int] = {Winner.MODEL_A.value: 1, Winner.MODEL_B.value: -1}
 DECIDED = (Winner.MODEL_A, Winner.MODEL_B)
 _FIRST, _EVEN, _SECOND, _BOTH_BAD = range(4)
+OPPOSITES = (_FIRST, _SECOND)
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +108,7 @@ def against_others(said: Mapping[int, Ints], own: Iterable[Judgement]) -> Alpha 
     if not pairs:
         return None
     units = np.repeat(np.arange(len(pairs)), 2)
-    return agree(tabulate(units, np.array(pairs).ravel(), 4))
+    return agree(tabulate(units, np.array(pairs).ravel(), 4), opposites=OPPOSITES)
 
 
 def repeats_of(judgements: Iterable[Judgement]) -> Repeats:
@@ -130,13 +131,13 @@ def ordered_agreement_of(judgements: Iterable[Judgement]) -> Alpha:
     """The same with even between the two answers, and both bad as even."""
     said = [(judgement.item, judgement.verdict()) for judgement in first_of_each(judgements)]
     known = [(item, _EVEN if verdict == _BOTH_BAD else verdict) for item, verdict in said if verdict is not None]
-    return agree(tabulate([item for item, _ in known], [verdict for _, verdict in known], 3), "ordinal")
+    return agree(tabulate([item for item, _ in known], [verdict for _, verdict in known], 3), "ordinal", OPPOSITES)
 
 
 def _agreement(judgements: Iterable[Judgement], criterion: str | None) -> Alpha:
     said = [(judgement.item, judgement.verdict(criterion)) for judgement in judgements]
     known = [(item, verdict) for item, verdict in said if verdict is not None]
-    return agree(tabulate([item for item, _ in known], [verdict for _, verdict in known], 4))
+    return agree(tabulate([item for item, _ in known], [verdict for _, verdict in known], 4), opposites=OPPOSITES)
 
 
 def first_of_each(judgements: Iterable[Judgement]) -> Iterable[Judgement]:

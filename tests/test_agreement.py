@@ -86,6 +86,17 @@ def test_people_who_toss_coins_are_not_said_to_agree_and_careful_ones_are() -> N
     assert careful.sentence.startswith("People agree, reliably")
 
 
+def test_alpha_does_not_depend_on_which_answer_is_called_the_first() -> None:
+    rng = np.random.default_rng(13)
+    table = judgements(rng, 40, 3, 0.6)
+    renamed = table.copy()
+    renamed[::3] = table[::3, [2, 1, 0]]
+
+    for metric in ("nominal", "ordinal"):
+        assert agree(table, metric, (0, 2)) == agree(renamed, metric, (0, 2))
+    assert agree(table).value != agree(renamed).value
+
+
 def test_judgements_that_are_all_the_same_have_no_alpha_and_say_so() -> None:
     found = agree(tabulate([0, 0, 1, 1], [2, 2, 2, 2], 3))
 

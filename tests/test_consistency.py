@@ -41,7 +41,7 @@ def test_people_who_judge_the_same_answers_agree_whichever_way_they_were_seated(
 
     assert (found.people.value, found.people.same, found.ordered.value) == (1.0, 1.0, 1.0)
     assert (found.people.units, found.people.judgements) == (12, 36)
-    assert found.people.sentence.startswith("People agree, reliably (α 1.00")
+    assert found.people.sentence.startswith("People agree, reliably (α 1.00")
 
 
 def test_agreement_is_told_by_criterion_and_on_what_people_disagree(database: Database) -> None:

@@ -168,7 +168,7 @@ def _alpha(alpha: Alpha | None) -> str:
         return "–"
     if alpha.value is None or alpha.units < FEWEST_UNITS:
         return f"{alpha.same:.0%} the same, n {alpha.units:,}"
-    return f"{alpha.same:.0%} the same (α {alpha.value:.2f}), n {alpha.units:,}".replace("α -", "α −")
+    return f"{alpha.same:.0%} the same (α {alpha.value:.2f}), n {alpha.units:,}".replace("α -", "α −")
 
 
 def _halo(found: Halo) -> str:
