@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from arena.leaderboard import Leaderboard
     from arena.monitoring import Monitor
     from arena.roster import Roster
+    from arena.rubric import Rubric
     from arena.style import StyleControl
     from arena.targets import Targets
     from arena.web.session import CookieRules, Sessions
@@ -47,6 +48,7 @@ class Parts:
 
     settings: Settings
     challenges: Sequence["Challenge"]
+    rubric: "Rubric"
     database: "Database"
     fleet: "Fleet"
     leaderboard: "Leaderboard"
@@ -102,6 +104,7 @@ def build_app(settings: Settings) -> "FastAPI":
         targets=parts.targets,
         keeper=parts.keeper,
         challenges=parts.challenges,
+        rubric=parts.rubric,
         settings=settings,
         database=parts.database,
         demo=settings.demo,
@@ -138,7 +141,6 @@ def build_parts(settings: Settings) -> Parts:
 
     """
     from arena.battle import Arena
-    from arena.challenges import load_challenges
     from arena.fleet import Fleet
     from arena.leaderboard import Leaderboard
     from arena.machine_check import require_local_database
@@ -150,7 +152,7 @@ def build_parts(settings: Settings) -> Parts:
     settings, roster = _decide_demo(settings)
     require_local_database(settings, read_environment())
     sessions, cookies = _build_sessions(settings)
-    challenges = load_challenges(settings.data_dir)
+    challenges, rubric = _read_questions(settings)
     database, keeper = _open_database(settings)
     fleet = Fleet(roster, build_providers(settings, roster), settings)
     leaderboard = Leaderboard(database)
@@ -161,6 +163,7 @@ def build_parts(settings: Settings) -> Parts:
         limits=BattleLimits(settings),
         settings=settings,
         challenges=challenges,
+        rubric=rubric,
     )
     streams = PageStreams()
     targets, monitor = _watch(arena, fleet, database, streams)
@@ -170,6 +173,7 @@ def build_parts(settings: Settings) -> Parts:
     return Parts(
         settings,
         challenges,
+        rubric,
         database,
         fleet,
         leaderboard,
@@ -209,6 +213,14 @@ def _watch(arena: "Arena", fleet: "Fleet", database: "Database", streams: "PageS
     targets = Targets(database=database, fleet=fleet, arena=arena)
     monitor = Monitor(arena=arena, fleet=fleet, database=database, targets=targets, open_streams=streams.__len__)
     return targets, monitor
+
+
+def _read_questions(settings: Settings) -> tuple[Sequence["Challenge"], "Rubric"]:
+    """What the data folder asks of models, and of voters."""
+    from arena.challenges import load_challenges
+    from arena.rubric import load_rubric
+
+    return load_challenges(settings.data_dir), load_rubric(settings.data_dir)
 
 
 def _build_sessions(settings: Settings) -> tuple["Sessions", "CookieRules"]:

@@ -265,14 +265,14 @@ def _change(session: Session, votes: ColumnElement[bool], target: VoteState) -> 
     if target is not VoteState.COUNTED:
         votes = and_(votes, Vote.state == VoteState.COUNTED)
     statement = (
-        select(Battle.mode, Battle.revision_a, Battle.revision_b, Vote.winner, Vote.criteria)
+        select(Battle.mode, Battle.revision_a, Battle.revision_b, Vote.winner, Vote.criteria, Vote.rubric_version)
         .join(Battle, Battle.id == Vote.battle_id)
         .where(votes)
     )
     tally: Tally[Verdict] = Tally()
     for row in session.execute(statement, execution_options={"yield_per": 5000}):
-        mode, revision_a, revision_b, winner, criteria = row
-        tally.update(verdicts_of(Mode(mode), revision_a, revision_b, winner, criteria))
+        mode, revision_a, revision_b, winner, criteria, version = row
+        tally.update(verdicts_of(Mode(mode), revision_a, revision_b, winner, criteria, version))
     sign = 1 if target is VoteState.COUNTED else -1
     return {verdict: sign * amount for verdict, amount in tally.items()}
 

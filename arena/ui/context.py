@@ -12,6 +12,7 @@ from arena.database import Database
 from arena.fleet import Fleet
 from arena.keeping import Keeper
 from arena.leaderboard import Leaderboard
+from arena.rubric import NO_RUBRIC, Rubric
 from arena.style import StyleControl
 from arena.targets import Targets
 from arena.voters import VoterIdentity
@@ -36,3 +37,5 @@ class PageContext:
     """Who asks, from the signed cookie of the request; nothing that the browser sends otherwise is believed."""
     is_operator: Callable[[gr.Request], bool]
     """Whether the request carries an operator's session; every operator handler asks by itself."""
+    rubric: Rubric = NO_RUBRIC
+    """What a voter can rate beside the vote."""
