@@ -36,6 +36,9 @@ class Settings(BaseSettings):
     backup_dir: Path | None = None
     """Where backups are written; default `<data dir>/backups`."""
 
+    tuning_file: Path | None = None
+    """Base models that may be tuned, with prices; default `tuning.yaml` in the data folder, else the one that ships."""
+
     database_url: str | None = None
     """Any SQLAlchemy URL of SQLite or PostgreSQL; default `sqlite:///<data dir>/arena.db`."""
 

@@ -103,7 +103,7 @@ class Fleet:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """`providers` maps api_type to its provider; `clock` tells seconds, for rests and further looks."""
-        self._providers = providers
+        self._providers = dict(providers)
         self._settings = settings
         self._clock = clock
         self._health = {entry.id: _Health(entry) for entry in roster}
@@ -117,6 +117,22 @@ class Fleet:
         """
         self._loop = asyncio.get_running_loop()
         await asyncio.gather(*(self.prepare_one(model_id) for model_id in self._health))
+
+    def admit(self, entry: ModelEntry, provider: Callable[[], Provider]) -> bool:
+        """Take a model in while the arena runs; `False` if its id is here already. Within the event loop.
+
+        `provider` makes the provider of its api_type where no other model has brought it. The model is made ready in
+        the background, and drawn from then on.
+        """
+        if entry.id in self._health:
+            return False
+        if entry.api_type not in self._providers:
+            self._providers[entry.api_type] = provider()
+        # A new mapping: whoever is reading the old one in another thread must not see it grow.
+        self._health = {**self._health, entry.id: _Health(entry)}
+        if self._loop is not None:
+            self._start_look(entry.id)
+        return True
 
     async def prepare_one(self, model_id: str) -> ModelStatus:
         """Look again at one model (the operator's button, or a changed deployment); a rest ends in a trial."""
