@@ -110,9 +110,10 @@ class ScriptedOpenAITuning(ScriptedOpenAI):
                 return 200, _listed(self._checkpoints(job))
             case "jobs.cancel":
                 job.cancelled = True
-            case "jobs.retrieve" if not job.cancelled:
-                job.look()
-        return 200, self._told(job)
+        told = self._told(job)
+        if operation == "jobs.retrieve":
+            job.looks += 1
+        return 200, told
 
     def _upload(self, form: dict[str, Any]) -> dict[str, Any]:
         name = f"file-scripted{next(self._numbers)}"
@@ -169,7 +170,7 @@ class ScriptedOpenAITuning(ScriptedOpenAI):
         }
 
     def _events(self, job: ScriptedJob) -> list[dict[str, Any]]:
-        seen = job.script.statuses[: job.looks + 1]
+        seen = job.script.statuses[: max(job.looks, 1)]
         return [
             {
                 "id": f"ftevent-{job.id}-{number}",

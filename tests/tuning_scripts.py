@@ -50,12 +50,6 @@ class ScriptedJob:
     looks: int = 0
     cancelled: bool = False
 
-    def look(self) -> str:
-        """Its status, one further than at the last look."""
-        status = self.status
-        self.looks += 1
-        return status
-
     @property
     def status(self) -> str:
         """Its status now."""

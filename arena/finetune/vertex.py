@@ -28,7 +28,9 @@ if TYPE_CHECKING:
     import google.auth.credentials
     import google.cloud.storage
     import google.genai
-    from google.genai import errors, types
+    import google.oauth2.credentials
+    import httpx
+    from google.genai import types
 
 _MARK = "arena_mark"
 _OUTCOMES: dict[str, Outcome] = {
@@ -61,6 +63,8 @@ class VertexTuning:
         self._place = place
         self._source = source
         self._credentials: google.auth.credentials.Credentials | None = None
+        self._held: google.oauth2.credentials.Credentials | None = None
+        self._transport: httpx.Client | None = None
         self._client: google.genai.Client | None = None
         self._storage: google.cloud.storage.Client | None = None
         self._lock = threading.Lock()
@@ -169,6 +173,8 @@ class VertexTuning:
         """See `TuningPlatform.close`."""
         if self._client is not None:
             self._client.close()
+        if self._transport is not None:
+            self._transport.close()
         if self._storage is not None:
             self._storage.close()
 
@@ -201,22 +207,35 @@ class VertexTuning:
 
     def _connected(self) -> "google.genai.Client":
         import google.genai
-        import httpx
 
         with self._lock:
-            if self._credentials is None or not self._credentials.valid:
-                self._credentials = refreshed(self._credentials, self._source)
+            held = self._with_token()
             if self._client is None:
                 self._client = google.genai.Client(
                     vertexai=True,
                     project=self._place.project,
                     location=self._place.location,
-                    credentials=self._credentials,
+                    credentials=held,
                     http_options=google.genai.types.HttpOptions(
-                        base_url=self._place.api_base, httpx_client=httpx.Client(timeout=REQUEST_S)
+                        base_url=self._place.api_base, httpx_client=self._transport
                     ),
                 )
             return self._client
+
+    def _with_token(self) -> "google.oauth2.credentials.Credentials":
+        """Credentials that hold a valid token and no more: others would refresh themselves, at Google's own deadlines."""
+        import google.oauth2.credentials
+        import httpx
+
+        if self._credentials is None or not self._credentials.valid:
+            self._credentials = refreshed(self._credentials, self._source)
+        if self._held is None or self._transport is None:
+            self._transport = httpx.Client(timeout=REQUEST_S)
+            self._held = google.oauth2.credentials.Credentials(  # type: ignore[no-untyped-call]
+                token=None, quota_project_id=getattr(self._credentials, "quota_project_id", None)
+            )
+        self._held.token = self._credentials.token
+        return self._held
 
     def _storage_client(self) -> "google.cloud.storage.Client":
         from google.cloud import storage
@@ -225,7 +244,7 @@ class VertexTuning:
             base = self._place.storage_base
             self._storage = storage.Client(
                 project=self._place.project,
-                credentials=self._credentials,
+                credentials=self._held,
                 client_options={"api_endpoint": base} if base else None,
             )
         return self._storage
