@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from arena.battle import Arena
     from arena.challenges import Challenge
     from arena.database import Database
+    from arena.finetune import TuningDesk
     from arena.fleet import Fleet
     from arena.leaderboard import Leaderboard
     from arena.monitoring import Monitor
@@ -50,6 +51,7 @@ class Parts:
     leaderboard: "Leaderboard"
     style: "StyleControl"
     arena: "Arena"
+    tuning: "TuningDesk"
     monitor: "Monitor"
     streams: "PageStreams"
     sessions: "Sessions"
@@ -64,6 +66,7 @@ class Parts:
 
     async def aclose(self) -> None:
         """Close every connection."""
+        await self.tuning.aclose()
         await self.fleet.aclose()
         self.style.close()
         self.database.close()
@@ -134,11 +137,10 @@ def build_parts(settings: Settings) -> Parts:
     from arena.battle import Arena, recover_interrupted
     from arena.challenges import load_challenges
     from arena.database import open_database
-    from arena.fleet import Fleet
+    from arena.finetune import TuningDesk
     from arena.leaderboard import Leaderboard
     from arena.machine_check import require_local_database
     from arena.monitoring import Monitor
-    from arena.providers.factory import build_providers
     from arena.style import StyleControl
     from arena.voters import BattleLimits
     from arena.web.streams import PageStreams
@@ -150,7 +152,7 @@ def build_parts(settings: Settings) -> Parts:
     database = open_database(settings.resolved_database_url)
     if interrupted := recover_interrupted(database):
         log.info("%d battles that a stopped process left running are abandoned", interrupted)
-    fleet = Fleet(roster, build_providers(settings, roster), settings)
+    fleet = _build_fleet(settings, roster, database)
     leaderboard = Leaderboard(database)
     arena = Arena(
         database=database,
@@ -171,11 +173,22 @@ def build_parts(settings: Settings) -> Parts:
         leaderboard,
         StyleControl(database),
         arena,
+        TuningDesk(database, roster, settings, fleet=fleet),
         monitor,
         streams,
         sessions,
         cookies,
     )
+
+
+def _build_fleet(settings: Settings, roster: "Roster", database: "Database") -> "Fleet":
+    """The roster file's models, and those that came of tuning jobs."""
+    from arena.finetune import with_tuned
+    from arena.fleet import Fleet
+    from arena.providers.factory import build_providers
+
+    whole = roster if settings.demo else with_tuned(database, roster, read_environment())
+    return Fleet(whole, build_providers(settings, whole), settings)
 
 
 def _build_sessions(settings: Settings) -> tuple["Sessions", "CookieRules"]:
@@ -205,6 +218,8 @@ async def _lifespan(app: "FastAPI") -> AsyncIterator[None]:
     """Ask every platform for its models once pages are served; at the end close what is open."""
     parts: Parts = app.state.parts
     # What goes wrong in a warm-up is told to the first who asks for the same.
+    if not parts.settings.demo:
+        parts.tuning.start_following()
     preparing = asyncio.gather(parts.fleet.prepare(), _warm_up(parts), return_exceptions=True)
     try:
         yield

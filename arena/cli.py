@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
-from arena import backup_commands, voter_commands
+from arena import backup_commands, tuning_commands, voter_commands
 from arena.errors import ArenaError, ConfigError
 from arena.terminal import Progress, output, print_json, print_table, progress, tell
 
@@ -194,6 +194,8 @@ def _parser() -> argparse.ArgumentParser:
     voter_commands.add_voters(commands, _command, lambda given: _database(_settings(given)))
 
     backup_commands.add_backups(commands, _command, _settings)
+
+    tuning_commands.add_tuning(commands, _command, _settings, _database)
 
     command = _command(
         commands, "rebuild-counts", "recompute the counts behind the ratings from the votes", "rebuild-counts"

@@ -107,6 +107,7 @@ class Fleet:
         self._settings = settings
         self._clock = clock
         self._health = {entry.id: _Health(entry) for entry in roster}
+        self._entries = tuple(roster)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._looks: set[asyncio.Task[ModelStatus]] = set()
 
@@ -130,6 +131,7 @@ class Fleet:
             self._providers[entry.api_type] = provider()
         # A new mapping: whoever is reading the old one in another thread must not see it grow.
         self._health = {**self._health, entry.id: _Health(entry)}
+        self._entries = (*self._entries, entry)
         if self._loop is not None:
             self._start_look(entry.id)
         return True
@@ -166,6 +168,10 @@ class Fleet:
         """Every model of the roster, in its order."""
         self._look_again(self._clock())
         return [self._status(health) for health in self._health.values()]
+
+    def entries(self) -> Sequence[ModelEntry]:
+        """The models, in the roster's order: the very same object until another model is taken in."""
+        return self._entries
 
     def entry(self, model_id: str) -> ModelEntry:
         """The roster's entry; raises KeyError for a model that is not in it."""

@@ -140,7 +140,8 @@ def read_entry(place: str, model_id: str, raw: object, environment: Mapping[str,
 
     """
     entry = _parse_entry(Path(place), model_id, raw, environment, [])
-    assert entry is not None  # only FastChat's files hold entries that are skipped
+    if entry is None:
+        raise ConfigError(f"{place}: {model_id}: is of a platform that the arena does not have.")
     return entry
 
 
@@ -198,8 +199,8 @@ def _parse_entry(
     for key in _FASTCHAT_ONLY:
         fields.pop(key, None)
     missing: list[str] = []
-    given = {key: value for key, value in fields.items() if value is not None}
-    expanded = {key: expand_variables(value, environment, missing) for key, value in given.items()}
+    filled = {key: value for key, value in fields.items() if value is not None}
+    expanded = {key: expand_variables(value, environment, missing) for key, value in filled.items()}
     if "missing_variables" in expanded or "id" in expanded:
         raise ConfigError(f"{path}: {model_id}: the id is the entry's key; {_accepted_keys()}.")
     try:

@@ -8,7 +8,6 @@ import argparse
 import email.parser
 import email.policy
 import itertools
-import json
 import urllib.parse
 from collections.abc import Mapping
 from typing import Any
@@ -100,20 +99,22 @@ class ScriptedOpenAITuning(ScriptedOpenAI):
                 mark = query.get("metadata[arena_mark]")
                 found = [job for job in self.jobs.values() if mark in (None, job.request["metadata"]["arena_mark"])]
                 return 200, _listed([self._told(job) for job in reversed(found)])
-        job = self.jobs.get(parts[2])
-        if job is None:
+        if parts[2] not in self.jobs:
             return 404, openai_error(404, f"Could not find fine tune: {parts[2]}")
+        return 200, self._of_job(operation, self.jobs[parts[2]])
+
+    def _of_job(self, operation: str, job: ScriptedJob) -> dict[str, Any]:
         match operation:
             case "jobs.events":
-                return 200, _listed(self._events(job))
+                return _listed(self._events(job))
             case "jobs.checkpoints":
-                return 200, _listed(self._checkpoints(job))
+                return _listed(self._checkpoints(job))
             case "jobs.cancel":
                 job.cancelled = True
         told = self._told(job)
         if operation == "jobs.retrieve":
             job.looks += 1
-        return 200, told
+        return told
 
     def _upload(self, form: dict[str, Any]) -> dict[str, Any]:
         name = f"file-scripted{next(self._numbers)}"

@@ -93,7 +93,9 @@ class ScriptedStorage(ScriptedServer):
         self.objects[address] = content
         self.note(lambda: self.uploads.append(address))
         size = str(len(content))
-        exchange.respond(200, {"kind": "storage#object", "name": name, "bucket": bucket, "size": size, "generation": "1"})
+        exchange.respond(
+            200, {"kind": "storage#object", "name": name, "bucket": bucket, "size": size, "generation": "1"}
+        )
 
 
 def _error(status: int, message: str) -> dict[str, Any]:

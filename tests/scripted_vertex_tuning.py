@@ -54,7 +54,9 @@ class ScriptedVertexTuning(ScriptedVertex):
         if published:
             known = published[2] in self.scripts
             body = {"name": published[1], "versionId": "default"}
-            exchange.respond(200 if known else 404, body if known else vertex_error(404, "Publisher Model is not found."))
+            exchange.respond(
+                200 if known else 404, body if known else vertex_error(404, "Publisher Model is not found.")
+            )
             return
         assert job
         operation = job[3] or ("get" if job[2] else "create" if request.method == "POST" else "list")
@@ -124,7 +126,10 @@ class ScriptedVertexTuning(ScriptedVertex):
         if state == "JOB_STATE_FAILED":
             told["error"] = {"code": 9, "message": job.script.failure}
         if state == "JOB_STATE_SUCCEEDED":
-            told |= {"tunedModel": self._tuned(job), "tuningDataStats": {"preferenceOptimizationDataStats": _stats(job)}}
+            told |= {
+                "tunedModel": self._tuned(job),
+                "tuningDataStats": {"preferenceOptimizationDataStats": _stats(job)},
+            }
         return told
 
     def _tuned(self, job: ScriptedJob) -> dict[str, Any]:

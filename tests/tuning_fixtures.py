@@ -70,7 +70,7 @@ def _write(
         partner=partner,
         line_map=NamedFile(line_map_path(file).name, sha256_of(line_map_path(file))),
         tokens=1_000,
-        token_estimate="as told",  # noqa: S106 - tokens of text
+        token_estimate="as told",
         models=("hare@1", "tortoise@1"),
         rules={},
         problems=() if len(questions) >= 10 or split != "train" else ("It has too few lines.",),
@@ -160,5 +160,3 @@ def _configuration(vertex: ScriptedVertexTuning, storage: ScriptedStorage) -> di
     model = {"price": 5.0, "methods": ["preference", "supervised"], "hyperparameters": {"beta": 0.1}}
     reached = {"project_id": PROJECT, "bucket": f"{BUCKET}/arena", "api_base": vertex.url, "storage_base": storage.url}
     return {"openai": {"models": {BASE: model}}, "vertex": {**reached, "models": {GEMINI: model}}}
-
-

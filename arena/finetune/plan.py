@@ -137,7 +137,10 @@ def make_plan(config: TuningConfig, wish: Wish) -> Plan:
     base_model, entry = _base(wish, platform, method)
     hyperparameters = _hyperparameters(wish, entry, method)
     epochs = hyperparameters.get(_EPOCHS[wish.platform])
-    problems = [*training.problems, *(f"Validation file: {said}" for said in (validation.problems if validation else ()))]
+    problems = [
+        *training.problems,
+        *(f"Validation file: {said}" for said in (validation.problems if validation else ())),
+    ]
     warnings: list[str] = []
     if method not in entry.methods:
         problems.append(f"{base_model} takes no {method} tuning according to the configuration.")
@@ -205,7 +208,9 @@ def _base(wish: Wish, platform: PlatformEntry, method: Method) -> tuple[str, Bas
     entry = platform.models.get(wish.priced_as or wish.base_model)
     if entry is None and wish.parent is None:
         known = ", ".join(platform.models) or "none"
-        raise ConfigError(f"{wish.base_model}: is no base model of ARENA_TUNING_FILE at {_NAMES[wish.platform]} ({known}).")
+        raise ConfigError(
+            f"{wish.base_model}: is no base model of ARENA_TUNING_FILE at {_NAMES[wish.platform]} ({known})."
+        )
     return wish.base_model, entry or BaseModelEntry(methods=(method,))
 
 

@@ -61,7 +61,9 @@ class Platforms:
         if entry.project_id is None:
             raise ConfigError("GOOGLE_CLOUD_PROJECT is not set: set it, or project_id in ARENA_TUNING_FILE.")
         if entry.bucket is None:
-            raise ConfigError("vertex.bucket is missing in ARENA_TUNING_FILE: name a Cloud Storage bucket for the files.")
+            raise ConfigError(
+                "vertex.bucket is missing in ARENA_TUNING_FILE: name a Cloud Storage bucket for the files."
+            )
         place = VertexPlace(
             entry.project_id, entry.location or "us-central1", entry.bucket, entry.api_base, entry.storage_base
         )

@@ -1,4 +1,4 @@
-"""A finished job, or one of its checkpoints, becomes a model of the roster: a row of a table, never a line of a file."""
+"""A finished job, or one of its checkpoints, becomes a model of the roster: a row, never a line of a file."""
 
 import logging
 import re
@@ -39,7 +39,9 @@ class Registration:
     """A checkpoint's step; `None` is the job's final model."""
 
 
-def register_model(database: Database, config: TuningConfig, roster: Roster, job: TuningJob, wish: Registration) -> TunedModel:
+def register_model(
+    database: Database, config: TuningConfig, roster: Roster, job: TuningJob, wish: Registration
+) -> TunedModel:
     """Store the roster entry of a job's result.
 
     Raises:

@@ -28,7 +28,12 @@ class Sender:
     """Does the next step of a job, one process at a time; blocks."""
 
     def __init__(
-        self, database: Database, platform_of: Callable[[str], TuningPlatform], holder: str, *, first_wait_s: float = 5.0
+        self,
+        database: Database,
+        platform_of: Callable[[str], TuningPlatform],
+        holder: str,
+        *,
+        first_wait_s: float = 5.0,
     ) -> None:
         """`platform_of` gives the platform of a name; `holder` tells this process from others."""
         self._database = database
@@ -53,7 +58,9 @@ class Sender:
     def _step(self, job: TuningJob) -> TuningJob:
         try:
             platform = self._platform_of(job.platform)
-            return self._send(job, platform) if job.platform_job is None else self._follow(job, platform)
+            if job.platform_job is None:
+                return self._send(job, platform)
+            return self._follow(job, job.platform_job, platform)
         except PlatformRefusal as error:
             if error.lasting and job.platform_job is None:
                 return self._end(job, "not_sent", str(error))
@@ -107,22 +114,23 @@ class Sender:
         job = store.note(
             self._database, job.id, platform_job=started, tried_at=None, sent_at=now(), trouble=None, looks=0
         )
-        return self._follow(job, platform)
+        return self._follow(job, started, platform)
 
     def _not_found(self, job: TuningJob) -> TuningJob:
         settled = timedelta(seconds=_SETTLES * self._first_wait_s)
         if job.tried_at is not None and now() - job.tried_at > settled:
             sentence = "The platform never confirmed the job and lists none: tune again to send it anew."
             return self._end(job, "not_sent", sentence)
-        return self._wait(job, trouble="The platform did not confirm the job; it is looked for there, not started again.")
+        return self._wait(
+            job, trouble="The platform did not confirm the job; it is looked for there, not started again."
+        )
 
     # ── following ───────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def _follow(self, job: TuningJob, platform: TuningPlatform) -> TuningJob:
-        assert job.platform_job is not None
+    def _follow(self, job: TuningJob, name: str, platform: TuningPlatform) -> TuningJob:
         if job.cancel_requested:
-            self._cancel(job, job.platform_job, platform)
-        facts = platform.look(job.platform_job)
+            self._cancel(job, name, platform)
+        facts = platform.look(name)
         store.note_events(self._database, job.id, facts.events)
         news = facts.status != job.status
         job = self._noted(job, facts)
@@ -174,13 +182,12 @@ def _upload(file: str, sha256: str, split: str) -> Upload:
 
 
 def _order(job: TuningJob) -> JobOrder:
-    assert job.platform_file is not None
     return JobOrder(
         mark=job.mark,
         base_model=job.base_model,
         method="supervised" if job.method == "supervised" else "preference",
         hyperparameters=job.hyperparameters,
         name=job.name,
-        training=job.platform_file,
+        training=job.platform_file or "",
         validation=job.platform_validation_file,
     )

@@ -7,7 +7,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import delete, func, insert, or_, select, update
+from sqlalchemy import delete, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
 from arena.database import Database
@@ -49,7 +49,10 @@ def add_job(database: Database, plan: Plan) -> TuningJob:
 
 def _already(job: TuningJob) -> str:
     state = "has succeeded" if job.outcome else "is on its way"
-    return f"Exactly this was sent already: job {job.id} {state}. Change the file, the name or a hyperparameter to train again."
+    return (
+        f"Exactly this was sent already: job {job.id} {state}. Change the file, the name or a hyperparameter to train "
+        "again."
+    )
 
 
 def _new_job(plan: Plan, attempt: int) -> TuningJob:
@@ -73,7 +76,7 @@ def _new_job(plan: Plan, attempt: int) -> TuningJob:
 
 
 def record_examples(database: Database, job: TuningJob) -> None:
-    """Note whose vote and which prompt each line is, unless that was done; a part left by a stopped process is redone."""
+    """Note whose vote and which prompt each line is, unless that was done; what a stopped process left is redone."""
     if job.recorded:
         return
     with database.write() as session:

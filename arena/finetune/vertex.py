@@ -3,7 +3,7 @@
 import threading
 import warnings
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -93,14 +93,17 @@ class VertexTuning:
         bucket, _, folder = self._place.bucket.removeprefix("gs://").strip("/").partition("/")
         name = f"{folder}/{file.name}" if folder else file.name
         with self._telling():
-            storage = self._storage_client()
-            try:
-                # Generation 0 means: only if there is no object of this name yet. The name tells the content.
-                storage.bucket(bucket).blob(name).upload_from_filename(
-                    str(file.path), content_type="application/jsonl", if_generation_match=0, timeout=REQUEST_S, retry=None
+            blob = self._storage_client().bucket(bucket).blob(name)
+            # Generation 0 means: only if there is no object of this name yet. The name tells the content, so one that
+            # is there already is this file.
+            with suppress(exceptions.PreconditionFailed):
+                blob.upload_from_filename(
+                    str(file.path),
+                    content_type="application/jsonl",
+                    if_generation_match=0,
+                    timeout=REQUEST_S,
+                    retry=None,
                 )
-            except exceptions.PreconditionFailed:
-                pass  # it is there already
         return f"gs://{bucket}/{name}"
 
     def find(self, mark: str, known: frozenset[str]) -> str | None:
@@ -261,7 +264,8 @@ def _refusal(status: object, message: str) -> PlatformRefusal | PlatformSilence:
         )
     if code == 403:
         roles = "Vertex AI User, and for the bucket Storage Object User"
-        return PlatformRefusal(f"Google does not allow it: give the account the roles {roles}. It said: {said}", lasting=True)
+        sentence = f"Google does not allow it: give the account the roles {roles}. It said: {said}"
+        return PlatformRefusal(sentence, lasting=True)
     if code == 429:
         return PlatformRefusal(f"Vertex AI takes no more for now (quota): {said}", lasting=False)
     return PlatformRefusal(f"Vertex AI refused: {said}", lasting=True)

@@ -12,7 +12,9 @@ _MACHINE_MAKER = Path("/sys/class/dmi/id/product_name")
 
 def build_providers(settings: Settings, roster: Roster) -> dict[str, Provider]:
     """One provider for each `api_type` in the roster; SDKs are imported when a model is first prepared or asked."""
-    return {api_type: build_provider(api_type, settings) for api_type in dict.fromkeys(entry.api_type for entry in roster)}
+    return {
+        api_type: build_provider(api_type, settings) for api_type in dict.fromkeys(entry.api_type for entry in roster)
+    }
 
 
 def deadlines_of(settings: Settings) -> Deadlines:
