@@ -151,8 +151,8 @@ def test_an_orphan_of_the_same_plan_is_adopted(workshop: Workshop) -> None:
             "vertex",
             "create",
             Trouble(403, "No access."),
-            "Google does not allow it: give the account the roles Vertex AI User, and for the bucket Storage Object User."
-            " It said: No access.",
+            "Google does not allow it: give the account the roles Vertex AI User, and for the bucket "
+            "Storage Object User. It said: No access.",
         ),
     ],
 )

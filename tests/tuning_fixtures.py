@@ -10,19 +10,21 @@ from typing import Any
 import pytest
 import yaml
 
-from arena.config import Settings
+from arena.config import Settings, read_environment
 from arena.database import Database
 from arena.finetune.plan import Plan, Wish, make_plan
 from arena.finetune.platforms import Platforms
 from arena.finetune.sending import Sender
 from arena.finetune.store import add_job
 from arena.preferences.manifest import Manifest, NamedFile, line_map_path, sha256_of, write_manifest
+from arena.roster import Roster, load_roster
 from arena.tables import TuningJob
 from tests.conftest import SettingsFactory
 from tests.scripted_openai_tuning import BASE, KEY, ScriptedOpenAITuning
 from tests.scripted_storage import ScriptedStorage
 from tests.scripted_vertex_tuning import BASE as GEMINI
 from tests.scripted_vertex_tuning import BUCKET, PROJECT, ScriptedVertexTuning
+from tests.scripting import Script
 
 QUESTIONS = tuple(f"What do you want to create in year {year}?" for year in range(12))
 
@@ -136,6 +138,15 @@ class Workshop:
             if job.ended_at is not None:
                 return job
         raise AssertionError(f"it does not end: {job.status}, {job.trouble}")
+
+
+def roster_of(workshop: Workshop) -> Roster:
+    """A roster file with one model, `coaia-1`, at the scripted OpenAI."""
+    workshop.openai.scripts["tortoise"] = Script("Slow and steady, first see what you want.")
+    entry = {"api_type": "openai", "model_name": "tortoise", "family": "coaia", "version": 1}
+    file = workshop.folder.parent / "models.yaml"
+    file.write_text(yaml.safe_dump({"coaia-1": entry}), encoding="utf-8")
+    return load_roster(file, read_environment())
 
 
 @pytest.fixture

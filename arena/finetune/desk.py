@@ -39,7 +39,7 @@ class TuningDesk:
         fleet: Fleet | None = None,
         first_wait_s: float = 5.0,
     ) -> None:
-        """`roster` is the file's; `fleet`, of a running arena, takes registered models in; see `Sender` for the wait."""
+        """`roster` is the file's; `fleet`, of a running arena, takes registered models in; the wait is `Sender`'s."""
         self._database = database
         self._roster = roster
         self._settings = settings

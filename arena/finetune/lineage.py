@@ -308,7 +308,7 @@ def _marked(session: Session, later: int, earlier: int, jobs: Sequence[str]) -> 
         .join(Prompt, Prompt.conversation_id == Battle.conversation_id)
         .where(Battle.revision_a.in_(pair), Battle.revision_b.in_(pair), Battle.revision_a != Battle.revision_b)
     )
-    known = set(session.scalars(select(TuningExample.prompt.distinct()).where(_of_training(jobs))))
+    known = set(session.scalars(select(TuningExample.prompt).where(_of_training(jobs)).distinct()))
     return frozenset(battle for battle, text in session.execute(asked) if prompt_key(text) in known)
 
 

@@ -142,7 +142,7 @@ class VertexTuning:
             )
         if not job.name:
             raise PlatformSilence("Vertex AI answered without a job's name.")
-        return job.name
+        return str(job.name)
 
     def look(self, job: str) -> JobFacts:
         """See `TuningPlatform.look`. Vertex AI keeps no list of events: changes of state stand for them."""
@@ -226,7 +226,7 @@ class VertexTuning:
             return self._client
 
     def _with_token(self) -> "google.oauth2.credentials.Credentials":
-        """Credentials that hold a valid token and no more: others would refresh themselves, at Google's own deadlines."""
+        """Credentials that hold a valid token and no more; others would refresh themselves, at Google's deadlines."""
         import google.oauth2.credentials
         import httpx
 
