@@ -112,6 +112,30 @@ class Settings(BaseSettings):
     question_version: str = "1"
     """Version of the voting question; stored with each vote."""
 
+    pairs_length_ratio: float = Field(default=5.0, gt=1)
+    """Training files: a longer answer than so many times the other is held back."""
+
+    pairs_near_identical: float = Field(default=0.95, gt=0, le=1)
+    """Training files: answers at least so alike, 0 to 1, are held back."""
+
+    openai_least_lines: int = Field(default=10, ge=1)
+    """Fewest lines of a training file that OpenAI takes."""
+
+    openai_most_bytes: int = Field(default=512_000_000, ge=1)
+    """Largest training file that OpenAI takes."""
+
+    vertex_most_lines: int = Field(default=10_000_000, ge=1)
+    """Most lines of a training file that Vertex AI takes."""
+
+    vertex_most_bytes: int = Field(default=1_000_000_000, ge=1)
+    """Largest training file that Vertex AI takes."""
+
+    vertex_most_line_tokens: int = Field(default=131_072, ge=1)
+    """Longest line that Vertex AI takes, in tokens; longer ones are left out."""
+
+    vertex_most_validation_lines: int = Field(default=5_000, ge=1)
+    """Most lines of a validation file that Vertex AI takes; the rest trains."""
+
     session_hours: float = Field(default=12.0, gt=0)
     """How long an operator's session lasts."""
 

@@ -63,14 +63,22 @@ def add_vote(
     state: VoteState = VoteState.COUNTED,
     turns: Sequence[tuple[str, str, str]] = (("Name a bird.", "A heron.", "A wren."),),
     at: datetime | None = None,
+    history: Sequence[Mapping[str, str]] = (),
+    challenge_id: str | None = None,
 ) -> str:
-    """A voted battle whose `turns` are (prompt, answer A, answer B); returns its id."""
+    """A voted battle whose `turns` are (prompt, answer A, answer B), after a shared `history`; returns its id."""
     with database.write() as session:
         sequence = next_sequence(session)
         at = at or now()
         session.merge(Voter(id=voter, created_at=at))
         session.flush()
-        conversation = Conversation(kind=ConversationKind(mode.value), voter_id=voter, created_at=at)
+        conversation = Conversation(
+            kind=ConversationKind(mode.value),
+            voter_id=voter,
+            created_at=at,
+            history=[dict(message) for message in history],
+            challenge_id=challenge_id,
+        )
         session.add(conversation)
         session.flush()
         battle = Battle(

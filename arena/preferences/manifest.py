@@ -1,4 +1,4 @@
-"""What stands beside a training file: its hash, what is in it, what was held back and why, and whose votes each line is.
+"""What stands beside a training file: its hash, what is in it, what was held back and why, each line's battle.
 
 `train.jsonl` has its manifest in `train.jsonl.manifest.json`, and for each of its lines one line in
 `train.jsonl.lines.jsonl`: `{"line": 1, "battle": …, "turn": …, "criterion": …, "agreed": …, …}`. Neither holds a moment
@@ -9,7 +9,7 @@ import hashlib
 import json
 import mmap
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal
 
@@ -17,7 +17,7 @@ from arena.errors import ConfigError
 
 FileFormat = Literal["openai", "vertex", "trl", "kto", "sft"]
 Split = Literal["train", "validation"]
-TOKEN_ESTIMATE = "UTF-8 bytes of all texts divided by 4, and 4 more for each message"
+TOKEN_ESTIMATE = "UTF-8 bytes of all texts divided by 4, and 4 more for each message"  # noqa: S105 - of a text, no secret
 _PORTION = 1 << 20
 
 
@@ -53,7 +53,8 @@ class Manifest:
     held_back: Mapping[str, int]
     """Votes that a gate held back, by the gate's name; a vote is counted at the first one that it does not pass."""
     left_out: Mapping[str, int]
-    """Kept votes that have no line in this file or its partner, by reason."""
+    """Kept votes without a line of their own in either file: `same_answers` (a vote that agrees with one that is in
+    it), `same_line` (it would repeat a line), `too_long` (its line is over the platform's limit)."""
     partner: NamedFile | None
     """The other split's file, if there is one."""
     line_map: NamedFile
@@ -68,6 +69,8 @@ class Manifest:
     """The limits it was held against."""
     problems: Sequence[str]
     """Why the platform would refuse it, a sentence each; empty if it is ready."""
+    lengths: Mapping[str, Any] = field(default_factory=dict)
+    """How chosen and rejected answers differ in length: `arena.preferences.lengths.LengthLean`, as JSON."""
 
     @property
     def ready(self) -> bool:
@@ -108,7 +111,7 @@ def read_manifest(path: Path) -> Manifest:
     own = path if path.name.endswith(".manifest.json") else manifest_path(path)
     try:
         stored = json.loads(own.read_text(encoding="utf-8"))
-        known = {field.name: stored[field.name] for field in fields(Manifest)}
+        known = {column.name: stored[column.name] for column in fields(Manifest)}
         known["partner"] = NamedFile(**stored["partner"]) if stored["partner"] else None
         known["line_map"] = NamedFile(**stored["line_map"])
     except OSError as error:

@@ -4,6 +4,7 @@ from arena.tables.base import Base, UtcDateTime, new_id, now
 from arena.tables.battles import Battle, ImportedVote, Seat, Vote, VoterDecision
 from arena.tables.conversations import Answer, AnswerStyle, Conversation, ModelRevision, Prompt, Voter
 from arena.tables.counts import Counter, PairCount
+from arena.tables.preferences import WithheldBattle
 from arena.tables.tuning import TunedModel, TuningEvent, TuningExample, TuningJob
 from arena.tables.words import BattleState, ConversationKind, Mode, Side, VoterVerdict, VoteState, Winner
 
@@ -34,6 +35,7 @@ __all__ = [
     "VoterDecision",
     "VoterVerdict",
     "Winner",
+    "WithheldBattle",
     "new_id",
     "now",
 ]
