@@ -7,10 +7,18 @@ from pathlib import Path
 import pytest
 
 from arena.cli import main
+from arena.finetune import store
+from arena.tables import Winner
+from tests.arena_facts import add_models, add_vote
 from tests.tuning_fixtures import Workshop, roster_of, workshop, write_training_file
 from tests.tuning_scripts import JobScript, Trouble
 
 __all__ = ["workshop"]
+
+THINGS = (
+    *("garden", "boat", "choir", "bakery", "library", "kite", "film", "clock", "bridge", "quilt"),
+    *("orchard", "violin", "school", "map", "lantern", "novel", "mosaic", "harbour"),
+)
 
 
 @pytest.fixture
@@ -84,9 +92,29 @@ def test_a_job_that_is_refused_or_fails_is_told_and_exits_with_1(
     assert (status, out.split(": ", 1)[1]) == (1, "not sent: OpenAI refused: Invalid file format.\n")
 
     workshop.openai.job_script = JobScript(("failed",), failure="Unsafe outputs.")
-    status, out, err = run(capsys, "tune", "openai", file, "--yes", "--follow")
+    status, out, _ = run(capsys, "tune", "openai", file, "--yes", "--follow")
     assert status == 1
     assert "failed: Unsafe outputs." in out
+
+
+@pytest.mark.parametrize("platform", ["openai", "vertex"])
+@pytest.mark.usefixtures("file")
+def test_votes_become_a_file_that_the_platform_takes_and_trains_on(
+    workshop: Workshop, capsys: pytest.CaptureFixture[str], platform: str
+) -> None:
+    hare, tortoise = add_models(workshop.database, "hare", "tortoise")
+    for number, thing in enumerate(THINGS):
+        answers = (f"First see the {thing} finished, then look at today.", f"List what is wrong with {number} steps.")
+        turns = [(f"How do I make a {thing}?", *answers)]
+        add_vote(workshop.database, hare, tortoise, Winner.MODEL_A, voter=f"v{number}", turns=turns)
+    out, held = workshop.folder / "votes.jsonl", workshop.folder / "held.jsonl"
+    status, *_ = run(capsys, "export", "--format", platform, "--out", out, "--validation-out", held)
+    assert status == 0
+
+    status, told, _ = run(capsys, "tune", platform, out, "--yes", "--json")
+    job = workshop.finish(store.find_job(workshop.database, json.loads(told)["id"]))
+    assert (status, job.outcome, job.reason) == (0, "succeeded", None)
+    assert len((out.read_text() + held.read_text()).splitlines()) == len(THINGS)
 
 
 def test_cancel_ends_a_job(workshop: Workshop, file: Path, capsys: pytest.CaptureFixture[str]) -> None:

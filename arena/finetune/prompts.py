@@ -6,10 +6,12 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from arena.preferences.similarity import plain
+
 
 def prompt_key(text: str) -> str:
-    """SHA-256 of a prompt's words: case and white space make no other prompt."""
-    return hashlib.sha256(" ".join(text.casefold().split()).encode()).hexdigest()
+    """SHA-256 of a prompt as the split compares it: case and white space make no other prompt."""
+    return hashlib.sha256(plain(text).encode()).hexdigest()
 
 
 def prompts_of_file(path: Path) -> Iterator[str]:
