@@ -5,9 +5,12 @@ from typing import Any
 
 import pytest
 
+from arena.database import Database
 from arena.errors import TuningError
 from arena.finetune import store
 from arena.finetune.plan import preflight
+from arena.finetune.platform import Dropped
+from arena.tables import now
 from tests.scripted_openai_tuning import BASE
 from tests.scripted_vertex_tuning import BASE as GEMINI
 from tests.scripting import Script
@@ -15,6 +18,7 @@ from tests.tuning_fixtures import Workshop, workshop, write_training_file
 from tests.tuning_scripts import JobScript, Mishap, Trouble
 
 __all__ = ["workshop"]
+pytest_plugins = ["tests.postgres_fixtures"]
 
 
 def test_a_preference_job_at_openai_is_sent_and_followed_to_its_model(workshop: Workshop) -> None:
@@ -292,3 +296,26 @@ def test_a_preflight_tells_of_a_missing_base_model_its_end_and_refused_jobs(work
     for platform in ("openai", "vertex"):
         missing = preflight(workshop.plan(platform), workshop.platforms(platform)).problems
         assert "cannot be had" in missing[0]
+
+
+def test_jobs_are_held_by_one_process_on_every_database(workshop: Workshop, any_database: Database) -> None:
+    job = store.add_job(any_database, workshop.plan())
+    moment = now()
+    assert store.due_jobs(any_database, moment) == [job.id]
+
+    assert store.hold(any_database, job.id, "one")
+    assert store.hold(any_database, job.id, "one")
+    assert not store.hold(any_database, job.id, "other")
+    assert store.due_jobs(any_database, moment) == []
+    due = store.next_due(any_database)
+    assert due is not None
+    assert due > moment + timedelta(minutes=1)
+
+    store.note(any_database, job.id, held_until=moment - timedelta(seconds=1))
+    assert store.hold(any_database, job.id, "other")
+    store.release(any_database, job.id, "other")
+    dropped = store.mapped_back(any_database, job.id, [Dropped(2, "too long")])
+    assert dropped == [{"line": 2, "reason": "too long", "battle": "battle-2"}]
+    store.note(any_database, job.id, ended_at=now(), outcome="failed")
+    assert not store.hold(any_database, job.id, "one")
+    assert store.next_due(any_database) is None

@@ -74,6 +74,8 @@ def test_a_job_is_sent_followed_listed_and_registered(
     assert "Step 40" in out
     status, out, _ = run(capsys, "jobs", "register", sent["id"], "--id", "coaia-2", "--parent", "coaia-1")
     assert (status, out.split(":")[0]) == (0, "coaia-2 is in the roster")
+    status, out, _ = run(capsys, "check", "--json")
+    assert {model["model"]: model["ready"] for model in json.loads(out)["models"]} == {"coaia-1": True, "coaia-2": True}
 
     status, _, err = run(capsys, "tune", "openai", file, "--yes", "--name", "second")
     assert status == 1
