@@ -195,6 +195,19 @@ def test_a_status_that_nobody_knows_is_shown_as_it_is_and_followed_on(
     assert workshop.finish(job).outcome == "succeeded"
 
 
+def test_a_refusal_after_the_start_never_gives_a_job_up_that_may_run(workshop: Workshop) -> None:
+    workshop.openai.troubles.add("jobs.create", Trouble(Mishap.DONE_THEN_CUT))
+    unclear = workshop.sender().advance(workshop.job().id)
+    workshop.openai.troubles.add("jobs.list", Trouble(401, "Key revoked."))
+    workshop.openai.troubles.add("jobs.retrieve", Trouble(401, "Key revoked."))
+
+    for started in (False, True):
+        waiting = workshop.sender().advance(unclear.id)
+        assert (waiting.outcome, waiting.platform_job is not None) == (None, started)
+        assert "Key revoked." in str(waiting.trouble)
+    assert workshop.finish(unclear).outcome == "succeeded"
+
+
 def test_a_failed_vertex_job_tells_the_platforms_words(workshop: Workshop) -> None:
     workshop.vertex.job_script = JobScript(
         ("JOB_STATE_RUNNING", "JOB_STATE_FAILED"), failure="Dataset validation failed."

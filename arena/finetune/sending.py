@@ -62,7 +62,9 @@ class Sender:
                 return self._send(job, platform)
             return self._follow(job, job.platform_job, platform)
         except PlatformRefusal as error:
-            if error.lasting and job.platform_job is None:
+            # Read again: the step may have started the job before it was refused something else.
+            job = store.read_job(self._database, job.id)
+            if error.lasting and job.platform_job is None and job.tried_at is None:
                 return self._end(job, "not_sent", str(error))
             return self._wait(job, trouble=str(error))
         except (PlatformSilence, ConfigError) as error:
