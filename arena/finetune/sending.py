@@ -19,7 +19,8 @@ from arena.tables import TuningJob, now
 
 log = logging.getLogger(__name__)
 
-_LONGEST_WAIT_S = 600.0
+_LONGEST_WAIT_S = 60.0
+_LONGEST_WAIT_IN_TROUBLE_S = 600.0
 _SETTLES = 24
 """First waits after which a job whose start was not answered is given up if the platform still lists none."""
 
@@ -167,7 +168,8 @@ class Sender:
     def _wait(self, job: TuningJob, *, trouble: str | None, news: bool = False) -> TuningJob:
         """Look again later; the longer nothing changes, the later."""
         looks = 0 if news else job.looks + 1
-        wait_s = min(self._first_wait_s * 1.5 ** min(looks, 20), _LONGEST_WAIT_S)
+        longest = _LONGEST_WAIT_S if trouble is None else _LONGEST_WAIT_IN_TROUBLE_S
+        wait_s = min(self._first_wait_s * 1.5 ** min(looks, 20), longest)
         due = now() + timedelta(seconds=wait_s)
         return store.note(self._database, job.id, trouble=trouble, looks=looks, due_at=due)
 
