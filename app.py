@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from arena.battle import Arena
     from arena.challenges import Challenge
     from arena.database import Database
+    from arena.finetune import TuningDesk
     from arena.fleet import Fleet
     from arena.keeping import Keeper
     from arena.leaderboard import Leaderboard
@@ -54,6 +55,7 @@ class Parts:
     leaderboard: "Leaderboard"
     style: "StyleControl"
     arena: "Arena"
+    tuning: "TuningDesk"
     monitor: "Monitor"
     targets: "Targets"
     keeper: "Keeper"
@@ -70,6 +72,7 @@ class Parts:
 
     async def aclose(self) -> None:
         """Close every connection."""
+        await self.tuning.aclose()
         await self.fleet.aclose()
         self.style.close()
         self.database.close()
@@ -141,10 +144,9 @@ def build_parts(settings: Settings) -> Parts:
 
     """
     from arena.battle import Arena
-    from arena.fleet import Fleet
+    from arena.finetune import TuningDesk
     from arena.leaderboard import Leaderboard
     from arena.machine_check import require_local_database
-    from arena.providers.factory import build_providers
     from arena.style import StyleControl
     from arena.voters import BattleLimits
     from arena.web.streams import PageStreams
@@ -154,7 +156,7 @@ def build_parts(settings: Settings) -> Parts:
     sessions, cookies = _build_sessions(settings)
     challenges, rubric = _read_questions(settings)
     database, keeper = _open_database(settings)
-    fleet = Fleet(roster, build_providers(settings, roster), settings)
+    fleet = _build_fleet(settings, roster, database)
     leaderboard = Leaderboard(database)
     arena = Arena(
         database=database,
@@ -179,6 +181,7 @@ def build_parts(settings: Settings) -> Parts:
         leaderboard,
         StyleControl(database),
         arena,
+        TuningDesk(database, roster, settings, fleet=fleet),
         monitor,
         targets,
         keeper,
@@ -223,6 +226,16 @@ def _read_questions(settings: Settings) -> tuple[Sequence["Challenge"], "Rubric"
     return load_challenges(settings.data_dir), load_rubric(settings.data_dir)
 
 
+def _build_fleet(settings: Settings, roster: "Roster", database: "Database") -> "Fleet":
+    """The roster file's models, and those that came of tuning jobs."""
+    from arena.finetune import with_tuned
+    from arena.fleet import Fleet
+    from arena.providers.factory import build_providers
+
+    whole = roster if settings.demo else with_tuned(database, roster, read_environment())
+    return Fleet(whole, build_providers(settings, whole), settings)
+
+
 def _build_sessions(settings: Settings) -> tuple["Sessions", "CookieRules"]:
     from arena.keys import load_admin_password, load_secret
     from arena.web.session import CookieRules, Sessions
@@ -250,6 +263,8 @@ async def _lifespan(app: "FastAPI") -> AsyncIterator[None]:
     """Ask every platform for its models once pages are served; at the end close what is open."""
     parts: Parts = app.state.parts
     # What goes wrong in a warm-up is told to the first who asks for the same.
+    if not parts.settings.demo:
+        parts.tuning.start_following()
     preparing = asyncio.gather(_prepare(parts), _warm_up(parts), return_exceptions=True)
     keeping = [asyncio.create_task(parts.targets.keep()), asyncio.create_task(parts.keeper.keep())]
     try:

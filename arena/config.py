@@ -52,6 +52,9 @@ class Settings(BaseSettings):
     temporary_storage: bool = False
     """A restart empties the data folder's disk, as on a Space: pages say so where a vote could be lost."""
 
+    tuning_file: Path | None = None
+    """Base models that may be tuned, with prices; default `tuning.yaml` in the data folder, else the one that ships."""
+
     database_url: str | None = None
     """Any SQLAlchemy URL of SQLite or PostgreSQL; default `sqlite:///<data dir>/arena.db`."""
 

@@ -20,6 +20,13 @@ class BackupError(ArenaError):
     """A backup could not be made, or a file is none; nothing was changed."""
 
 
+class TuningError(ArenaError):
+    """A tuning job could not be started, followed, cancelled or registered.
+
+    For the operator only: it may hold the platform's own words, never a key.
+    """
+
+
 class BattleError(ArenaError):
     """A visitor asked for something that the battle's present state, or a limit, does not allow."""
 

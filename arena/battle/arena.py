@@ -25,7 +25,6 @@ from arena.database import Database
 from arena.errors import BattleError
 from arena.evidence import VoteEvidence
 from arena.fleet import Fleet
-from arena.identity import identity_patterns
 from arena.language import tell_language
 from arena.leaderboard import Leaderboard
 from arena.matchmaking import Forecast
@@ -64,7 +63,6 @@ class Arena:
         self._challenges = {challenge.id: challenge for challenge in challenges}
         self._evidence = VoteEvidence(database)
         self._casting = Casting(fleet, rng or random.SystemRandom(), settings.draw, lambda: self._evidence.latest)
-        self._patterns = identity_patterns(status.model for status in fleet.statuses())
         self._retelling = Retelling(database, leaderboard, rubric, max_turns=settings.max_turns, demo=settings.demo)
         self._runs = Runs(settings.max_battles)
         self._background: set[asyncio.Task[None]] = set()
@@ -300,7 +298,7 @@ class Arena:
         return BattleRun(
             voter=voter,
             database=self._database,
-            patterns=self._patterns,
+            patterns=self._casting.patterns(),
             stage=stage,
             scene=scene,
             store=store,

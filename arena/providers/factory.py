@@ -12,7 +12,9 @@ _MACHINE_MAKER = Path("/sys/class/dmi/id/product_name")
 
 def build_providers(settings: Settings, roster: Roster) -> dict[str, Provider]:
     """One provider for each `api_type` in the roster; SDKs are imported when a model is first prepared or asked."""
-    return {api_type: _build(api_type, settings) for api_type in dict.fromkeys(entry.api_type for entry in roster)}
+    return {
+        api_type: build_provider(api_type, settings) for api_type in dict.fromkeys(entry.api_type for entry in roster)
+    }
 
 
 def deadlines_of(settings: Settings) -> Deadlines:
@@ -34,7 +36,8 @@ def credentials_configured(entry: ModelEntry, settings: Settings) -> bool:
     return entry.api_type == "demo" or _google_credentials_found(settings)
 
 
-def _build(api_type: str, settings: Settings) -> Provider:
+def build_provider(api_type: str, settings: Settings) -> Provider:
+    """The provider of one `api_type`."""
     if api_type == "openai":
         from arena.providers.openai import OpenAIProvider
 

@@ -6,6 +6,7 @@ from arena.tables.conversations import Answer, AnswerStyle, Conversation, ModelR
 from arena.tables.counts import Counter, PairCount
 from arena.tables.minutes import Minute
 from arena.tables.preferences import WithheldBattle
+from arena.tables.tuning import TunedModel, TuningEvent, TuningExample, TuningJob
 from arena.tables.words import BattleState, ConversationKind, Mode, Side, VoterVerdict, VoteState, Winner
 
 __all__ = [
@@ -25,6 +26,10 @@ __all__ = [
     "Prompt",
     "Seat",
     "Side",
+    "TunedModel",
+    "TuningEvent",
+    "TuningExample",
+    "TuningJob",
     "UtcDateTime",
     "Vote",
     "VoteState",

@@ -73,6 +73,7 @@ class Base(DeclarativeBase):
         dict[str, Any]: JSON,
         list[str]: JSON,
         list[dict[str, str]]: JSON,
+        list[dict[str, Any]]: JSON,
         Winner: stored_words(Winner),
         Mode: stored_words(Mode),
         BattleState: stored_words(BattleState),
