@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from fastapi import FastAPI
 
     from arena.battle import Arena
+    from arena.boards import Boards
     from arena.challenges import Challenge
     from arena.database import Database
     from arena.fleet import Fleet
@@ -36,6 +37,8 @@ log = logging.getLogger("arena")
 LOG_BYTES, LOG_FILES = 5_000_000, 5
 BACKLOG = 2048
 """Connections that may wait to be accepted."""
+NOTE_EVERY_S = 120.0
+"""How often it is looked whether votes have moved the ratings, to note where they stand."""
 _WHY_DEMO = "fewer than two models of the roster have credentials; `python -m arena check` tells what is missing."
 
 
@@ -48,6 +51,7 @@ class Parts:
     database: "Database"
     fleet: "Fleet"
     leaderboard: "Leaderboard"
+    boards: "Boards"
     style: "StyleControl"
     arena: "Arena"
     monitor: "Monitor"
@@ -82,6 +86,7 @@ def build_app(settings: Settings) -> "FastAPI":
     from arena.ui import mount_pages
     from arena.ui.context import PageContext
     from arena.web.assets import AssetCache
+    from arena.web.downloads import Downloads
     from arena.web.gate import Gate
     from arena.web.routes import Door
 
@@ -90,10 +95,12 @@ def build_app(settings: Settings) -> "FastAPI":
     app = FastAPI(title="COAIA Arena", openapi_url=None, lifespan=_lifespan)
     app.state.parts = parts
     app.include_router(Door(parts.monitor, parts.sessions, parts.cookies, settings).router())
+    app.include_router(Downloads(parts.boards, parts.leaderboard).router())
     context = PageContext(
         arena=parts.arena,
         fleet=parts.fleet,
         leaderboard=parts.leaderboard,
+        boards=parts.boards,
         style=parts.style,
         challenges=parts.challenges,
         settings=settings,
@@ -132,6 +139,7 @@ def build_parts(settings: Settings) -> Parts:
 
     """
     from arena.battle import Arena, recover_interrupted
+    from arena.boards import Boards
     from arena.challenges import load_challenges
     from arena.database import open_database
     from arena.fleet import Fleet
@@ -169,6 +177,7 @@ def build_parts(settings: Settings) -> Parts:
         database,
         fleet,
         leaderboard,
+        Boards(database, leaderboard),
         StyleControl(database),
         arena,
         monitor,
@@ -206,12 +215,16 @@ async def _lifespan(app: "FastAPI") -> AsyncIterator[None]:
     parts: Parts = app.state.parts
     # What goes wrong in a warm-up is told to the first who asks for the same.
     preparing = asyncio.gather(parts.fleet.prepare(), _warm_up(parts), return_exceptions=True)
+    noting = asyncio.create_task(_note_history(parts))
     try:
         yield
     finally:
         preparing.cancel()
+        noting.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await preparing
+        with contextlib.suppress(asyncio.CancelledError):
+            await noting
         await parts.aclose()
 
 
@@ -221,6 +234,20 @@ async def _warm_up(parts: Parts) -> None:
 
     await asyncio.to_thread(tell_language, "The first prompt should not wait for this.")
     await parts.database.run(parts.leaderboard.refresh)
+
+
+async def _note_history(parts: Parts) -> None:
+    """Note now and then how the ratings stand; nothing is noted while no votes come."""
+    from sqlalchemy.exc import SQLAlchemyError
+
+    from arena.history import note_standings
+
+    while True:
+        try:
+            await parts.database.run(note_standings, parts.database, parts.leaderboard)
+        except SQLAlchemyError:  # the next note tells as much
+            log.warning("How the ratings stand could not be noted", exc_info=True)
+        await asyncio.sleep(NOTE_EVERY_S)
 
 
 def serve(settings: Settings, service: Path | None = None) -> None:

@@ -40,6 +40,8 @@ WITH_EACH_VOTE = 200
 BUSY_SHARE = 0.05
 """The share of its time that the background may spend on looking at the votes again."""
 
+MOST_SLICES = 200
+"""So many slices' standings are kept, the latest ones: readers can ask for very many."""
 
 _STAMP = select(select(Counter.value).where(Counter.name == VOTES).scalar_subquery(), func.max(ModelRevision.id))
 
@@ -138,7 +140,11 @@ class Leaderboard:
         crowd = look_at(table, ballots, stamp.sequence)
         standings = table.standings(crowd, table.inflation(crowd))
         ended = time.monotonic()
-        self._slices[key] = (standings, stamp.sequence, ended + (ended - began) / BUSY_SHARE)
+        with self._lock:
+            self._slices.pop(key, None)
+            self._slices[key] = (standings, stamp.sequence, ended + (ended - began) / BUSY_SHARE)
+            while len(self._slices) > MOST_SLICES:
+                self._slices.pop(next(iter(self._slices)))
         return standings
 
     def languages(self, least: int) -> Sequence[str]:
