@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from fastapi import FastAPI
 
     from arena.battle import Arena
-    from arena.boards import Boards
     from arena.challenges import Challenge
     from arena.database import Database
     from arena.fleet import Fleet
@@ -51,7 +50,6 @@ class Parts:
     database: "Database"
     fleet: "Fleet"
     leaderboard: "Leaderboard"
-    boards: "Boards"
     style: "StyleControl"
     arena: "Arena"
     monitor: "Monitor"
@@ -83,6 +81,7 @@ def build_app(settings: Settings) -> "FastAPI":
     prepare_process()
     from fastapi import FastAPI
 
+    from arena.boards import Boards
     from arena.ui import mount_pages
     from arena.ui.context import PageContext
     from arena.web.assets import AssetCache
@@ -95,12 +94,13 @@ def build_app(settings: Settings) -> "FastAPI":
     app = FastAPI(title="COAIA Arena", openapi_url=None, lifespan=_lifespan)
     app.state.parts = parts
     app.include_router(Door(parts.monitor, parts.sessions, parts.cookies, settings).router())
-    app.include_router(Downloads(parts.boards, parts.leaderboard).router())
+    boards = Boards(parts.database, parts.leaderboard)
+    app.include_router(Downloads(boards, parts.leaderboard).router())
     context = PageContext(
         arena=parts.arena,
         fleet=parts.fleet,
         leaderboard=parts.leaderboard,
-        boards=parts.boards,
+        boards=boards,
         style=parts.style,
         challenges=parts.challenges,
         settings=settings,
@@ -139,7 +139,6 @@ def build_parts(settings: Settings) -> Parts:
 
     """
     from arena.battle import Arena, recover_interrupted
-    from arena.boards import Boards
     from arena.challenges import load_challenges
     from arena.database import open_database
     from arena.fleet import Fleet
@@ -177,7 +176,6 @@ def build_parts(settings: Settings) -> Parts:
         database,
         fleet,
         leaderboard,
-        Boards(database, leaderboard),
         StyleControl(database),
         arena,
         monitor,

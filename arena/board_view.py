@@ -8,6 +8,7 @@ from urllib.parse import urlencode
 from arena.ballots import RATED_SCOPES, Slice
 from arena.errors import ArenaError
 from arena.grouping import Grouping
+from arena.standings import Standing
 from arena.tables import Mode
 
 SCOPES: Mapping[str, tuple[str, ...]] = {
@@ -40,6 +41,11 @@ class BoardView:
     """As people read it. Chooses rows, not votes: they keep their ratings among all models."""
     family: str = ""
     """Likewise."""
+
+    def shows(self, row: Standing) -> bool:
+        """Whether the row is of the chosen platform and family; of platforms a version may have several."""
+        of_platform = not self.platform or self.platform in row.platform.split(", ")
+        return of_platform and (not self.family or self.family == row.family)
 
     @property
     def query(self) -> str:

@@ -36,20 +36,12 @@ class Boards:
         self._votes: Background[VoteFacets] = Background(database, lambda: read_vote_facets(database))
 
     def standings(self, view: BoardView) -> Standings:
-        """The standings of a view, with only the rows it asks for; empty for what no vote has."""
+        """The standings of a view, all rows of it (see `BoardView.shows`); empty for what no vote has."""
+        if not self._occurs(view):
+            return replace(self._leaderboard.standings(by=view.by), rows=(), votes=0, people=0, groups=0)
         if view.counted:
-            found = self._leaderboard.standings(view.part.scopes, view.criterion, view.by)
-        elif self._occurs(view):
-            found = self._leaderboard.sliced(view.part, view.by)
-        else:
-            found = replace(self._leaderboard.standings(by=view.by), rows=(), votes=0, people=0, groups=0)
-        rows = [
-            row
-            for row in found.rows
-            if (not view.platform or view.platform in row.platform.split(", "))
-            and (not view.family or view.family == row.family)
-        ]
-        return found if len(rows) == len(found.rows) else replace(found, rows=rows)
+            return self._leaderboard.standings(view.part.scopes, view.criterion, view.by)
+        return self._leaderboard.sliced(view.part, view.by)
 
     def facets(self) -> Facets:
         """What the votes can be filtered by now."""
@@ -79,9 +71,13 @@ class Boards:
 
     def _occurs(self, view: BoardView) -> bool:
         """Whether any vote can be in the view: nobody makes the arena read all votes for a tag that there is not."""
+        if view.counted and not view.criterion:
+            return True
         sequence = self._leaderboard.standings().sequence
-        known = self._votes.current(sequence) or self._votes.wait(sequence)
         counted = self._counted.current(sequence) or self._counted.wait(sequence)
+        if view.counted:
+            return view.criterion in counted.criteria
+        known = self._votes.current(sequence) or self._votes.wait(sequence)
         return (
             (not view.tag or view.tag in known.tags)
             and (not view.language or view.language in known.languages)

@@ -56,7 +56,8 @@ def status(model_id: str, state: ModelState, **keys: object) -> ModelStatus:
 
 
 def page(seen: Standings, statuses: Sequence[ModelStatus] = (), *, demo: bool = False) -> str:
-    return render("leaderboard.html", board=lay_out(seen, statuses, demo=demo))
+    board = lay_out(seen, statuses, demo=demo)
+    return render("leaderboard_head.html", board=board) + render("leaderboard.html", board=board)
 
 
 def cells(html: str, name: str) -> str:

@@ -51,7 +51,9 @@ class Downloads:
         standings = self._boards.standings(view)
         first_tokens = self._boards.first_tokens()
         return [
-            {**row.as_json(), "first_token_ms": _rounded(first_tokens.get(row.revision_id))} for row in standings.rows
+            {**row.as_json(), "first_token_ms": _rounded(first_tokens.get(row.revision_id))}
+            for row in standings.rows
+            if view.shows(row)
         ]
 
     def matchups(self, _: BoardView) -> Rows:
