@@ -6,7 +6,7 @@
   const MOST_PIXELS = 16000;
   const SVG = "http://www.w3.org/2000/svg";
   const PAINT = ["fill", "stroke", "stroke-width", "stroke-dasharray", "stroke-linecap", "stroke-linejoin", "opacity",
-    "fill-opacity", "paint-order", "font-family", "font-size", "font-weight", "text-anchor", "display"];
+    "fill-opacity", "vector-effect", "paint-order", "font-family", "font-size", "font-weight", "text-anchor", "display"];
 
   const clear = (colour) => colour === "transparent" || /[,/]\s*0\)$/.test(colour);
 
