@@ -93,7 +93,8 @@ class Analytics:
     platforms: Sequence[PlatformPart]
     heatmap: Heatmap | None
     verdicts: Verdicts | None
-    fragility: str
+    fragility: str | None
+    """What holds the leader up; `None` while it is being found out, empty where there is nothing to say."""
     versions: Sequence[Standing]
     style: StylePart
     slices: Slices | None
@@ -107,7 +108,7 @@ class Analytics:
     @property
     def pending(self) -> bool:
         """Whether a part of the page is still being computed."""
-        return self.style.pending or self.slices is None
+        return self.style.pending or self.slices is None or self.fragility is None
 
 
 def lay_out(
@@ -118,6 +119,7 @@ def lay_out(
     *,
     demo: bool,
     moments: Mapping[int, Sequence[Moment]] | None = None,
+    fragility: str | None = "",
 ) -> Analytics:
     """Put everything together; what is not ready or has too few votes says so."""
     standings = comparisons.table.standings(comparisons.crowd, comparisons.inflation)
@@ -131,7 +133,7 @@ def lay_out(
         platforms=compare_platforms(comparisons) if standings.votes else (),
         heatmap=draw_heatmap(comparisons, best_first),
         verdicts=tell_verdicts(comparisons, best_first) if enough else None,
-        fragility=tell_fragility(comparisons) if enough else "",
+        fragility=fragility if enough else "",
         versions=versioned(versions),
         style=tell_style(style, standings),
         slices=slices,
@@ -192,7 +194,7 @@ def _bar(verdict: PlatformVerdict) -> Bar:
 
 def tell_fragility(comparisons: Comparisons) -> str:
     """How few votes hold the leader up; empty while there is no leader of anything."""
-    if len(comparisons.table.fit.estimate.rated) < 2:
+    if len(comparisons.table.fit.estimate.rated) < 2 or comparisons.counts.votes < ENOUGH_VOTES:
         return ""
     found = comparisons.fragility()
     if found is None:

@@ -8,9 +8,9 @@ from typing import Any
 
 import gradio as gr
 
-from arena.leaderboard import Slice
+from arena.leaderboard import Slice, Standings
 from arena.style import StyleStandings
-from arena.ui.analytics import ENOUGH_VOTES, Analytics, Slices, SliceTable, lay_out, tabulate_slice
+from arena.ui.analytics import ENOUGH_VOTES, Analytics, Slices, SliceTable, lay_out, tabulate_slice, tell_fragility
 from arena.ui.context import PageContext
 from arena.ui.desk import AT_ONCE
 from arena.ui.html import fragment, render
@@ -49,12 +49,15 @@ class AnalyticsCache:
         self._context = context
         self._clock = clock
         self._tags = sorted({tag for challenge in context.challenges for tag in challenge.tags})
-        self._lock = asyncio.Lock()
+        self._looking: asyncio.Task[None] | None = None
         self._look_at = float("-inf")
         self._slices: Slices | None = None
         self._sliced_at = -1
         self._slicing: asyncio.Task[None] | None = None
-        self._key: tuple[datetime, datetime | None, int] | None = None
+        self._fragility: str | None = None
+        self._foretold_at = -1
+        self._foretelling: asyncio.Task[None] | None = None
+        self._key: tuple[datetime, datetime | None, int, str | None] | None = None
         self._html = ("", "")
         self._pending = True
         self._started = f"{time.time_ns():x}"
@@ -65,18 +68,26 @@ class AnalyticsCache:
 
         The operator's has links to the battles behind the cells of the heatmap; each of them asks for the session.
         """
-        async with self._lock:
-            if self._clock() >= self._look_at:
-                took_s = await self._look()
-                self._look_at = self._clock() + min(max(_LOOK_S, took_s / _BUSY_SHARE), REFRESH_S)
-            return self._html[operator], f"{self._started}-{self._number}-{operator}", self._pending
+        if self._looking is None and self._clock() >= self._look_at:
+            self._looking = asyncio.create_task(self._bring_up_to_date())
+        if looking := self._looking:
+            await asyncio.wait({looking}, timeout=_PATIENCE_S if self._html[0] else None)
+            if looking.done():
+                self._looking = None
+                looking.result()
+        return self._html[operator], f"{self._started}-{self._number}-{operator}", self._pending
+
+    async def _bring_up_to_date(self) -> None:
+        took_s = await self._look()
+        self._look_at = self._clock() + min(max(_LOOK_S, took_s / _BUSY_SHARE), REFRESH_S)
 
     async def _look(self) -> float:
         """Bring the page up to date; how many seconds its making took, 0 where nothing had changed."""
         standings = await asyncio.to_thread(self._context.leaderboard.standings)
         await self._have_sliced(standings.sequence)
         style = self._context.style.standings() if standings.votes >= ENOUGH_VOTES else None
-        key = (standings.computed_at, style.computed_at if style else None, self._sliced_at)
+        await self._have_foretold(standings)
+        key = (standings.computed_at, style.computed_at if style else None, self._sliced_at, self._fragility)
         if key == self._key:
             return 0.0
         began = self._clock()
@@ -100,7 +111,23 @@ class AnalyticsCache:
             self._slices,
             demo=self._context.demo,
             moments=self._context.boards.history(best),
+            fragility=self._fragility,
         )
+
+    async def _have_foretold(self, standings: Standings) -> None:
+        """Find out what holds the leader up: with hundreds of models that takes a second, so the page may go ahead."""
+        if standings.votes < ENOUGH_VOTES:
+            self._fragility = ""
+            return
+        if self._foretelling is None or (self._foretelling.done() and standings.sequence != self._foretold_at):
+            self._foretelling = asyncio.create_task(self._foretell(standings.sequence))
+        await asyncio.wait({self._foretelling}, timeout=_PATIENCE_S / 2)
+        if self._foretelling.done():
+            self._foretelling.result()
+
+    async def _foretell(self, sequence: int) -> None:
+        self._fragility = await asyncio.to_thread(lambda: tell_fragility(self._context.leaderboard.comparisons()))
+        self._foretold_at = sequence
 
     async def _have_sliced(self, sequence: int) -> None:
         if self._slicing is None or (self._slicing.done() and sequence != self._sliced_at):

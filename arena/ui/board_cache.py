@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from arena.board_view import BoardView
 from arena.ui.board import lay_out, tell_choice
@@ -19,6 +19,9 @@ PATIENCE_S = 0.3
 
 MOST_VIEWS = 50
 
+FIRST_ROWS = 40
+"""More than a screen holds: a browser draws them in a fraction of the time that it takes for hundreds."""
+
 
 @dataclass(frozen=True, slots=True)
 class BoardPage:
@@ -28,6 +31,8 @@ class BoardPage:
     filters: str | None
     """`None` leaves those on the page as they are."""
     body: str
+    opening: str
+    """The body with its first rows only, for a page that has nothing yet; the same where there are few."""
     mark: str
     """Differs whenever one of the parts does, also from that of an earlier process."""
     pending: bool
@@ -96,10 +101,13 @@ class BoardCache:
 
         def write() -> BoardPage:
             board = lay_out(standings, statuses, demo=self._context.demo, view=view, first_tokens=first_tokens)
+            body = render("leaderboard.html", board=board)
+            few = replace(board, rated=board.rated[:FIRST_ROWS])
             return BoardPage(
                 head=render("leaderboard_head.html", board=board),
                 filters=render("leaderboard_filters.html", filters=offer(facets), rows=len(board.rated)),
-                body=render("leaderboard.html", board=board),
+                body=body,
+                opening=body if len(board.rated) <= FIRST_ROWS else render("leaderboard.html", board=few),
                 mark=f"{self._started}-{self._number}",
                 pending=facets.votes is None,
             )
@@ -112,6 +120,7 @@ class BoardCache:
             head=render("leaderboard_counting.html", choice=tell_choice(view)),
             filters=None,
             body="",
+            opening="",
             mark=f"waiting for {view}",
             pending=True,
         )

@@ -22,6 +22,9 @@ REFRESH_S = 3.0
 PENDING_S = 1.0
 """How often while its view is still being counted."""
 
+FOLLOW_S = 0.25
+"""How soon a page with the first rows of a long table asks for all of them."""
+
 _SLOWEST_S = 30.0
 _MEMORY_S = 60.0
 _QUESTIONS_PER_S = 20.0
@@ -56,13 +59,20 @@ def build_leaderboard_page(context: PageContext) -> None:
     async def ask(chosen: str | None, seen: str | None, waited_s: float, request: gr.Request) -> dict[Any, Any]:
         view, refusal = _read(chosen, request.query_params)
         page = await cache.current(view)
-        wait = {timer: PENDING_S if page.pending else pace.next_wait(waited_s, time.monotonic())}
-        newest = page.mark + refusal
-        if newest == seen:
-            return wait
-        note = render("notice.html", kind="refused", text=refusal) if refusal else ""
+        wait_s = PENDING_S if page.pending else pace.next_wait(waited_s, time.monotonic())
+        if seen == page.mark + refusal:
+            return {timer: wait_s}
+        # A page that has nothing yet gets the first rows of a long table; the whole follows when these are drawn.
+        opening = not seen and page.opening != page.body
         offered = {} if page.filters is None else {filters: page.filters}
-        return {notice: note, head: page.head, **offered, body: page.body, mark: newest, **wait}
+        return {
+            notice: render("notice.html", kind="refused", text=refusal) if refusal else "",
+            head: page.head,
+            **offered,
+            body: page.opening if opening else page.body,
+            mark: f"opening of {page.mark}" if opening else page.mark + refusal,
+            timer: FOLLOW_S if opening else wait_s,
+        }
 
     def standings() -> dict[str, Any]:
         """The leaderboard: what it was computed from, and one entry a model, best first."""
