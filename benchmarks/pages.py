@@ -34,7 +34,10 @@ WATCH = """
     if (!seen.page && document.querySelector("gradio-app main .fragment")) seen.page = performance.now();
     if (seen.table || !document.querySelector("%s")) return;
     seen.table = performance.now();
-    requestAnimationFrame(() => setTimeout(() => (seen.painted = performance.now())));
+    requestAnimationFrame(() => setTimeout(() => {
+      seen.painted = performance.now();
+      document.documentElement.dataset.painted = "";
+    }));
   }).observe(document, { childList: true, subtree: true });
 })();
 """
@@ -52,11 +55,12 @@ def main() -> None:
     parser.add_argument("--votes", type=int, default=1_000_000)
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--chromium", default="/usr/bin/chromium")
+    parser.add_argument("--folder", type=Path, help="fill a database here, or measure the one that is here already")
     given = parser.parse_args()
     logging.disable(logging.WARNING)
     with (
-        tempfile.TemporaryDirectory() as folder,
-        arena(Path(folder), given.models, given.votes) as url,
+        tempfile.TemporaryDirectory() as passing,
+        arena(given.folder or Path(passing), given.models, given.votes) as url,
         sync_playwright() as playwright,
     ):
         browser = playwright.chromium.launch(executable_path=given.chromium, args=["--no-sandbox"])
@@ -81,11 +85,10 @@ def arena(folder: Path, models: int, votes: int) -> Iterator[str]:
         for number in range(2)
     }
     (folder / "roster.json").write_text(json.dumps(roster))
-    began = time.perf_counter()
-    database = open_database(f"sqlite:///{folder / 'arena.db'}")
-    fill(database, models, votes)
-    database.close()
-    print(f"filled in {time.perf_counter() - began:.0f} s", flush=True)
+    if not (folder / "arena.db").exists():
+        database = open_database(f"sqlite:///{folder / 'arena.db'}")
+        fill(database, models, votes)
+        database.close()
     settings = load_settings(
         data_dir=folder, database_url=f"sqlite:///{folder / 'arena.db'}", models=folder / "roster.json", secret="x" * 40
     )
@@ -113,7 +116,7 @@ def opened(page: object, address: str, table: str) -> dict[str, float]:
     assert isinstance(page, Page)
     page.add_init_script(WATCH % table)
     page.goto(address)
-    page.wait_for_function("window.__seen.painted", timeout=120_000)
+    page.locator("html[data-painted]").wait_for(state="attached", timeout=120_000)
     seen: dict[str, float] = page.evaluate("window.__seen")
     page.close()
     return seen

@@ -17,6 +17,9 @@ class Choice:
     options: Sequence[tuple[str, str]]
 
 
+_PARTIAL = ("criterion", "tag", "family")
+"""Not every vote or row has one: a single one is already a choice."""
+
 _SCOPE_NAMES = {"battles": "Battles here", "imported": "Imported votes", "campaigns": "Campaigns"}
 
 
@@ -34,10 +37,7 @@ def offer(facets: Facets) -> Sequence[Choice]:
         Choice("family", "Family", _options("All", facets.families)),
         Choice("by", "One row for each", (("", "Model"), ("platform", "Platform"), ("version", "Version"))),
     )
-    # Of two scopes one choice more than "everywhere" is a choice; of one scope, tag or platform there is none.
-    return [
-        choice for choice in choices if len(choice.options) > 2 or (choice.name == "criterion" and choice.options[1:])
-    ]
+    return [choice for choice in choices if len(choice.options) > (1 if choice.name in _PARTIAL else 2)]
 
 
 def _options(everything: str, values: Sequence[str], names: dict[str, str] | None = None) -> Sequence[tuple[str, str]]:

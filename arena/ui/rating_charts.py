@@ -44,7 +44,10 @@ def draw_history(rows: Sequence[Standing], moments: Mapping[int, Sequence[Moment
     across = Scale(first.timestamp(), last.timestamp(), 0, _RIGHT)
     # Early moments of few votes have bands that would flatten all that came after.
     settled = [m for series in told.values() for m in series[len(series) // 4 :]]
-    up = upright(min(m.low for m in settled), max(m.high for m in settled), least=_LEAST_POINTS)
+    ratings = [m.rating for m in every]
+    up = upright(
+        min(*ratings, *(m.low for m in settled)), max(*ratings, *(m.high for m in settled)), least=_LEAST_POINTS
+    )
     ends = set_apart([up.place(told[row.revision_id][-1].rating) for row in shown])
     lines = [
         _history_line(row, number, told[row.revision_id], across, up, end)
@@ -127,7 +130,7 @@ def _family(row: Standing) -> str:
 
 
 def _family_chart(family: str, members: Sequence[Standing], up: Scale, number: int) -> Chart:
-    across = Scale(0, len(members) - 1, 4, 96)
+    across = Scale(0, len(members) - 1, 14, 96)
     points = [(across.place(at), row) for at, row in enumerate(members)]
     whiskers = [
         Whisker(x, up.place(row.rating or 0), up.place(row.high or 0), up.place(row.low or 0)) for x, row in points
@@ -151,7 +154,7 @@ def draw_calibration(classes: Sequence[CalibrationClass]) -> Chart | None:
     """Observed against predicted win rates of favourites; `None` where no class has votes enough."""
     if not classes:
         return None
-    across = Scale(0.5, max(*(found.predicted for found in classes), 0.7) + 0.03, 2, 98)
+    across = Scale(0.5, max(*(found.predicted for found in classes), 0.7) + 0.03, 7, 98)
     low = min(0.5, *(found.low for found in classes))
     up = upright(low, max(across.high, *(found.high for found in classes)), least=0.2)
     whiskers = [
