@@ -47,13 +47,13 @@ class Downloads:
         return router
 
     def leaderboard(self, view: BoardView) -> Rows:
-        """The rows of a view of the leaderboard, as the page shows them."""
+        """The rows of a view as the page shows them: models without votes stand on the whole leaderboard only."""
         standings = self._boards.standings(view)
         first_tokens = self._boards.first_tokens()
         return [
             {**row.as_json(), "first_token_ms": _rounded(first_tokens.get(row.revision_id))}
             for row in standings.rows
-            if view.shows(row)
+            if view.shows(row) and (row.rating is not None or view == BoardView())
         ]
 
     def matchups(self, _: BoardView) -> Rows:
