@@ -40,6 +40,8 @@ log = logging.getLogger("arena")
 LOG_BYTES, LOG_FILES = 5_000_000, 5
 BACKLOG = 2048
 """Connections that may wait to be accepted."""
+NOTE_EVERY_S = 120.0
+"""How often it is looked whether votes have moved the ratings, to note where they stand."""
 _WHY_DEMO = "fewer than two models of the roster have credentials; `python -m arena check` tells what is missing."
 
 
@@ -88,9 +90,11 @@ def build_app(settings: Settings) -> "FastAPI":
     prepare_process()
     from fastapi import FastAPI
 
+    from arena.boards import Boards
     from arena.ui import mount_pages
     from arena.ui.context import PageContext
     from arena.web.assets import AssetCache
+    from arena.web.downloads import Downloads
     from arena.web.gate import Gate
     from arena.web.routes import Door
 
@@ -99,10 +103,13 @@ def build_app(settings: Settings) -> "FastAPI":
     app = FastAPI(title="COAIA Arena", openapi_url=None, lifespan=_lifespan)
     app.state.parts = parts
     app.include_router(Door(parts.monitor, parts.sessions, parts.cookies, settings).router())
+    boards = Boards(parts.database, parts.leaderboard)
+    app.include_router(Downloads(boards, parts.leaderboard).router())
     context = PageContext(
         arena=parts.arena,
         fleet=parts.fleet,
         leaderboard=parts.leaderboard,
+        boards=boards,
         style=parts.style,
         targets=parts.targets,
         keeper=parts.keeper,
@@ -266,7 +273,7 @@ async def _lifespan(app: "FastAPI") -> AsyncIterator[None]:
     if not parts.settings.demo:
         parts.tuning.start_following()
     preparing = asyncio.gather(_prepare(parts), _warm_up(parts), return_exceptions=True)
-    keeping = [asyncio.create_task(parts.targets.keep()), asyncio.create_task(parts.keeper.keep())]
+    keeping = [asyncio.create_task(work) for work in (parts.targets.keep(), parts.keeper.keep(), _note_history(parts))]
     try:
         yield
     finally:
@@ -291,6 +298,20 @@ async def _prepare(parts: Parts) -> None:
     """Ask every platform for its models; the minute of the start is then told with those that answered."""
     await parts.fleet.prepare()
     await parts.targets.record()
+
+
+async def _note_history(parts: Parts) -> None:
+    """Note now and then how the ratings stand; nothing is noted while no votes come."""
+    from sqlalchemy.exc import SQLAlchemyError
+
+    from arena.history import note_standings
+
+    while True:
+        try:
+            await parts.database.run(note_standings, parts.database, parts.leaderboard)
+        except SQLAlchemyError:  # the next note tells as much
+            log.warning("How the ratings stand could not be noted", exc_info=True)
+        await asyncio.sleep(NOTE_EVERY_S)
 
 
 def serve(settings: Settings, service: Path | None = None) -> None:

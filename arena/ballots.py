@@ -16,7 +16,7 @@ from sqlalchemy import ColumnElement, Select, Text, case, cast, func, select
 from arena.counts import PairCounts
 from arena.database import Database
 from arena.rubric import split_key
-from arena.tables import Battle, Conversation, ImportedVote, Mode, ModelRevision, Vote, VoteState, Winner
+from arena.tables import Battle, Conversation, ImportedVote, Mode, ModelRevision, Vote, Voter, VoteState, Winner
 
 Numbers = NDArray[np.int64]
 RATED_SCOPES = (Mode.BATTLE.value, Mode.IMPORTED.value)
@@ -41,6 +41,8 @@ class Slice:
     """Of both models."""
     voters: frozenset[str] | None = None
     """Ids."""
+    signed_in: bool | None = None
+    """Whether the voter has an account."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +145,9 @@ def _grouped(part: Slice) -> Select[*tuple[Any, ...]]:
     if part.platform is not None:
         theirs = select(ModelRevision.id).where(ModelRevision.platform == part.platform)
         conditions += [Battle.revision_a.in_(theirs), Battle.revision_b.in_(theirs)]
+    if part.signed_in is not None:
+        accounts = select(Voter.id).where(Voter.account.is_not(None))
+        conditions.append(Vote.voter_id.in_(accounts) if part.signed_in else Vote.voter_id.not_in(accounts))
     sums = [func.sum(case((verdict == winner.value, 1), else_=0)) for winner in Winner]
     statement = select(Vote.voter_id, Battle.revision_a, Battle.revision_b, *sums).join(
         Battle, Battle.id == Vote.battle_id

@@ -164,11 +164,13 @@ def import_votes(given: argparse.Namespace) -> int:
 
 
 def rebuild_counts(given: argparse.Namespace) -> int:
-    """Recompute the counts behind the ratings from the votes."""
+    """Recompute the counts behind the ratings, and how the ratings moved, from the votes."""
     from arena import counts
+    from arena.history import rebuild_history
 
     with _database(_settings(given)) as database:
         sys.stdout.write(f"{_count(counts.rebuild_counts(database), 'vote')} counted\n")
+        sys.stdout.write(f"{_count(rebuild_history(database), 'moment')} of the ratings' history worked out\n")
     return 0
 
 

@@ -4,6 +4,7 @@ from arena.tables.base import Base, UtcDateTime, new_id, now
 from arena.tables.battles import Battle, ImportedVote, Seat, Vote, VoterDecision
 from arena.tables.conversations import Answer, AnswerStyle, Conversation, ModelRevision, Prompt, Voter
 from arena.tables.counts import Counter, PairCount
+from arena.tables.history import StandingHistory
 from arena.tables.minutes import Minute
 from arena.tables.preferences import WithheldBattle
 from arena.tables.tuning import TunedModel, TuningEvent, TuningExample, TuningJob
@@ -26,6 +27,7 @@ __all__ = [
     "Prompt",
     "Seat",
     "Side",
+    "StandingHistory",
     "TunedModel",
     "TuningEvent",
     "TuningExample",

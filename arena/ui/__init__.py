@@ -14,6 +14,7 @@ from arena.ui.context import PageContext
 from arena.ui.layout import ASSETS_DIR, ASSETS_URL, PAGES, PageFrame
 from arena.ui.leaderboard_page import build_leaderboard_page
 from arena.ui.lean import LeanBlocks
+from arena.ui.matchup_page import build_matchup_page
 from arena.ui.operations_page import build_operations_page
 from arena.ui.side_by_side_page import build_side_by_side_page
 from arena.ui.theme import ArenaTheme
@@ -27,6 +28,7 @@ _BUILDERS: Mapping[str, Callable[[PageContext], None]] = {
     "/leaderboard": build_leaderboard_page,
     "/analytics": build_analytics_page,
     "/operations": build_operations_page,
+    "/matchup": build_matchup_page,
 }
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import gradio as gr
 
 from arena.battle import Arena
+from arena.boards import Boards
 from arena.challenges import Challenge
 from arena.config import Settings
 from arena.database import Database
@@ -25,6 +26,7 @@ class PageContext:
     arena: Arena
     fleet: Fleet
     leaderboard: Leaderboard
+    boards: Boards
     style: StyleControl
     targets: Targets
     keeper: Keeper

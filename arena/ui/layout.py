@@ -29,6 +29,9 @@ class Page:
     description: str
     in_header: bool = True
     """Linked in the header; the operator's pages are linked in the footer."""
+    linked: bool = True
+    scripts: tuple[str, ...] = ()
+    """Files of `assets` that only this page runs."""
 
     @property
     def title(self) -> str:
@@ -44,9 +47,20 @@ PAGES: tuple[Page, ...] = (
     ),
     Page("/side-by-side", "Side by side", "Put one prompt to two models of your choice."),
     Page("/chat", "Direct chat", "Talk to one model of your choice."),
-    Page("/leaderboard", "Leaderboard", "How the models stand, from every counted vote."),
-    Page("/analytics", "Analytics", "Who beats whom, how sure that is, and what length and formatting are worth."),
+    Page(
+        "/leaderboard",
+        "Leaderboard",
+        "How the models stand, from every counted vote.",
+        scripts=("board.js", "picture.js"),
+    ),
+    Page(
+        "/analytics",
+        "Analytics",
+        "Who beats whom, how sure that is, and what length and formatting are worth.",
+        scripts=("picture.js",),
+    ),
     Page("/operations", "Operations", "Models, failures and uptime, for the operator.", in_header=False),
+    Page("/matchup", "Battles of two models", "For the operator.", in_header=False, linked=False),
 )
 BY_PATH: Mapping[str, Page] = {page.path: page for page in PAGES}
 
@@ -86,7 +100,7 @@ class PageFrame:
         self._tops = {
             page.path: document("header.html", page=page, pages=PAGES, demo=demo, assets=assets) for page in PAGES
         }
-        self._bottom = document("footer.html", pages=PAGES, assets=assets)
+        self._bottoms = {page.path: document("footer.html", page=page, pages=PAGES, assets=assets) for page in PAGES}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Frame the answer to a page; let everything else pass."""
@@ -104,7 +118,7 @@ class PageFrame:
         html = html.replace("</head>", self._heads[path] + "</head>", 1)
         html = html.replace('control_page_title="true"', "", 1)
         html = html.replace("<gradio-app", '<div id="main" tabindex="-1"><gradio-app', 1)
-        html = html.replace("</gradio-app>", "</gradio-app></div>" + self._bottom, 1)
+        html = html.replace("</gradio-app>", "</gradio-app></div>" + self._bottoms[path], 1)
         return _BODY.sub(lambda body: body.group() + self._tops[path], html, count=1)
 
 

@@ -19,7 +19,9 @@ from arena.web.streams import PageStreams, is_stream
 MAX_BODY_BYTES = 256 * 1024
 """Enough for the longest challenge in any script; nothing else is ever sent."""
 
-PAGES = frozenset({"/", "/side-by-side", "/chat", "/leaderboard", "/campaign", "/analytics", "/data", "/operations"})
+PAGES = frozenset(
+    {"/", "/side-by-side", "/chat", "/leaderboard", "/campaign", "/analytics", "/data", "/operations", "/matchup"}
+)
 _OWN_ROUTES = frozenset({"/healthz", "/readyz", "/metrics", "/login"})
 _GRADIO_GETS = frozenset(
     {
@@ -33,6 +35,7 @@ _GRADIO_GETS = frozenset(
     }
 )
 _GRADIO_GET_PATTERN = re.compile(
+    r"/export/(?:leaderboard|matchups|history|versions|calibration)\.(?:csv|json)|"
     r"/(?:assets|static)/(?!.*\.\.)[\w./@+-]+|/gradio_api/heartbeat/\w{1,64}|/gradio_api/call/leaderboard/\w{1,64}"
 )
 _JSON_POSTS = frozenset({"/gradio_api/queue/join", "/gradio_api/run/predict", "/gradio_api/call/leaderboard"})
