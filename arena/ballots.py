@@ -15,7 +15,7 @@ from sqlalchemy import ColumnElement, Select, Text, case, cast, func, select
 
 from arena.counts import PairCounts
 from arena.database import Database
-from arena.tables import Battle, Conversation, ImportedVote, Mode, ModelRevision, Vote, VoteState, Winner
+from arena.tables import Battle, Conversation, ImportedVote, Mode, ModelRevision, Vote, VoteState, Winner, counted_in
 
 Numbers = NDArray[np.int64]
 RATED_SCOPES = (Mode.BATTLE.value, Mode.IMPORTED.value)
@@ -27,7 +27,7 @@ class Slice:
     """Which votes: those that fulfil everything that is not `None`."""
 
     scopes: tuple[str, ...] = RATED_SCOPES
-    """`battle`, `imported` or `campaign`."""
+    """`battle`, `imported` or `campaign:<id>`."""
     criterion: str = ""
     tag: str | None = None
     """Of the challenge."""
@@ -115,7 +115,9 @@ def count_languages(database: Database, scopes: Sequence[str] = RATED_SCOPES) ->
         .select_from(Vote)
         .join(Battle, Battle.id == Vote.battle_id)
         .join(Conversation, Conversation.id == Battle.conversation_id)
-        .where(Vote.rated, Vote.state == VoteState.COUNTED, Battle.mode.in_(scopes), Conversation.language.is_not(None))
+        .where(
+            Vote.rated, Vote.state == VoteState.COUNTED, counted_in().in_(scopes), Conversation.language.is_not(None)
+        )
         .group_by(Conversation.language)
         .order_by(number.desc(), Conversation.language)
     )
@@ -126,7 +128,7 @@ def count_languages(database: Database, scopes: Sequence[str] = RATED_SCOPES) ->
 def _grouped(part: Slice) -> Select[*tuple[Any, ...]]:
     """Voter, the revisions in the seats, and how often A won, B won, both tied, both were bad."""
     verdict: ColumnElement[str] = cast(Vote.winner, Text)
-    conditions = [Vote.rated, Vote.state == VoteState.COUNTED, Battle.mode.in_(part.scopes)]
+    conditions = [Vote.rated, Vote.state == VoteState.COUNTED, counted_in().in_(part.scopes)]
     if part.criterion:
         verdict = Vote.criteria[part.criterion].as_string()
         conditions.append(verdict.is_not(None))

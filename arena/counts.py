@@ -15,7 +15,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from arena.database import Database
-from arena.tables import Battle, Counter, Mode, PairCount, Vote, VoteState, Winner
+from arena.tables import Battle, Counter, PairCount, Vote, VoteState, Winner, counted_in
 
 VOTES = "votes"
 """Name of the counter that numbers votes, and changes to votes, in commit order."""
@@ -216,18 +216,21 @@ def rebuild_counts(database: Database) -> int:
 
 
 def verdicts_of(
-    mode: Mode, revision_a: int, revision_b: int, winner: Winner, criteria: Mapping[str, str]
+    scope: str, revision_a: int, revision_b: int, winner: Winner, criteria: Mapping[str, str]
 ) -> Sequence[Verdict]:
-    """What one rated vote counts for: its overall verdict, and one for each criterion that was rated."""
-    overall = Verdict(mode.value, revision_a, revision_b, winner)
-    rated = [Verdict(mode.value, revision_a, revision_b, Winner(word), name) for name, word in criteria.items()]
+    """What one rated vote counts for: its overall verdict, and one for each criterion that was rated.
+
+    `scope` is the battle's `counted_in`: for most its mode.
+    """
+    overall = Verdict(str(scope), revision_a, revision_b, winner)
+    rated = [Verdict(str(scope), revision_a, revision_b, Winner(word), name) for name, word in criteria.items()]
     return [overall, *rated]
 
 
 def _counted_verdicts(session: Session) -> Iterator[Sequence[Verdict]]:
     """The verdicts of each vote that counts, read in portions."""
     statement = (
-        select(Battle.mode, Battle.revision_a, Battle.revision_b, Vote.winner, Vote.criteria)
+        select(counted_in(), Battle.revision_a, Battle.revision_b, Vote.winner, Vote.criteria)
         .join(Battle, Battle.id == Vote.battle_id)
         .where(Vote.rated, Vote.state == VoteState.COUNTED)
     )

@@ -20,7 +20,19 @@ from arena.counts import latest_sequence, read_counts
 from arena.database import Database
 from arena.ratings import Ratings, rate
 from arena.style_control import FEATURES, StyleEffect, StyleRatings, prepare_votes, rate_by_style
-from arena.tables import Answer, AnswerStyle, Battle, ModelRevision, Seat, Side, Vote, VoteState, Winner, now
+from arena.tables import (
+    Answer,
+    AnswerStyle,
+    Battle,
+    ModelRevision,
+    Seat,
+    Side,
+    Vote,
+    VoteState,
+    Winner,
+    counted_in,
+    now,
+)
 
 log = logging.getLogger(__name__)
 Singles = NDArray[np.float32]
@@ -244,7 +256,7 @@ def _style_votes(scopes: Sequence[str], after: int, up_to: int) -> Select[Any]:
             Vote.state == VoteState.COUNTED,
             Vote.sequence > after,
             Vote.sequence <= up_to,
-            Battle.mode.in_(scopes),
+            counted_in().in_(scopes),
             Battle.revision_a != Battle.revision_b,
         )
         .group_by(Vote.battle_id, Battle.revision_a, Battle.revision_b, Vote.winner)

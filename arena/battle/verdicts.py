@@ -181,7 +181,9 @@ def _own_battle(session: Session, battle_id: str, voter_id: str) -> Battle:
 
 
 def _verdicts(battle: Battle, vote: Vote) -> Sequence[Verdict]:
-    return verdicts_of(battle.mode, battle.revision_a, battle.revision_b, vote.winner, vote.criteria)
+    return verdicts_of(
+        battle.scope or battle.mode.value, battle.revision_a, battle.revision_b, vote.winner, vote.criteria
+    )
 
 
 def _turns_seen(session: Session, battle_id: str) -> int:
