@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
-from arena import backup_commands, voter_commands
+from arena import backup_commands, campaign_commands, voter_commands
 from arena.errors import ArenaError, ConfigError
 from arena.terminal import Progress, output, print_json, print_table, progress, tell
 
@@ -192,6 +192,9 @@ def _parser() -> argparse.ArgumentParser:
     _add_votes(votes.add_subparsers(required=True))
 
     voter_commands.add_voters(commands, _command, lambda given: _database(_settings(given)))
+
+    tools = campaign_commands.Tools(_settings, _roster, _database)
+    campaign_commands.add_campaigns(commands, _command, tools)
 
     backup_commands.add_backups(commands, _command, _settings)
 

@@ -48,19 +48,20 @@ def cast(database: Database, ballot: Ballot, *, demo: bool) -> None:
         BattleError: the battle is not the voter's, not votable, or has its vote already, however closely they came.
 
     """
-    _check_criteria(ballot.criteria)
     try:
         with database.write() as session:
-            _cast(session, ballot, demo)
+            cast_in(session, ballot, demo=demo)
     except IntegrityError as error:
         raise BattleError(ALREADY_VOTED) from error
 
 
-def _cast(session: Session, ballot: Ballot, demo: bool) -> None:
+def cast_in(session: Session, ballot: Ballot, *, demo: bool, unrated: str | None = None) -> None:
+    """As `cast`, in the caller's transaction; `unrated` is a reason of the caller's to keep the vote unrated."""
+    _check_criteria(ballot.criteria)
     battle = _own_battle(session, ballot.battle_id, ballot.voter_id)
     if battle.state is not BattleState.VOTABLE:
         raise BattleError(_NOT_OPEN[battle.state])
-    rated = unrated_reason(session, battle, demo) is None
+    rated = unrated is None and unrated_reason(session, battle, demo) is None
     sequence = next_sequence(session)
     aside = aside_of(session, ballot.voter_id) if rated else None
     rated = rated and aside is None

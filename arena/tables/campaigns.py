@@ -33,6 +33,8 @@ class Campaign(Base):
     budget_tokens: Mapped[int | None]
     """What all requests of the campaign may cost together; `None` is no limit."""
     created_at: Mapped[datetime] = mapped_column(default=now)
+    filled_at: Mapped[datetime | None]
+    """When filling last came to its end: prompts that still lack an answer are judged on what is there."""
     ended_at: Mapped[datetime | None]
 
 

@@ -28,6 +28,7 @@ def upgrade() -> None:
         sa.Column("budget_usd", sa.Double(), nullable=True),
         sa.Column("budget_tokens", sa.Integer(), nullable=True),
         sa.Column("created_at", UtcDateTime(), nullable=False),
+        sa.Column("filled_at", UtcDateTime(), nullable=True),
         sa.Column("ended_at", UtcDateTime(), nullable=True),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_campaigns")),
     )
