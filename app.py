@@ -22,12 +22,14 @@ if TYPE_CHECKING:
     from fastapi import FastAPI
 
     from arena.battle import Arena
+    from arena.campaigns.judging import Judging
     from arena.challenges import Challenge
     from arena.database import Database
     from arena.fleet import Fleet
     from arena.leaderboard import Leaderboard
     from arena.monitoring import Monitor
     from arena.roster import Roster
+    from arena.rubric import Rubric
     from arena.style import StyleControl
     from arena.web.session import CookieRules, Sessions
     from arena.web.streams import PageStreams
@@ -45,11 +47,13 @@ class Parts:
 
     settings: Settings
     challenges: Sequence["Challenge"]
+    rubric: "Rubric"
     database: "Database"
     fleet: "Fleet"
     leaderboard: "Leaderboard"
     style: "StyleControl"
     arena: "Arena"
+    judging: "Judging"
     monitor: "Monitor"
     streams: "PageStreams"
     sessions: "Sessions"
@@ -92,10 +96,12 @@ def build_app(settings: Settings) -> "FastAPI":
     app.include_router(Door(parts.monitor, parts.sessions, parts.cookies, settings).router())
     context = PageContext(
         arena=parts.arena,
+        judging=parts.judging,
         fleet=parts.fleet,
         leaderboard=parts.leaderboard,
         style=parts.style,
         challenges=parts.challenges,
+        rubric=parts.rubric,
         settings=settings,
         database=parts.database,
         demo=settings.demo,
@@ -132,7 +138,6 @@ def build_parts(settings: Settings) -> Parts:
 
     """
     from arena.battle import Arena, recover_interrupted
-    from arena.challenges import load_challenges
     from arena.database import open_database
     from arena.fleet import Fleet
     from arena.leaderboard import Leaderboard
@@ -146,7 +151,7 @@ def build_parts(settings: Settings) -> Parts:
     settings, roster = _decide_demo(settings)
     require_local_database(settings, read_environment())
     sessions, cookies = _build_sessions(settings)
-    challenges = load_challenges(settings.data_dir)
+    challenges, rubric = _read_questions(settings)
     database = open_database(settings.resolved_database_url)
     if interrupted := recover_interrupted(database):
         log.info("%d battles that a stopped process left running are abandoned", interrupted)
@@ -159,6 +164,7 @@ def build_parts(settings: Settings) -> Parts:
         limits=BattleLimits(settings),
         settings=settings,
         challenges=challenges,
+        rubric=rubric,
     )
     streams = PageStreams()
     monitor = Monitor(arena=arena, fleet=fleet, database=database, open_streams=streams.__len__)
@@ -166,16 +172,35 @@ def build_parts(settings: Settings) -> Parts:
     return Parts(
         settings,
         challenges,
+        rubric,
         database,
         fleet,
         leaderboard,
         StyleControl(database),
         arena,
+        _build_judging(settings, database, leaderboard, rubric),
         monitor,
         streams,
         sessions,
         cookies,
     )
+
+
+def _build_judging(settings: Settings, database: "Database", leaderboard: "Leaderboard", rubric: "Rubric") -> "Judging":
+    """Campaigns count their new voters by themselves: a campaign never keeps anybody from a battle."""
+    from arena.campaigns.judging import Judging
+    from arena.voters import BattleLimits
+
+    limits = BattleLimits(settings)
+    return Judging(database=database, leaderboard=leaderboard, limits=limits, demo=settings.demo, rubric=rubric)
+
+
+def _read_questions(settings: Settings) -> tuple[Sequence["Challenge"], "Rubric"]:
+    """What the data folder asks of models, and of voters."""
+    from arena.challenges import load_challenges
+    from arena.rubric import load_rubric
+
+    return load_challenges(settings.data_dir), load_rubric(settings.data_dir)
 
 
 def _build_sessions(settings: Settings) -> tuple["Sessions", "CookieRules"]:

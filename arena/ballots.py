@@ -15,6 +15,7 @@ from sqlalchemy import ColumnElement, Select, Text, case, cast, func, select
 
 from arena.counts import PairCounts
 from arena.database import Database
+from arena.rubric import split_key
 from arena.tables import Battle, Conversation, ImportedVote, Mode, ModelRevision, Vote, VoteState, Winner, counted_in
 
 Numbers = NDArray[np.int64]
@@ -29,6 +30,7 @@ class Slice:
     scopes: tuple[str, ...] = RATED_SCOPES
     """`battle`, `imported` or `campaign:<id>`."""
     criterion: str = ""
+    """Empty for the overall verdict, else its key in the counts: see `arena.rubric`."""
     tag: str | None = None
     """Of the challenge."""
     language: str | None = None
@@ -130,8 +132,9 @@ def _grouped(part: Slice) -> Select[*tuple[Any, ...]]:
     verdict: ColumnElement[str] = cast(Vote.winner, Text)
     conditions = [Vote.rated, Vote.state == VoteState.COUNTED, counted_in().in_(part.scopes)]
     if part.criterion:
-        verdict = Vote.criteria[part.criterion].as_string()
-        conditions.append(verdict.is_not(None))
+        criterion, version = split_key(part.criterion)
+        verdict = Vote.criteria[criterion].as_string()
+        conditions += [verdict.is_not(None), Vote.rubric_version == version]
     if part.turns is not None:
         conditions.append(Vote.turn == part.turns)
     if part.language is not None:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from arena.campaigns.filling import FillReport
     from arena.campaigns.plan import NewCampaign
-    from arena.campaigns.progress import CampaignProgress
+    from arena.campaigns.progress import CampaignProgress, Prices
     from arena.campaigns.prompts import CampaignText
     from arena.config import Settings
     from arena.database import Database
@@ -139,7 +139,7 @@ def create(given: argparse.Namespace, tools: Tools) -> int:
     new = _new_campaign(given, settings, roster)
     with tools.database(settings) as database, progress("Reading the prompts", sys.stderr) as bar:
         create_campaign(database, roster, new, random.SystemRandom(), bar)
-        made = campaign_progress(database, new.id, roster)
+        made = campaign_progress(database, new.id, _prices(roster))
     _, needed = made.answers
     sys.stdout.write(
         f"Campaign {new.id}: {_count(made.prompts, 'prompt')}, {_count(len(new.models), 'model')}, "
@@ -272,9 +272,9 @@ def show_status(given: argparse.Namespace, tools: Tools) -> int:
     roster = tools.roster(settings)
     with tools.database(settings) as database:
         if given.campaign is None:
-            campaigns = list_campaigns(database, roster)
+            campaigns = list_campaigns(database, _prices(roster))
         else:
-            campaigns = [campaign_progress(database, given.campaign, roster)]
+            campaigns = [campaign_progress(database, given.campaign, _prices(roster))]
     if given.json:
         every = [campaign.as_json() for campaign in campaigns]
         print_json({"campaigns": every} if given.campaign is None else every[0])
@@ -348,6 +348,10 @@ def set_ended(given: argparse.Namespace, tools: Tools, *, ended: bool) -> int:
         f"{given.campaign} has ended: its voters see the names now.\n" if ended else f"{given.campaign} is open.\n"
     )
     return 0
+
+
+def _prices(roster: "Roster") -> "Prices":
+    return {entry.id: entry.price for entry in roster}
 
 
 def _count(number: int, what: str) -> str:

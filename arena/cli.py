@@ -91,9 +91,12 @@ async def _ask(settings: "Settings", roster: "Roster", bar: Progress) -> Sequenc
 def leaderboard(given: argparse.Namespace) -> int:
     """Print the standings as the page shows them."""
     from arena.leaderboard import Leaderboard
+    from arena.rubric import load_rubric
 
-    with _database(_settings(given)) as database:
-        standings = Leaderboard(database).refresh(criterion=given.criterion, by=given.by)
+    settings = _settings(given)
+    criterion = load_rubric(settings.data_dir).find_key(given.criterion) if given.criterion else ""
+    with _database(settings) as database:
+        standings = Leaderboard(database).refresh(criterion=criterion, by=given.by)
     answer = standings.as_json()
     if given.json:
         print_json(answer)
@@ -177,7 +180,12 @@ def _parser() -> argparse.ArgumentParser:
     layout = command.add_mutually_exclusive_group()
     layout.add_argument("--json", action="store_true", help="for programs")
     layout.add_argument("--csv", action="store_true", help="for spreadsheets")
-    command.add_argument("--criterion", metavar="C", default="", help="a criterion instead of the overall verdict")
+    command.add_argument(
+        "--criterion",
+        metavar="C",
+        default="",
+        help="a criterion of the rubric instead of the overall verdict, as it stands now or as C@VERSION",
+    )
     command.add_argument(
         "--by", choices=["model", "platform", "version"], default="model", help="what a row stands for"
     )

@@ -276,7 +276,7 @@ def _change(session: Session, votes: ColumnElement[bool], target: VoteState) -> 
     if target is not VoteState.COUNTED:
         votes = and_(votes, Vote.state == VoteState.COUNTED)
     statement = (
-        select(counted_in(), Battle.revision_a, Battle.revision_b, Vote.winner, Vote.criteria)
+        select(counted_in(), Battle.revision_a, Battle.revision_b, Vote.winner, Vote.criteria, Vote.rubric_version)
         .join(Battle, Battle.id == Vote.battle_id)
         .where(votes)
     )

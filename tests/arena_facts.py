@@ -1,6 +1,7 @@
 """Facts for tests: models, voters and votes written straight into a database, as the battle core writes them."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 
 from sqlalchemy import func, select
@@ -8,6 +9,7 @@ from sqlalchemy.orm import Session
 
 from arena.counts import add_verdicts, next_sequence, verdicts_of
 from arena.database import Database
+from arena.rubric import Criterion, Pole, Rubric
 from arena.tables import (
     Answer,
     Battle,
@@ -26,6 +28,15 @@ from arena.tables import (
     new_id,
     now,
 )
+
+
+def criterion(name: str) -> Criterion:
+    """A criterion of that id, with words of its own."""
+    pole = Pole(f"{name}, much of it", f"It shows {name}.", f"A sentence full of {name}.")
+    return Criterion(name, name.title(), f"Which answer has more {name}?", pole, replace(pole, name=f"no {name}"))
+
+
+RUBRIC = Rubric("1", (criterion("clarity"), criterion("warmth")))
 
 
 def add_models(database: Database, *ids: str, platform: str = "openai", **columns: str) -> Sequence[int]:
@@ -59,6 +70,7 @@ def add_vote(
     mode: Mode = Mode.BATTLE,
     voter: str = "someone",
     criteria: Mapping[str, str] | None = None,
+    rubric_version: str | None = None,
     rated: bool = True,
     state: VoteState = VoteState.COUNTED,
     turns: Sequence[tuple[str, str, str]] = (("Name a bird.", "A heron.", "A wren."),),
@@ -93,6 +105,7 @@ def add_vote(
             winner=winner,
             turn=len(turns),
             criteria=dict(criteria or {}),
+            rubric_version=rubric_version,
             voter_id=voter,
             state=state,
             rated=rated,
@@ -102,7 +115,7 @@ def add_vote(
         )
         session.add(vote)
         if rated and state is VoteState.COUNTED:
-            verdicts = verdicts_of(mode, revision_a, revision_b, winner, criteria or {})
+            verdicts = verdicts_of(mode, revision_a, revision_b, winner, criteria or {}, rubric_version)
             add_verdicts(session, dict.fromkeys(verdicts, 1), sequence)
         return battle.id
 
@@ -134,5 +147,7 @@ def withdraw_vote(database: Database, battle_id: str) -> None:
         vote = session.get_one(Vote, battle_id)
         battle = session.get_one(Battle, battle_id)
         vote.state = VoteState.WITHDRAWN
-        verdicts = verdicts_of(battle.mode, battle.revision_a, battle.revision_b, vote.winner, vote.criteria)
+        verdicts = verdicts_of(
+            battle.mode, battle.revision_a, battle.revision_b, vote.winner, vote.criteria, vote.rubric_version
+        )
         add_verdicts(session, dict.fromkeys(verdicts, -1), sequence)

@@ -21,6 +21,7 @@ from arena.providers.openai import OpenAIProvider
 from arena.roster import ModelEntry, Roster
 from arena.tables import Answer, Battle
 from arena.voters import BattleLimits, VoterIdentity
+from tests.arena_facts import RUBRIC
 from tests.conftest import SettingsFactory
 from tests.scripted_openai import ScriptedOpenAI
 from tests.scripting import Script, ScriptedServer
@@ -106,6 +107,7 @@ async def make_world(
                 limits=BattleLimits(settings),
                 settings=settings,
                 challenges=[ORCHARD],
+                rubric=RUBRIC,
                 rng=rng,
             )
             stack.push_async_callback(fleet.aclose)

@@ -36,6 +36,7 @@ from arena.tables import (
     now,
 )
 from arena.voters import VoterIdentity
+from tests.arena_facts import RUBRIC
 from tests.battle_fixtures import ANIMALS, ANNA, BEN, ORCHARD, World, every, hung_up, last, llm, make_world, world
 from tests.scripted_openai import ScriptedOpenAI
 from tests.scripting import Fault, Recorded, Script
@@ -309,17 +310,39 @@ async def test_a_vote_keeps_the_question_the_turns_and_the_criteria(world: World
     with world.database.read() as session:
         vote = session.scalars(select(Vote)).one()
         assert (vote.turn, vote.criteria) == (2, {"clarity": "model_a", "warmth": "tie"})
+        assert vote.rubric_version == RUBRIC.version
         assert (vote.state, vote.rated, vote.shown_first) == (VoteState.COUNTED, True, Side.A)
         assert (world.stored(view.battle_id).question_version, vote.voter_id) == ("1", "anna")
-    assert read_counts(world.database, ("battle",), "clarity").votes == 1
-    assert read_counts(world.database, ("battle",), "warmth").ties.sum() == 2
+    assert read_counts(world.database, ("battle",), RUBRIC.key("clarity")).votes == 1
+    assert read_counts(world.database, ("battle",), RUBRIC.key("warmth")).ties.sum() == 2
 
 
-async def test_a_criterion_without_a_verdict_is_refused(world: World) -> None:
+async def test_a_criterion_that_was_not_rated_is_absent_and_counts_nowhere(world: World) -> None:
     view = await world.battle()
 
-    with pytest.raises(BattleError, match="criterion"):
-        await world.arena.vote(view.battle_id, ANNA, Winner.TIE, {"clarity": "both_bad"})
+    await world.arena.vote(view.battle_id, ANNA, Winner.TIE, {"clarity": "tie"})
+
+    with world.database.read() as session:
+        assert session.scalars(select(Vote.criteria)).one() == {"clarity": "tie"}
+    assert read_counts(world.database, ("battle",), RUBRIC.key("warmth")).votes == 0
+
+
+@pytest.mark.parametrize(
+    ("criteria", "version", "sentence"),
+    [
+        ({"clarity": "both_bad"}, None, "rated model_a, model_b or tie"),
+        ({"clarity": "left"}, None, "rated model_a, model_b or tie"),
+        ({"wit": "model_a"}, None, "not the arena's"),
+        ({"clarity": "model_a"}, "0", "changed since this page was loaded"),
+    ],
+)
+async def test_criteria_that_the_rubric_does_not_ask_for_are_refused(
+    world: World, criteria: dict[str, str], version: str | None, sentence: str
+) -> None:
+    view = await world.battle()
+
+    with pytest.raises(BattleError, match=sentence):
+        await world.arena.vote(view.battle_id, ANNA, Winner.TIE, criteria, version)
 
     assert count(world.database, Vote) == 0
 

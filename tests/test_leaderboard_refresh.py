@@ -6,11 +6,13 @@ from typing import Any
 
 import pytest
 
+from arena.campaigns.judging import Judging
 from arena.errors import FailureKind
 from arena.style import StyleControl
 from arena.tables import Winner
 from arena.ui.context import PageContext
 from arena.ui.leaderboard_page import REFRESH_S, BoardCache, RefreshPace
+from arena.voters import BattleLimits
 from tests.arena_facts import add_models, add_vote
 from tests.battle_fixtures import World, llm, make_world
 
@@ -31,6 +33,9 @@ def context_of(world: World) -> PageContext:
     """What a page that asks for nobody's identity is given."""
     return PageContext(
         arena=world.arena,
+        judging=Judging(
+            database=world.database, leaderboard=world.leaderboard, limits=BattleLimits(world.settings), demo=False
+        ),
         fleet=world.fleet,
         leaderboard=world.leaderboard,
         style=StyleControl(world.database),

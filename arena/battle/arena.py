@@ -29,6 +29,7 @@ from arena.language import tell_language
 from arena.leaderboard import Leaderboard
 from arena.matchmaking import Forecast
 from arena.providers.base import Message, Sampling
+from arena.rubric import NO_RUBRIC, Rubric
 from arena.tables import BattleState, Mode, Side, Winner, new_id
 from arena.voters import BattleLimits, VoterIdentity
 
@@ -48,9 +49,13 @@ class Arena:
         limits: BattleLimits,
         settings: Settings,
         challenges: Sequence[Challenge] = (),
+        rubric: Rubric = NO_RUBRIC,
         rng: random.Random | None = None,
     ) -> None:
-        """`challenges` are those whose id may be stored with a battle; `rng` is the only source of chance."""
+        """`challenges` are those whose id may be stored with a battle; `rubric` holds what a vote may rate.
+
+        `rng` is the only source of chance.
+        """
         self._database = database
         self._fleet = fleet
         self._limits = limits
@@ -59,7 +64,7 @@ class Arena:
         self._evidence = VoteEvidence(database)
         self._casting = Casting(fleet, rng or random.SystemRandom(), settings.draw, lambda: self._evidence.latest)
         self._patterns = identity_patterns(status.model for status in fleet.statuses())
-        self._retelling = Retelling(database, leaderboard, max_turns=settings.max_turns, demo=settings.demo)
+        self._retelling = Retelling(database, leaderboard, rubric, max_turns=settings.max_turns, demo=settings.demo)
         self._runs = Runs(settings.max_battles)
         self._background: set[asyncio.Task[None]] = set()
         self._listeners: list[AnswerListener] = []
@@ -157,13 +162,21 @@ class Arena:
                 yield view
 
     async def vote(
-        self, battle_id: str, voter: VoterIdentity, winner: Winner, criteria: Mapping[str, str] | None = None
+        self,
+        battle_id: str,
+        voter: VoterIdentity,
+        winner: Winner,
+        criteria: Mapping[str, str] | None = None,
+        rubric_version: str | None = None,
     ) -> BattleView:
         """Store the voter's verdict in one transaction, then reveal.
 
-        Raises `BattleError` when the battle is not the voter's, not votable, or already voted on.
+        `criteria` maps ids of the rubric to `model_a`, `model_b` or `tie`; what was not rated is absent.
+        `rubric_version` is that of the criteria which the voter was shown.
+        Raises `BattleError` when the battle is not the voter's, not votable, or already voted on, or the rubric is
+        another one.
         """
-        ballot = Ballot(battle_id, voter.voter_id, winner, criteria or {})
+        ballot = Ballot(battle_id, voter.voter_id, winner, criteria or {}, rubric_version)
         view = await self._database.run(self._retelling.vote, ballot)
         self._learn()
         return view

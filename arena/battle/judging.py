@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from sqlalchemy.orm import Session
 
 from arena.battle.verdicts import Ballot, cast_in
+from arena.rubric import Rubric
 from arena.tables import Answer, Battle, BattleState, Mode, Seat, Side, Winner, new_id, now
 
 REPEATED = "You had judged this pair before: this vote tells how steady votes are, and moves no rating."
@@ -27,13 +28,15 @@ class Judgement:
     repeated: bool
     """The voter had judged the same two answers before; such a vote is never rated."""
     criteria: Mapping[str, str] = field(default_factory=dict)
+    rubric_version: str | None = None
+    """Of the criteria that the voter was shown."""
 
 
-def store_judgement(session: Session, judgement: Judgement, *, demo: bool) -> str:
+def store_judgement(session: Session, judgement: Judgement, rubric: Rubric, *, demo: bool) -> str:
     """Store the battle and its vote, counted if it is rated; returns the battle's id.
 
     Raises:
-        BattleError: the criteria are none of the arena's.
+        BattleError: a criterion is not the rubric's.
 
     """
     a, b = (session.get_one(Answer, answer_id) for answer_id in judgement.answers)
@@ -55,6 +58,6 @@ def store_judgement(session: Session, judgement: Judgement, *, demo: bool) -> st
     for side, answer in zip(Side, (a, b), strict=True):
         session.add(Seat(battle_id=battle.id, side=side, turn=1, answer_id=answer.id))
     session.flush()
-    ballot = Ballot(battle.id, judgement.voter_id, judgement.winner, judgement.criteria)
-    cast_in(session, ballot, demo=demo, unrated=REPEATED if judgement.repeated else None)
+    ballot = Ballot(battle.id, judgement.voter_id, judgement.winner, judgement.criteria, judgement.rubric_version)
+    cast_in(session, ballot, rubric, demo=demo, unrated=REPEATED if judgement.repeated else None)
     return battle.id

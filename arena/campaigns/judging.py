@@ -11,12 +11,13 @@ from sqlalchemy.orm import Session
 from arena.battle import BattleView, Phase, TurnView
 from arena.battle.judging import Judgement, store_judgement
 from arena.battle.record import read_battle
-from arena.battle.verdicts import ALREADY_VOTED, read_reveal, withdraw
+from arena.battle.verdicts import ALREADY_VOTED, Ballot, read_reveal, withdraw
 from arena.campaigns.items import Given, answers_of, draw_items, give_next, undrawn_prompts
 from arena.database import Database
 from arena.errors import BattleError
 from arena.evidence import read_evidence
 from arena.leaderboard import Leaderboard, Standings
+from arena.rubric import NO_RUBRIC, Rubric
 from arena.tables import (
     Answer,
     Battle,
@@ -76,6 +77,8 @@ class JudgingView:
     judged: int = 0
     total: int = 0
     """Items for this voter, as far as they are known now."""
+    withdrawn: bool = False
+    """The vote on this pair was taken back."""
     battle: BattleView | None = None
     """The pair; its id is the assignment's, which tells nothing."""
     choices: tuple[Choices, ...] = ()
@@ -92,9 +95,11 @@ class Judging:
         leaderboard: Leaderboard,
         limits: BattleLimits,
         demo: bool,
+        rubric: Rubric = NO_RUBRIC,
         rng: random.Random | None = None,
     ) -> None:
         """`limits` keep one address from reserving everything under ever new names; `rng` is the source of chance."""
+        self._rubric = rubric
         self._database = database
         self._leaderboard = leaderboard
         self._limits = limits
@@ -106,14 +111,20 @@ class Judging:
         return await self._database.run(self._next, campaign_id, voter)
 
     async def vote(
-        self, assignment_id: str, voter: VoterIdentity, winner: Winner, criteria: Mapping[str, str] | None = None
+        self,
+        assignment_id: str,
+        voter: VoterIdentity,
+        winner: Winner,
+        criteria: Mapping[str, str] | None = None,
+        rubric_version: str | None = None,
     ) -> JudgingView:
         """Store the verdict on a pair that was given to the voter.
 
         A reservation that has expired still takes its vote: what somebody has read and judged is not thrown away.
         Raises `BattleError` for a pair that is not the voter's or has its vote, and where the campaign has ended.
         """
-        return await self._database.run(self._vote, assignment_id, voter.voter_id, winner, criteria or {})
+        ballot = Ballot(assignment_id, voter.voter_id, winner, criteria or {}, rubric_version)
+        return await self._database.run(self._vote, ballot)
 
     async def withdraw(self, assignment_id: str, voter: VoterIdentity) -> JudgingView:
         """Take the vote on a pair back: kept, marked, and never counted; somebody else gets the item instead."""
@@ -157,9 +168,9 @@ class Judging:
                 given, undrawn = give_next(session, locked, voter_id, self._rng), undrawn[1:]
             return given, len(undrawn)
 
-    def _vote(self, assignment_id: str, voter_id: str, winner: Winner, criteria: Mapping[str, str]) -> JudgingView:
+    def _vote(self, ballot: Ballot) -> JudgingView:
         with self._database.write() as session:
-            assignment, campaign = _own_assignment(session, assignment_id, voter_id)
+            assignment, campaign = _own_assignment(session, ballot.battle_id, ballot.voter_id)
             if assignment.battle_id is not None:
                 raise BattleError(ALREADY_VOTED)
             if campaign.ended_at is not None:
@@ -167,17 +178,18 @@ class Judging:
             judgement = Judgement(
                 conversation_id=session.get_one(CampaignItem, assignment.item_id).conversation_id,
                 answers=answers_of(session, assignment),
-                voter_id=voter_id,
-                winner=winner,
+                voter_id=ballot.voter_id,
+                winner=ballot.winner,
                 question=campaign.question,
                 question_version=campaign.question_version,
                 scope=campaign.scope,
                 repeated=assignment.repeat > 0,
-                criteria=criteria,
+                criteria=ballot.criteria,
+                rubric_version=ballot.rubric_version,
             )
-            assignment.battle_id = store_judgement(session, judgement, demo=self._demo)
+            assignment.battle_id = store_judgement(session, judgement, self._rubric, demo=self._demo)
             assignment.judged_at = now()
-        return self._judged(assignment_id, voter_id)
+        return self._judged(ballot.battle_id, ballot.voter_id)
 
     def _withdraw(self, assignment_id: str, voter_id: str) -> JudgingView:
         with self._database.read() as session:
@@ -203,7 +215,7 @@ class Judging:
                 reveal = read_reveal(session, record, None, after, demo=self._demo)
         notice = "Your vote is withdrawn." if withdrawn else _CHOSEN[vote.winner]
         battle = BattleView(view.battle_id, view.phase, view.question, view.turns, notice=notice, reveal=reveal)
-        return JudgingView(Place.CHOSEN, campaign.name, campaign.question, judged, 0, battle)
+        return JudgingView(Place.CHOSEN, campaign.name, campaign.question, judged, 0, withdrawn, battle)
 
     def _standings(self, campaign: Campaign) -> Standings:
         if campaign.scope == "battle":
@@ -213,7 +225,7 @@ class Judging:
     def _shown(self, campaign: Campaign, assignment: CampaignAssignment, judged: int, total: int) -> JudgingView:
         with self._database.read() as session:
             battle = _pair(session, campaign, assignment, Phase.VOTABLE)
-        return JudgingView(Place.JUDGING, campaign.name, campaign.question, judged, total, battle)
+        return JudgingView(Place.JUDGING, campaign.name, campaign.question, judged, total, battle=battle)
 
     def _ended(self, session: Session, campaign: Campaign, voter_id: str) -> JudgingView:
         judged = _count_judged(session, campaign.id, voter_id)

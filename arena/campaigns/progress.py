@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 from arena.campaigns.costs import Cost, spent
 from arena.campaigns.wanted import FIXED, find_campaign, model_ids, needed_answers, stored_answers
 from arena.database import Database
-from arena.roster import Roster
+from arena.roster import Price
 from arena.tables import (
     Answer,
     Campaign,
@@ -23,6 +23,9 @@ from arena.tables import (
     Vote,
     VoteState,
 )
+
+Prices = Mapping[str, Price | None]
+"""By model id."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,14 +110,14 @@ class CampaignProgress:
         }
 
 
-def list_campaigns(database: Database, roster: Roster) -> Sequence[CampaignProgress]:
+def list_campaigns(database: Database, prices: Prices) -> Sequence[CampaignProgress]:
     """Every campaign, the newest first."""
     with database.read() as session:
         campaigns = session.scalars(select(Campaign).order_by(Campaign.created_at.desc())).all()
-        return [_progress(session, campaign, roster) for campaign in campaigns]
+        return [_progress(session, campaign, prices) for campaign in campaigns]
 
 
-def campaign_progress(database: Database, campaign_id: str, roster: Roster) -> CampaignProgress:
+def campaign_progress(database: Database, campaign_id: str, prices: Prices) -> CampaignProgress:
     """One campaign.
 
     Raises:
@@ -122,10 +125,10 @@ def campaign_progress(database: Database, campaign_id: str, roster: Roster) -> C
 
     """
     with database.read() as session:
-        return _progress(session, find_campaign(session, campaign_id), roster)
+        return _progress(session, find_campaign(session, campaign_id), prices)
 
 
-def _progress(session: Session, campaign: Campaign, roster: Roster) -> CampaignProgress:
+def _progress(session: Session, campaign: Campaign, prices: Prices) -> CampaignProgress:
     of_campaign = CampaignPrompt.campaign_id == campaign.id
     prompts = session.scalar(select(func.count()).where(of_campaign)) or 0
     stored = stored_answers(session, campaign.id)
@@ -156,7 +159,7 @@ def _progress(session: Session, campaign: Campaign, roster: Roster) -> CampaignP
         repeats=repeats,
         repeat_share=campaign.repeat_share,
         voters=voters,
-        cost=spent(session, campaign.id, {entry.id: entry.price for entry in roster}),
+        cost=spent(session, campaign.id, prices),
         budget_usd=campaign.budget_usd,
         budget_tokens=campaign.budget_tokens,
     )

@@ -6,11 +6,13 @@ from dataclasses import dataclass
 import gradio as gr
 
 from arena.battle import Arena
+from arena.campaigns.judging import Judging
 from arena.challenges import Challenge
 from arena.config import Settings
 from arena.database import Database
 from arena.fleet import Fleet
 from arena.leaderboard import Leaderboard
+from arena.rubric import NO_RUBRIC, Rubric
 from arena.style import StyleControl
 from arena.voters import VoterIdentity
 
@@ -20,6 +22,7 @@ class PageContext:
     """The collaborators of the pages, and how a page learns who asks."""
 
     arena: Arena
+    judging: Judging
     fleet: Fleet
     leaderboard: Leaderboard
     style: StyleControl
@@ -32,3 +35,5 @@ class PageContext:
     """Who asks, from the signed cookie of the request; nothing that the browser sends otherwise is believed."""
     is_operator: Callable[[gr.Request], bool]
     """Whether the request carries an operator's session; every operator handler asks by itself."""
+    rubric: Rubric = NO_RUBRIC
+    """What a voter can rate beside the vote."""

@@ -89,8 +89,9 @@ class Desk:
     def wire(self) -> None:
         """Connect the stage's own buttons: the vote, withdrawing, stopping, a new battle."""
         stage = self.stage
+        ballot = [stage.battle, *stage.criteria.inputs]
         for winner, button in stage.votes.items():
-            button.click(self._vote(winner), [stage.battle], self.outputs, **AT_ONCE)
+            button.click(self._vote(winner), ballot, self.outputs, **AT_ONCE)
         stage.withdraw.click(self._withdraw, [stage.battle], self.outputs, **AT_ONCE)
         stage.stop.click(self._stop, [stage.battle], self.outputs, **AT_ONCE)
         stage.fresh.click(self.clear, None, self.outputs, **AT_ONCE)
@@ -101,9 +102,12 @@ class Desk:
         given = [stage.next_prompt, stage.battle, stage.side, *more]
         gr.on([stage.next_send.click, stage.next_prompt.submit], handler, given, self.outputs, **STREAMING)
 
-    def _vote(self, winner: Winner) -> Callable[[str, gr.Request], Awaitable[Updates]]:
-        async def vote(battle: str, request: gr.Request) -> Updates:
-            return await self.settle(self._context.arena.vote(battle, self._context.voter(request), winner))
+    def _vote(self, winner: Winner) -> Callable[..., Awaitable[Updates]]:
+        async def vote(request: gr.Request, battle: str, *criteria: str) -> Updates:
+            voter = self._context.voter(request)
+            return await self.settle(
+                self._context.arena.vote(battle, voter, winner, *self.stage.criteria.read(*criteria))
+            )
 
         return vote
 

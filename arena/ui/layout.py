@@ -46,6 +46,7 @@ PAGES: tuple[Page, ...] = (
     Page("/chat", "Direct chat", "Talk to one model of your choice."),
     Page("/leaderboard", "Leaderboard", "How the models stand, from every counted vote."),
     Page("/analytics", "Analytics", "Who beats whom, how sure that is, and what length and formatting are worth."),
+    Page("/campaign", "Campaign", "Pairs of finished answers, judged blind by several people.", in_header=False),
     Page("/operations", "Operations", "Models, failures and uptime, for the operator.", in_header=False),
 )
 BY_PATH: Mapping[str, Page] = {page.path: page for page in PAGES}

@@ -37,7 +37,9 @@ class _SideBySidePage:
             self._sampling = sampling_fold()
         with self._composer.actions:
             self._send = gr.Button("Send", variant="primary", elem_id="send", scale=0, min_width=120)
-        stage = Stage(Wording(context.settings.question, _HINT, _IDLE, fresh="New comparison", can_continue=False))
+        stage = Stage(
+            Wording(context.settings.question, _HINT, _IDLE, context.rubric, fresh="New comparison", can_continue=False)
+        )
         self._desk = Desk(context, self._composer, stage)
 
     def wire(self) -> None:
