@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from arena.campaign_printing import campaign_row, count_of, estimate, print_campaign, print_filled
 from arena.errors import ConfigError
 from arena.terminal import Progress, print_json, print_table, progress, tell
 
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
     from arena.campaigns.filling import FillReport
     from arena.campaigns.plan import NewCampaign
-    from arena.campaigns.progress import CampaignProgress, Prices
+    from arena.campaigns.progress import Prices
     from arena.campaigns.prompts import CampaignText
     from arena.config import Settings
     from arena.database import Database
@@ -142,10 +143,10 @@ def create(given: argparse.Namespace, tools: Tools) -> int:
         made = campaign_progress(database, new.id, _prices(roster))
     _, needed = made.answers
     sys.stdout.write(
-        f"Campaign {new.id}: {_count(made.prompts, 'prompt')}, {_count(len(new.models), 'model')}, "
-        f"{_count(made.items, 'item')}, {_count(made.asked, 'vote')} asked for, "
-        f"{_count(needed, 'answer')} to be had.\n"
-        f"{_estimate(new, roster)}"
+        f"Campaign {new.id}: {count_of(made.prompts, 'prompt')}, {count_of(len(new.models), 'model')}, "
+        f"{count_of(made.items, 'item')}, {count_of(made.asked, 'vote')} asked for, "
+        f"{count_of(needed, 'answer')} to be had.\n"
+        f"{estimate(new, roster)}"
         f"Next: python -m arena campaign fill {new.id}\nVoters judge at /campaign?id={new.id}\n"
     )
     return 0
@@ -186,17 +187,6 @@ def _texts(given: argparse.Namespace, settings: "Settings") -> "Sequence[Campaig
     return read_prompts(given.prompts, settings)
 
 
-def _estimate(new: "NewCampaign", roster: "Roster") -> str:
-    """What asking for everything costs at most, where all prices are known."""
-    from arena.campaigns.costs import Cost, most_cost
-
-    entries = [roster.models[model] for model in new.models if model in roster.models]
-    if not entries or any(entry.price is None for entry in entries):
-        return ""
-    most = sum((most_cost(entry, prompt.text) for entry in entries for prompt in new.prompts), Cost())
-    return f"Asking costs at most ${most.usd:,.2f} by the roster's prices, if nothing has to be asked twice.\n"
-
-
 def fill(given: argparse.Namespace, tools: Tools) -> int:
     """Ask for what is missing; 0 if everything is there now, 1 if something is still missing."""
     import asyncio
@@ -214,7 +204,7 @@ def fill(given: argparse.Namespace, tools: Tools) -> int:
         _set_budget(database, given)
         with filling_alone(database, given.campaign), progress("Asking the models", sys.stderr) as bar:
             report = asyncio.run(_fill(database, settings, roster, given, bar))
-    _print_filled(report, given.campaign)
+    print_filled(report, given.campaign)
     return 1 if report.missing else 0
 
 
@@ -250,20 +240,6 @@ def _set_budget(database: "Database", given: argparse.Namespace) -> None:
         campaign.budget_tokens = given.budget_tokens or campaign.budget_tokens
 
 
-def _print_filled(report: "FillReport", campaign: str) -> None:
-    sys.stdout.write(f"{_count(report.stored, 'answer')} stored, {report.missing} missing")
-    sys.stdout.write(f", {report.taken} taken from earlier answers" if report.taken else "")
-    sys.stdout.write(f"; spent so far: {report.cost.tokens:,} tokens, ${report.cost.usd:,.4f}.\n")
-    for (model, kind), count in sorted(report.failures.items()):
-        sys.stdout.write(f"  {model}: {_count(count, 'attempt')} failed: {kind}\n")
-    for model, reason in sorted(report.left_alone.items()):
-        sys.stdout.write(f"  {model} was left alone: {reason}\n")
-    if report.budget_spent:
-        sys.stdout.write("The budget does not allow another request; give a larger one to go on.\n")
-    elif report.missing:
-        sys.stdout.write(f"Run `python -m arena campaign fill {campaign}` again for what is missing.\n")
-
-
 def show_status(given: argparse.Namespace, tools: Tools) -> int:
     """Print how far one campaign is, or all are."""
     from arena.campaigns.progress import campaign_progress, list_campaigns
@@ -279,43 +255,13 @@ def show_status(given: argparse.Namespace, tools: Tools) -> int:
         every = [campaign.as_json() for campaign in campaigns]
         print_json({"campaigns": every} if given.campaign is None else every[0])
     elif given.campaign is not None:
-        _print_campaign(campaigns[0])
+        print_campaign(campaigns[0])
     elif campaigns:
         columns = ("Campaign", "Name", "State", "Answers", "Ready", "Votes", "Voters")
-        print_table(columns, [_row(campaign) for campaign in campaigns])
+        print_table(columns, [campaign_row(campaign) for campaign in campaigns])
     else:
         sys.stdout.write("No campaigns yet; `python -m arena campaign create --help` tells how to make one.\n")
     return 0
-
-
-def _row(campaign: "CampaignProgress") -> "Sequence[str]":
-    stored, needed = campaign.answers
-    return (
-        campaign.id,
-        campaign.name,
-        campaign.state,
-        f"{stored} of {needed}",
-        f"{campaign.ready} of {campaign.items}",
-        f"{campaign.judged} of {campaign.asked}",
-        str(campaign.voters),
-    )
-
-
-def _print_campaign(campaign: "CampaignProgress") -> None:
-    where = "on the leaderboard" if campaign.scope == "battle" else "apart"
-    sys.stdout.write(
-        f"{campaign.name} ({campaign.id}): {campaign.state}\n"
-        f"  {_count(campaign.prompts, 'prompt')}, {_count(campaign.items, 'item')} ({campaign.ready} ready, "
-        f"{campaign.complete} judged by all {campaign.voters_per_item})\n"
-        f"  {campaign.judged} of {_count(campaign.asked, 'vote')} and {_count(campaign.repeats, 'repeat')} "
-        f"by {_count(campaign.voters, 'voter')}, counted {where}\n"
-        f"  spent: {campaign.cost.tokens:,} tokens, ${campaign.cost.usd:,.4f}\n\n"
-    )
-    rows = []
-    for model in campaign.models:
-        failures = ", ".join(f"{count} {kind}" for kind, count in sorted(model.failures.items()))
-        rows.append((model.model_id, f"{model.stored} of {model.needed}", failures))
-    print_table(("Model", "Answers", "Failed attempts"), rows)
 
 
 def bring_in(given: argparse.Namespace, tools: Tools) -> int:
@@ -352,7 +298,3 @@ def set_ended(given: argparse.Namespace, tools: Tools, *, ended: bool) -> int:
 
 def _prices(roster: "Roster") -> "Prices":
     return {entry.id: entry.price for entry in roster}
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number:,} {what}" if number == 1 else f"{number:,} {what}s"

@@ -43,15 +43,10 @@ def most_cost(model: ModelEntry, prompt: str) -> Cost:
 
 
 def real_cost(model: ModelEntry, prompt: str, progress: AnswerProgress) -> Cost:
-    """What a request did cost: as the platform counted, else by the characters."""
+    """What a request did cost: as the platform counted, else by the characters; nothing if not a word came."""
     finish = progress.finish
-    read, written = (finish.input_tokens, finish.output_tokens) if finish else (None, None)
-    said = len(progress.text) + len(progress.reasoning)
-    return cost_of(
-        model.price,
-        _tokens(len(prompt)) if read is None else read,
-        _tokens(said) if written is None else written,
-    )
+    counted = (finish.input_tokens, finish.output_tokens) if finish else (None, None)
+    return _cost(model.price, counted, (len(prompt), len(progress.text) + len(progress.reasoning)))
 
 
 def spent(session: Session, campaign_id: str, prices: Mapping[str, Price | None]) -> Cost:
@@ -72,9 +67,17 @@ def spent(session: Session, campaign_id: str, prices: Mapping[str, Price | None]
     )
     total = Cost()
     for model, read, written, asked, said in rows:
-        tokens = (_tokens(asked) if read is None else read, _tokens(said) if written is None else written)
-        total += cost_of(prices.get(model), *tokens)
+        total += _cost(prices.get(model), (read, written), (asked, said))
     return total
+
+
+def _cost(price: Price | None, counted: tuple[int | None, int | None], characters: tuple[int, int]) -> Cost:
+    if counted == (None, None) and not characters[1]:
+        return Cost()
+    read, written = (
+        _tokens(length) if tokens is None else tokens for tokens, length in zip(counted, characters, strict=True)
+    )
+    return cost_of(price, read, written)
 
 
 def _tokens(characters: int) -> int:

@@ -121,18 +121,18 @@ class _Filling:
         self._tell = tell
         self._failed_in_row: Counter[str] = Counter()
         self._looked_at = 0
+        self._stored: set[Wanted] = set()
 
     async def run(self, wanted: Sequence[Wanted], at_once: int) -> None:
-        askable = [one for one in wanted if self._asker.can_be_asked(one.model_id)]
-        others = [one for one in wanted if not self._asker.can_be_asked(one.model_id)]
-        left = await self._database.run(take_from_archive, self._database, others)
-        self.report.taken = len(others) - len(left)
-        self._looked_at = len(others)
-        self._leave_alone({one.model_id for one in left}, self._asker.states())
-        queue = iter(askable)
+        queue = iter(wanted)
         async with asyncio.TaskGroup() as group:
             for _ in range(at_once):
                 group.create_task(self._work(queue))
+        # Only now is it known who cannot be asked: some models say so when they are asked.
+        gone = [one for one in wanted if one not in self._stored and not self._asker.can_be_asked(one.model_id)]
+        left = await self._database.run(take_from_archive, self._database, gone)
+        self.report.taken = len(gone) - len(left)
+        self._leave_alone({one.model_id for one in left}, self._asker.states())
 
     def _leave_alone(self, models: set[str], states: Mapping[str, str]) -> None:
         for model in sorted(models):
@@ -141,7 +141,7 @@ class _Filling:
 
     async def _work(self, queue: Iterator[Wanted]) -> None:
         for one in queue:
-            if one.model_id not in self.report.left_alone:
+            if one.model_id not in self.report.left_alone and self._asker.can_be_asked(one.model_id):
                 self._note(one, await self._asker.ask(one))
             self._looked_at += 1
             self._progress(self._looked_at / self.report.wanted)
@@ -152,6 +152,7 @@ class _Filling:
         report.stored += outcome.stored
         report.budget_spent |= outcome.budget_spent
         if outcome.stored:
+            self._stored.add(one)
             self._failed_in_row[one.model_id] = 0
             return
         if outcome.failures:
@@ -161,8 +162,6 @@ class _Filling:
         if outcome.budget_spent:
             return
         self._failed_in_row[one.model_id] += 1
-        if why := self._asker.states().get(one.model_id, ""):
-            report.left_alone.setdefault(one.model_id, why)
-        elif self._failed_in_row[one.model_id] >= GIVE_UP_AFTER:
+        if self._failed_in_row[one.model_id] >= GIVE_UP_AFTER:
             why = f"{GIVE_UP_AFTER} answers in a row failed; fill again later."
             report.left_alone.setdefault(one.model_id, why)

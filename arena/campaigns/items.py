@@ -6,7 +6,7 @@ campaign's row. That nobody gets an item twice is the table's own rule.
 
 import hashlib
 import random
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -62,8 +62,20 @@ def give_next(session: Session, campaign: Campaign, voter_id: str, rng: random.R
     else:
         chosen.expires_at = now() + RESERVED_FOR
     items = {item for item, _ in fresh} | {assignment.item_id for assignment in (*own, *([chosen] if chosen else []))}
-    total = len(items) + sum(_comes_again(campaign, item, voter_id) for item in items)
-    return Given(chosen, len(own), total, chosen is None and _reserved_by_others(session, campaign, voter_id))
+    others = chosen is None and _reserved_by_others(session, campaign, voter_id)
+    return Given(chosen, len(own), _showings(campaign, items, voter_id), others)
+
+
+def count_items(session: Session, campaign: Campaign, voter_id: str) -> Given:
+    """How far the voter is; nothing is given out."""
+    own = _own(session, campaign.id, voter_id)
+    items = {item for item, _ in _open_items(session, campaign, voter_id)} | {given.item_id for given in own}
+    judged = sum(given.battle_id is not None for given in own)
+    return Given(None, judged, _showings(campaign, items, voter_id))
+
+
+def _showings(campaign: Campaign, items: Collection[str], voter_id: str) -> int:
+    return len(items) + sum(_comes_again(campaign, item, voter_id) for item in items)
 
 
 def undrawn_prompts(session: Session, campaign: Campaign) -> Sequence[str]:

@@ -12,7 +12,7 @@ from arena.battle import BattleView, Phase, TurnView
 from arena.battle.judging import Judgement, store_judgement
 from arena.battle.record import read_battle
 from arena.battle.verdicts import ALREADY_VOTED, Ballot, read_reveal, withdraw
-from arena.campaigns.items import Given, answers_of, draw_items, give_next, undrawn_prompts
+from arena.campaigns.items import Given, answers_of, count_items, draw_items, give_next, undrawn_prompts
 from arena.database import Database
 from arena.errors import BattleError
 from arena.evidence import read_evidence
@@ -205,7 +205,8 @@ class Judging:
             assignment, campaign = _own_assignment(session, assignment_id, voter_id)
             vote = session.get_one(Vote, assignment.battle_id)
             withdrawn = vote.state is VoteState.WITHDRAWN
-            judged = _count_judged(session, campaign.id, voter_id)
+            far = count_items(session, campaign, voter_id)
+            total = far.total + len(undrawn_prompts(session, campaign)) * campaign.pairs_per_prompt
             view = _pair(session, campaign, assignment, Phase.REVEALED)
         reveal = None
         if campaign.reveals:
@@ -215,7 +216,7 @@ class Judging:
                 reveal = read_reveal(session, record, None, after, demo=self._demo)
         notice = "Your vote is withdrawn." if withdrawn else _CHOSEN[vote.winner]
         battle = BattleView(view.battle_id, view.phase, view.question, view.turns, notice=notice, reveal=reveal)
-        return JudgingView(Place.CHOSEN, campaign.name, campaign.question, judged, 0, withdrawn, battle)
+        return JudgingView(Place.CHOSEN, campaign.name, campaign.question, far.judged, total, withdrawn, battle)
 
     def _standings(self, campaign: Campaign) -> Standings:
         if campaign.scope == "battle":
