@@ -6,7 +6,7 @@ from typing import Any
 
 import gradio as gr
 
-from arena.battle import Phase
+from arena.battle import BattleView
 from arena.campaigns.judging import JudgingView, Place
 from arena.campaigns.progress import campaign_progress, list_campaigns
 from arena.errors import ArenaError
@@ -118,17 +118,31 @@ class _CampaignPage:
         }
         if view.battle is None:
             return updates
-        chosen = view.battle.phase is Phase.REVEALED
-        said = view.battle.notice or ""
-        fresh = {} if chosen else self._stage.criteria.clear()
-        status = said if chosen else f"Pair {view.judged + 1} of {view.total}: both answers are there."
+        pair = self._chosen(view, view.battle) if view.place is Place.CHOSEN else self._judging(view, view.battle)
+        return {**updates, **pair}
+
+    def _judging(self, view: JudgingView, pair: BattleView) -> Updates:
+        stage = self._stage
         return {
-            **updates,
-            **self._stage.show(view.battle),
-            **fresh,
-            self._stage.status: render("status.html", phase="chosen" if chosen else "judging", text=status),
-            self._stage.after: gr.update(visible=chosen),
-            self._stage.withdraw: gr.update(visible=chosen and not view.withdrawn),
+            **stage.show(pair),
+            **stage.criteria.clear(),
+            stage.status: render(
+                "status.html",
+                phase="judging",
+                text=f"Pair {view.judged + 1} of {view.total}: both answers are there.",
+            ),
+            stage.after: gr.update(visible=False),
+        }
+
+    def _chosen(self, view: JudgingView, pair: BattleView) -> Updates:
+        """After a vote the pair stays as it is; only its names come to it where the campaign tells them."""
+        stage, said = self._stage, pair.notice or ""
+        return {
+            **(stage.show(pair) if pair.reveal is not None else {stage.ballot: gr.update(visible=False)}),
+            stage.notice: "",
+            stage.status: render("status.html", phase="chosen", text=said),
+            stage.after: gr.update(visible=True),
+            stage.withdraw: gr.update(visible=not view.withdrawn),
             self._said: render("said.html", said=said),
         }
 
