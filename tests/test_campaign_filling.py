@@ -24,6 +24,7 @@ from tests.campaign_facts import add_campaign
 from tests.scripted_openai import ScriptedOpenAI, latest_prompt
 from tests.scripting import Recorded, Script, ScriptedServer
 
+pytest_plugins = ["tests.postgres_fixtures"]
 __all__ = ["llm", "make_world"]
 MODELS = ("hare", "tortoise")
 PRICE = {"price": {"input": 0.0, "output": 1.0}, "recommended_config": {"max_new_tokens": 100}}
@@ -163,13 +164,13 @@ async def test_a_model_that_only_fails_is_left_alone(make_world: Callable[..., A
     assert "5 answers in a row failed" in report.left_alone["hare"]
 
 
-def test_two_fillings_of_one_campaign_do_not_run_at_once(database: Database) -> None:
-    with filling_alone(database, "spring"):
-        with pytest.raises(ConfigError, match="being filled already"), filling_alone(database, "spring"):
+def test_two_fillings_of_one_campaign_do_not_run_at_once(any_database: Database) -> None:
+    with filling_alone(any_database, "spring"):
+        with pytest.raises(ConfigError, match="being filled already"), filling_alone(any_database, "spring"):
             pass
-        with filling_alone(database, "autumn"):
+        with filling_alone(any_database, "autumn"):
             pass
-    with filling_alone(database, "spring"):
+    with filling_alone(any_database, "spring"):
         pass
 
 

@@ -288,6 +288,7 @@ async def test_a_leader_campaign_asks_about_the_leader(database: Database, judgi
             verdicts = {Verdict("battle", a, b, Winner.MODEL_A): won, Verdict("battle", a, b, Winner.MODEL_B): lost}
             add_verdicts(session, verdicts, next_sequence(session))
 
+    assert campaign_progress(database, "spring", {}).ready == 12
     shown = await judge_all(judging, ANNA, Winner.TIE)
 
     pairs = [{text.split()[0] for text in pair_of(view)[1:]} for view in shown]

@@ -10,6 +10,7 @@ from sqlalchemy import distinct, func, select
 from sqlalchemy.orm import Session
 
 from arena.campaigns.costs import Cost, spent
+from arena.campaigns.items import undrawn_prompts
 from arena.campaigns.wanted import FIXED, find_campaign, model_ids, needed_answers, stored_answers
 from arena.database import Database
 from arena.roster import Price
@@ -54,7 +55,7 @@ class CampaignProgress:
     items: int
     """All that will be judged, also those whose pairs are not drawn yet."""
     ready: int
-    """Items whose answers are both there."""
+    """Items whose answers are both there; also those that are drawn when their prompt is first judged."""
     judged: int
     """Votes that fill a voter's place; withdrawn ones and repeats left out."""
     asked: int
@@ -151,7 +152,8 @@ def _progress(session: Session, campaign: Campaign, prices: Prices) -> CampaignP
         models=_models(session, campaign, stored),
         pairs=campaign.pairs.value,
         items=items,
-        ready=sum((c, first) in stored and (c, second) in stored for c, first, second in drawn),
+        ready=sum((c, first) in stored and (c, second) in stored for c, first, second in drawn)
+        + len(undrawn_prompts(session, campaign)) * campaign.pairs_per_prompt,
         judged=judged,
         asked=items * campaign.voters_per_item,
         complete=complete,
