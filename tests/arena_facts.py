@@ -120,6 +120,54 @@ def add_vote(
         return battle.id
 
 
+def judge_again(
+    database: Database,
+    battle_id: str,
+    winner: Winner,
+    *,
+    voter: str,
+    swapped: bool = False,
+    criteria: Mapping[str, str] | None = None,
+    rubric_version: str | None = None,
+    mode: Mode = Mode.CAMPAIGN,
+) -> str:
+    """A further battle over the same two answers, `swapped` against those of the first, and its vote."""
+    with database.write() as session:
+        sequence = next_sequence(session)
+        session.merge(Voter(id=voter))
+        session.flush()
+        first = session.get_one(Battle, battle_id)
+        revisions = (first.revision_a, first.revision_b)
+        battle = Battle(
+            conversation_id=first.conversation_id,
+            voter_id=voter,
+            mode=mode,
+            state=BattleState.VOTED,
+            turn=first.turn,
+            revision_a=revisions[swapped],
+            revision_b=revisions[not swapped],
+            question=first.question,
+            question_version=first.question_version,
+        )
+        session.add(battle)
+        session.flush()
+        for seat in session.scalars(select(Seat).where(Seat.battle_id == battle_id)).all():
+            side = seat.side if not swapped else Side.B if seat.side is Side.A else Side.A
+            session.add(Seat(battle_id=battle.id, side=side, turn=seat.turn, answer_id=seat.answer_id))
+        vote = Vote(
+            battle_id=battle.id,
+            winner=winner,
+            turn=first.turn,
+            criteria=dict(criteria or {}),
+            rubric_version=rubric_version,
+            voter_id=voter,
+            rated=False,
+            sequence=sequence,
+        )
+        session.add(vote)
+        return battle.id
+
+
 def _add_turns(session: Session, battle: Battle, turns: Sequence[tuple[str, str, str]]) -> None:
     for turn, (prompt, *texts) in enumerate(turns, start=1):
         session.add(Prompt(conversation_id=battle.conversation_id, turn=turn, text=prompt))

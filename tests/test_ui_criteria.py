@@ -9,6 +9,7 @@ from sqlalchemy import select
 
 from arena.leaderboard import Leaderboard
 from arena.tables import Vote
+from tests.test_accessibility import assert_accessible
 from tests.ui_fixtures import OpenPage, Site, Visitor, browser, open_page, shared_site, site
 
 __all__ = ["browser", "open_page", "shared_site", "site"]
@@ -59,6 +60,8 @@ def test_the_criteria_stand_open_for_who_used_them_last_time_and_start_anew(open
     visitor.fight()
     expect(fold(visitor)).to_have_attribute("aria-expanded", "false")
     fold(visitor).click()
+    visitor.page.get_by_text("What each looks like in an answer").click()
+    assert_accessible(visitor.page)
     choice(visitor, "Desired outcomes", "A").check(force=True)
     visitor.button("Tie").click()
     expect(visitor.page.get_by_role("heading", name="You called it a tie.")).to_be_visible()
