@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from fastapi import FastAPI
 
     from arena.battle import Arena
+    from arena.campaigns.judging import Judging
     from arena.challenges import Challenge
     from arena.database import Database
     from arena.finetune import TuningDesk
@@ -58,6 +59,7 @@ class Parts:
     style: "StyleControl"
     arena: "Arena"
     tuning: "TuningDesk"
+    judging: "Judging"
     monitor: "Monitor"
     targets: "Targets"
     keeper: "Keeper"
@@ -107,6 +109,7 @@ def build_app(settings: Settings) -> "FastAPI":
     app.include_router(Downloads(boards, parts.leaderboard).router())
     context = PageContext(
         arena=parts.arena,
+        judging=parts.judging,
         fleet=parts.fleet,
         leaderboard=parts.leaderboard,
         boards=boards,
@@ -189,6 +192,7 @@ def build_parts(settings: Settings) -> Parts:
         StyleControl(database),
         arena,
         TuningDesk(database, roster, settings, fleet=fleet),
+        _build_judging(settings, database, leaderboard, rubric),
         monitor,
         targets,
         keeper,
@@ -223,6 +227,15 @@ def _watch(arena: "Arena", fleet: "Fleet", database: "Database", streams: "PageS
     targets = Targets(database=database, fleet=fleet, arena=arena)
     monitor = Monitor(arena=arena, fleet=fleet, database=database, targets=targets, open_streams=streams.__len__)
     return targets, monitor
+
+
+def _build_judging(settings: Settings, database: "Database", leaderboard: "Leaderboard", rubric: "Rubric") -> "Judging":
+    """Campaigns count their new voters by themselves: a campaign never keeps anybody from a battle."""
+    from arena.campaigns.judging import Judging
+    from arena.voters import BattleLimits
+
+    limits = BattleLimits(settings)
+    return Judging(database=database, leaderboard=leaderboard, limits=limits, demo=settings.demo, rubric=rubric)
 
 
 def _read_questions(settings: Settings) -> tuple[Sequence["Challenge"], "Rubric"]:

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
-from arena import backup_commands, preference_commands, tuning_commands, voter_commands
+from arena import backup_commands, campaign_commands, preference_commands, tuning_commands, voter_commands
 from arena.errors import ArenaError, ConfigError
 from arena.terminal import Progress, output, print_json, print_table, progress, tell
 
@@ -218,6 +218,9 @@ def _parser() -> argparse.ArgumentParser:
     voter_commands.add_voters(commands, _command, lambda given: _database(_settings(given)))
 
     preference_commands.add_preferences(commands, _command, _settings, _database)
+
+    tools = campaign_commands.Tools(_settings, _roster, _database)
+    campaign_commands.add_campaigns(commands, _command, tools)
 
     backup_commands.add_backups(commands, _command, _settings)
 

@@ -21,7 +21,7 @@ from arena.database import Database
 from arena.leaderboard import Leaderboard
 from arena.rating_table import Crowd, look_at, tabulate
 from arena.standings import Standings
-from arena.tables import Battle, ModelRevision, StandingHistory, Vote, VoteState, Winner, now
+from arena.tables import Battle, ModelRevision, StandingHistory, Vote, VoteState, Winner, counted_in, now
 
 HOURLY = timedelta(days=2)
 """So far back there is a note for each hour with votes; before that one for each day."""
@@ -137,7 +137,7 @@ def _read_votes(session: Session) -> tuple[Sequence[datetime], Mapping[datetime,
     statement = (
         select(Vote.created_at, Battle.revision_a, Battle.revision_b, Vote.winner)
         .join(Battle, Battle.id == Vote.battle_id)
-        .where(Vote.rated, Vote.state == VoteState.COUNTED, Battle.mode.in_(RATED_SCOPES))
+        .where(Vote.rated, Vote.state == VoteState.COUNTED, counted_in().in_(RATED_SCOPES))
     )
     votes: dict[datetime, deque[tuple[int, int, Winner]]] = {}
     for at, a, b, winner in session.execute(statement, execution_options={"yield_per": _READ_AT_ONCE}):

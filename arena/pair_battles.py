@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 
 from arena.ballots import RATED_SCOPES
 from arena.database import Database
-from arena.tables import Answer, Battle, ModelRevision, Prompt, Seat, Side, Vote, VoteState, Winner
+from arena.tables import Answer, Battle, ModelRevision, Prompt, Seat, Side, Vote, VoteState, Winner, counted_in
 
 PER_PAGE = 10
 
@@ -59,7 +59,7 @@ def read_matchup(database: Database, first: int, second: int, page: int = 1) -> 
         and_(Battle.revision_a == first, Battle.revision_b == second),
         and_(Battle.revision_a == second, Battle.revision_b == first),
     )
-    counted = (Vote.rated, Vote.state == VoteState.COUNTED, Battle.mode.in_(RATED_SCOPES), of_both)
+    counted = (Vote.rated, Vote.state == VoteState.COUNTED, counted_in().in_(RATED_SCOPES), of_both)
     with database.read() as session:
         names = [session.get(ModelRevision, revision) for revision in (first, second)]
         if names[0] is None or names[1] is None or first == second:

@@ -18,7 +18,6 @@ from arena.leaderboard import Comparisons
 from arena.roster import ModelEntry
 from arena.tables import (
     Battle,
-    Mode,
     ModelRevision,
     Prompt,
     TunedModel,
@@ -27,9 +26,8 @@ from arena.tables import (
     Vote,
     VoteState,
     Winner,
+    counted_in,
 )
-
-_RATED = tuple(Mode(scope) for scope in RATED_SCOPES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -292,7 +290,7 @@ def _votes_between(later: int, earlier: int) -> Any:  # noqa: ANN401 - SQLAlchem
     return (
         select(Battle.id, Battle.revision_a, Vote.winner)
         .join(Vote, Vote.battle_id == Battle.id)
-        .where(Vote.rated, Vote.state == VoteState.COUNTED, Battle.mode.in_(_RATED))
+        .where(Vote.rated, Vote.state == VoteState.COUNTED, counted_in().in_(RATED_SCOPES))
         .where(Battle.revision_a.in_(pair), Battle.revision_b.in_(pair), Battle.revision_a != Battle.revision_b)
         .order_by(Vote.sequence)
     )

@@ -9,7 +9,16 @@ from sqlalchemy import JSON, DateTime, Dialect, Enum, MetaData, TypeDecorator
 from sqlalchemy.orm import DeclarativeBase
 
 from arena.errors import FailureKind
-from arena.tables.words import BattleState, ConversationKind, Mode, Side, VoterVerdict, VoteState, Winner
+from arena.tables.words import (
+    BattleState,
+    CampaignPairs,
+    ConversationKind,
+    Mode,
+    Side,
+    VoterVerdict,
+    VoteState,
+    Winner,
+)
 
 
 class UtcDateTime(TypeDecorator[datetime]):
@@ -82,4 +91,5 @@ class Base(DeclarativeBase):
         Side: stored_words(Side),
         ConversationKind: stored_words(ConversationKind),
         FailureKind: stored_words(FailureKind),
+        CampaignPairs: stored_words(CampaignPairs),
     }

@@ -9,6 +9,7 @@ from starlette.staticfiles import StaticFiles
 
 from arena.ui.analytics_page import build_analytics_page
 from arena.ui.battle_page import build_battle_page
+from arena.ui.campaign_page import build_campaign_page
 from arena.ui.chat_page import build_chat_page
 from arena.ui.context import PageContext
 from arena.ui.layout import ASSETS_DIR, ASSETS_URL, PAGES, PageFrame
@@ -27,6 +28,7 @@ _BUILDERS: Mapping[str, Callable[[PageContext], None]] = {
     "/chat": build_chat_page,
     "/leaderboard": build_leaderboard_page,
     "/analytics": build_analytics_page,
+    "/campaign": build_campaign_page,
     "/operations": build_operations_page,
     "/matchup": build_matchup_page,
 }

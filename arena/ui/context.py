@@ -7,6 +7,7 @@ import gradio as gr
 
 from arena.battle import Arena
 from arena.boards import Boards
+from arena.campaigns.judging import Judging
 from arena.challenges import Challenge
 from arena.config import Settings
 from arena.database import Database
@@ -24,6 +25,7 @@ class PageContext:
     """The collaborators of the pages, and how a page learns who asks."""
 
     arena: Arena
+    judging: Judging
     fleet: Fleet
     leaderboard: Leaderboard
     boards: Boards

@@ -59,6 +59,7 @@ PAGES: tuple[Page, ...] = (
         "Who beats whom, how sure that is, and what length and formatting are worth.",
         scripts=("picture.js",),
     ),
+    Page("/campaign", "Campaign", "Pairs of finished answers, judged blind by several people.", in_header=False),
     Page("/operations", "Operations", "Models, failures and uptime, for the operator.", in_header=False),
     Page("/matchup", "Battles of two models", "For the operator.", in_header=False, linked=False),
 )
