@@ -136,11 +136,11 @@ def build_parts(settings: Settings) -> Parts:
     from arena.database import open_database
     from arena.fleet import Fleet
     from arena.leaderboard import Leaderboard
+    from arena.limits import Limits
     from arena.machine_check import require_local_database
     from arena.monitoring import Monitor
     from arena.providers.factory import build_providers
     from arena.style import StyleControl
-    from arena.voters import BattleLimits
     from arena.web.streams import PageStreams
 
     settings, roster = _decide_demo(settings)
@@ -156,7 +156,7 @@ def build_parts(settings: Settings) -> Parts:
         database=database,
         fleet=fleet,
         leaderboard=leaderboard,
-        limits=BattleLimits(settings),
+        limits=Limits(database, settings),
         settings=settings,
         challenges=challenges,
     )

@@ -21,7 +21,14 @@ class BackupError(ArenaError):
 
 
 class BattleError(ArenaError):
-    """A visitor asked for something that the battle's present state, or a limit, does not allow."""
+    """A visitor asked for something that the battle's present state, or a limit, does not allow.
+
+    `reason` is a word under which refusals are counted, such as `limit_minute` or `not_yours`.
+    """
+
+    def __init__(self, sentence: str, *, reason: str = "not_possible") -> None:
+        super().__init__(sentence)
+        self.reason = reason
 
 
 class FailureKind(StrEnum):

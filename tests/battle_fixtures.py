@@ -16,11 +16,12 @@ from arena.config import Settings
 from arena.database import Database
 from arena.fleet import Fleet
 from arena.leaderboard import Leaderboard
+from arena.limits import Limits
 from arena.providers.factory import deadlines_of
 from arena.providers.openai import OpenAIProvider
 from arena.roster import ModelEntry, Roster
 from arena.tables import Answer, Battle
-from arena.voters import BattleLimits, VoterIdentity
+from arena.voters import VoterIdentity
 from tests.conftest import SettingsFactory
 from tests.scripted_openai import ScriptedOpenAI
 from tests.scripting import Script, ScriptedServer
@@ -103,7 +104,7 @@ async def make_world(
                 database=store or database,
                 fleet=fleet,
                 leaderboard=leaderboard,
-                limits=BattleLimits(settings),
+                limits=Limits(store or database, settings),
                 settings=settings,
                 challenges=[ORCHARD],
                 rng=rng,

@@ -6,10 +6,12 @@ from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping, Sequen
 from contextlib import aclosing
 from functools import partial
 
+from arena.battle.admission import Admission
+from arena.battle.bills import Bill
 from arena.battle.casting import Casting
 from arena.battle.chats import ChatRecord, ChatRun, read_chat
 from arena.battle.figures import count_battles
-from arena.battle.requests import check_named, check_prompt
+from arena.battle.requests import check_named
 from arena.battle.retelling import Retelling, history_views, turn_views
 from arena.battle.run import BattleRun, Scene
 from arena.battle.runs import Runs
@@ -27,10 +29,12 @@ from arena.fleet import Fleet
 from arena.identity import identity_patterns
 from arena.language import tell_language
 from arena.leaderboard import Leaderboard
+from arena.limits import Limits
 from arena.matchmaking import Forecast
+from arena.moderation import Moderation
 from arena.providers.base import Message, Sampling
 from arena.tables import BattleState, Mode, Side, Winner, new_id
-from arena.voters import BattleLimits, VoterIdentity
+from arena.voters import VoterIdentity
 
 AnswerListener = Callable[[str, float, float], None]
 """Told the model's id, the seconds to its first token and to its end."""
@@ -45,15 +49,15 @@ class Arena:
         database: Database,
         fleet: Fleet,
         leaderboard: Leaderboard,
-        limits: BattleLimits,
+        limits: Limits,
         settings: Settings,
+        moderation: Moderation | None = None,
         challenges: Sequence[Challenge] = (),
         rng: random.Random | None = None,
     ) -> None:
         """`challenges` are those whose id may be stored with a battle; `rng` is the only source of chance."""
         self._database = database
         self._fleet = fleet
-        self._limits = limits
         self._settings = settings
         self._challenges = {challenge.id: challenge for challenge in challenges}
         self._evidence = VoteEvidence(database)
@@ -61,6 +65,14 @@ class Arena:
         self._patterns = identity_patterns(status.model for status in fleet.statuses())
         self._retelling = Retelling(database, leaderboard, max_turns=settings.max_turns, demo=settings.demo)
         self._runs = Runs(settings.max_battles)
+        self._admission = Admission(
+            database=database,
+            fleet=fleet,
+            limits=limits,
+            moderation=moderation or Moderation(),
+            runs=self._runs,
+            settings=settings,
+        )
         self._background: set[asyncio.Task[None]] = set()
         self._listeners: list[AnswerListener] = []
 
@@ -77,9 +89,11 @@ class Arena:
         stored only if the prompt is that challenge's text.
         Raises `BattleError` for an empty or too long prompt, a limit, or fewer than two models that can be drawn.
         """
-        self._admit(prompt, voter, 0)
-        begun = self._begin(prompt, voter, challenge=self._challenge(challenge_id, prompt))
-        async with aclosing(begun) as views:
+        asked, challenge = (Message("user", prompt),), self._challenge(challenge_id, prompt)
+        async with (
+            self._admission.turn(asked, voter, 0) as bill,
+            aclosing(self._begin(asked, voter, bill, challenge=challenge)) as views,
+        ):
             async for view in views:
                 yield view
 
@@ -95,17 +109,18 @@ class Arena:
         if not {model.id for model in self._fleet.nameable()}.issuperset(record.models):
             raise BattleError("A further turn is not possible at the moment. You can vote, or try again in a minute.")
         earlier = turn_views(record)
-        self._admit(prompt, voter, len(earlier))
         messages = [(*record.conversation(side), Message("user", prompt)) for side in Side]
-        a, b = (Part(*part) for part in zip(record.models, messages, record.samplings, strict=True))
-        stage = self._stage((a, b), replaceable=False)
-        scene = Scene(
-            record.id, record.question, prompt, earlier, answered_before=True, can_follow_up=self._room(earlier)
-        )
-        store = partial(start_turn, self._database, record, prompt, stage.first_attempts)
-        async with aclosing(self._runs.play(self._battle_run(voter, stage, scene, store))) as views:
-            async for view in views:
-                yield view
+        longest = max(messages, key=lambda said: sum(len(message.content) for message in said))
+        async with self._admission.turn(longest, voter, len(earlier), record.models) as bill:
+            a, b = (Part(*part) for part in zip(record.models, messages, record.samplings, strict=True))
+            stage = self._stage((a, b), bill, replaceable=False)
+            scene = Scene(
+                record.id, record.question, prompt, earlier, answered_before=True, can_follow_up=self._room(earlier)
+            )
+            store = partial(start_turn, self._database, record, prompt, stage.first_attempts)
+            async with aclosing(self._runs.play(self._battle_run(voter, stage, scene, store))) as views:
+                async for view in views:
+                    yield view
 
     async def continue_from(
         self, battle_id: str, side: Side, prompt: str, voter: VoterIdentity
@@ -115,8 +130,11 @@ class Arena:
         if record.state is not BattleState.VOTED:
             raise BattleError("You can continue from an answer after your vote.")
         history = record.conversation(side)
-        self._admit(prompt, voter, len(history) // 2)
-        async with aclosing(self._begin(prompt, voter, history=history, continues=(battle_id, side))) as views:
+        asked = (*history, Message("user", prompt))
+        async with (
+            self._admission.turn(asked, voter, len(history) // 2) as bill,
+            aclosing(self._begin(asked, voter, bill, continues=(battle_id, side))) as views,
+        ):
             async for view in views:
                 yield view
 
@@ -125,9 +143,11 @@ class Arena:
     ) -> AsyncGenerator[BattleView]:
         """Start a side-by-side battle between two different models of the visitor's choice; never rated."""
         check_named(model_ids, sampling, self._fleet)
-        self._admit(prompt, voter, 0)
-        begun = self._begin(prompt, voter, models=model_ids, sampling=sampling)
-        async with aclosing(begun) as views:
+        asked = (Message("user", prompt),)
+        async with (
+            self._admission.turn(asked, voter, 0, model_ids, sampling) as bill,
+            aclosing(self._begin(asked, voter, bill, models=model_ids, sampling=sampling)) as views,
+        ):
             async for view in views:
                 yield view
 
@@ -141,20 +161,21 @@ class Arena:
             chat = await self._database.run(read_chat, self._database, conversation_id, voter.voter_id)
         if any(run.key == chat.conversation_id for run in self._runs):
             raise BattleError("This chat is still being answered.")
-        self._admit(prompt, voter, len(chat.turns))
         part = Part(model_id, (*chat.messages, Message("user", prompt)), sampling)
-        run = ChatRun(
-            voter=voter,
-            database=self._database,
-            seat=lambda unseen: Seat(self._fleet, self._settings, part, may_restart=unseen),
-            chat=chat,
-            prompt=prompt,
-            frame_s=1.0 / self._settings.frames_per_s,
-            answered=self._answered,
-        )
-        async with aclosing(self._runs.play(run)) as views:
-            async for view in views:
-                yield view
+        async with self._admission.turn(part.messages, voter, len(chat.turns), (model_id,), sampling) as bill:
+            run = ChatRun(
+                voter=voter,
+                database=self._database,
+                seat=lambda unseen: Seat(self._fleet, self._settings, part, may_restart=unseen),
+                chat=chat,
+                prompt=prompt,
+                frame_s=1.0 / self._settings.frames_per_s,
+                answered=self._answered,
+            )
+            bill.seats = (run.seat,)
+            async with aclosing(self._runs.play(run)) as views:
+                async for view in views:
+                    yield view
 
     async def vote(
         self, battle_id: str, voter: VoterIdentity, winner: Winner, criteria: Mapping[str, str] | None = None
@@ -211,19 +232,20 @@ class Arena:
 
     async def _begin(
         self,
-        prompt: str,
+        messages: tuple[Message, ...],
         voter: VoterIdentity,
+        bill: Bill,
         *,
         models: tuple[str, str] | None = None,
         sampling: Sampling | None = None,
-        history: tuple[Message, ...] = (),
         continues: tuple[str, Side] | None = None,
         challenge: Challenge | None = None,
     ) -> AsyncGenerator[BattleView]:
-        """A battle's first turn; without `models` they are drawn, and replaced where they fail unseen."""
-        messages = (*history, Message("user", prompt))
+        """A battle's first turn, its prompt the last message; models are drawn, and replaced, unless they are named."""
+        history, prompt = messages[:-1], messages[-1].content
         a, b = models or self._casting.pair()
-        stage = self._stage((Part(a, messages, sampling), Part(b, messages, sampling)), replaceable=models is None)
+        parts = (Part(a, messages, sampling), Part(b, messages, sampling))
+        stage = self._stage(parts, bill, replaceable=models is None)
         new = NewBattle(
             voter_id=voter.voter_id,
             mode=Mode.SIDE_BY_SIDE if models else Mode.BATTLE,
@@ -246,12 +268,6 @@ class Arena:
             async for view in views:
                 yield view
 
-    def _admit(self, prompt: str, voter: VoterIdentity, earlier_turns: int) -> None:
-        """Refuse what cannot be asked: the words, the conversation's length, the arena's room, the voter's limits."""
-        check_prompt(prompt, earlier_turns, self._settings)
-        self._runs.admit()
-        self._limits.check(voter)
-
     def _challenge(self, challenge_id: str | None, prompt: str) -> Challenge | None:
         challenge = self._challenges.get(challenge_id or "")
         return challenge if challenge and challenge.text.strip() == prompt.strip() else None
@@ -260,12 +276,14 @@ class Arena:
         """Whether a further turn may follow the one after `earlier`."""
         return len(earlier) + 1 < self._settings.max_turns
 
-    def _stage(self, parts: tuple[Part, Part], *, replaceable: bool) -> Stage:
+    def _stage(self, parts: tuple[Part, Part], bill: Bill, *, replaceable: bool) -> Stage:
         replacement = self._casting.replacement if replaceable else None
         try:
-            return Stage(self._fleet, self._settings, parts, replacement)
+            stage = Stage(self._fleet, self._settings, parts, replacement)
         except KeyError as error:
             raise BattleError("This conversation cannot go on: a model has left. You can still vote.") from error
+        bill.seats = stage.seats
+        return stage
 
     def _battle_run(self, voter: VoterIdentity, stage: Stage, scene: Scene, store: Callable[[], int]) -> BattleRun:
         return BattleRun(

@@ -4,6 +4,7 @@ from arena.tables.base import Base, UtcDateTime, new_id, now
 from arena.tables.battles import Battle, ImportedVote, Seat, Vote, VoterDecision
 from arena.tables.conversations import Answer, AnswerStyle, Conversation, ModelRevision, Prompt, Voter
 from arena.tables.counts import Counter, PairCount
+from arena.tables.limits import StartCount, StartSlot
 from arena.tables.words import BattleState, ConversationKind, Mode, Side, VoterVerdict, VoteState, Winner
 
 __all__ = [
@@ -22,6 +23,8 @@ __all__ = [
     "Prompt",
     "Seat",
     "Side",
+    "StartCount",
+    "StartSlot",
     "UtcDateTime",
     "Vote",
     "VoteState",
