@@ -26,7 +26,9 @@ if TYPE_CHECKING:
     from arena.database import Database
     from arena.fleet import Fleet
     from arena.leaderboard import Leaderboard
+    from arena.moderation import Moderation
     from arena.monitoring import Monitor
+    from arena.refusals import Refusals
     from arena.roster import Roster
     from arena.style import StyleControl
     from arena.web.session import CookieRules, Sessions
@@ -54,6 +56,8 @@ class Parts:
     streams: "PageStreams"
     sessions: "Sessions"
     cookies: "CookieRules"
+    refusals: "Refusals"
+    moderation: "Moderation"
 
     async def drain(self) -> None:
         """Take no new battles, and let running ones finish for up to `drain_s`."""
@@ -65,6 +69,7 @@ class Parts:
     async def aclose(self) -> None:
         """Close every connection."""
         await self.fleet.aclose()
+        await self.moderation.aclose()
         self.style.close()
         self.database.close()
 
@@ -89,7 +94,7 @@ def build_app(settings: Settings) -> "FastAPI":
     settings = parts.settings
     app = FastAPI(title="COAIA Arena", openapi_url=None, lifespan=_lifespan)
     app.state.parts = parts
-    app.include_router(Door(parts.monitor, parts.sessions, parts.cookies, settings).router())
+    app.include_router(Door(parts.monitor, parts.sessions, parts.cookies, settings, parts.refusals.count).router())
     context = PageContext(
         arena=parts.arena,
         fleet=parts.fleet,
@@ -101,11 +106,18 @@ def build_app(settings: Settings) -> "FastAPI":
         demo=settings.demo,
         voter=parts.sessions.voter,
         is_operator=parts.sessions.is_operators_page,
+        refused=parts.refusals.count,
     )
     _with_running_loop(lambda: mount_pages(app, context))
     app.add_middleware(AssetCache)
     app.add_middleware(
-        Gate, sessions=parts.sessions, cookies=parts.cookies, streams=parts.streams, hops=settings.forwarded_hops
+        Gate,
+        sessions=parts.sessions,
+        cookies=parts.cookies,
+        streams=parts.streams,
+        hops=settings.forwarded_hops,
+        refused=parts.refusals.count,
+        body_s=settings.body_s,
     )
     return app
 
@@ -131,15 +143,15 @@ def build_parts(settings: Settings) -> Parts:
         ConfigError: as `build_app`.
 
     """
-    from arena.battle import Arena, recover_interrupted
+    from arena.battle import Arena
     from arena.challenges import load_challenges
-    from arena.database import open_database
     from arena.fleet import Fleet
     from arena.leaderboard import Leaderboard
     from arena.limits import Limits
     from arena.machine_check import require_local_database
     from arena.monitoring import Monitor
-    from arena.providers.factory import build_providers
+    from arena.providers.factory import build_moderation, build_providers
+    from arena.refusals import Refusals
     from arena.style import StyleControl
     from arena.web.streams import PageStreams
 
@@ -147,11 +159,9 @@ def build_parts(settings: Settings) -> Parts:
     require_local_database(settings, read_environment())
     sessions, cookies = _build_sessions(settings)
     challenges = load_challenges(settings.data_dir)
-    database = open_database(settings.resolved_database_url)
-    if interrupted := recover_interrupted(database):
-        log.info("%d battles that a stopped process left running are abandoned", interrupted)
+    database = _open_store(settings)
     fleet = Fleet(roster, build_providers(settings, roster), settings)
-    leaderboard = Leaderboard(database)
+    leaderboard, moderation = Leaderboard(database), build_moderation(settings)
     arena = Arena(
         database=database,
         fleet=fleet,
@@ -159,9 +169,12 @@ def build_parts(settings: Settings) -> Parts:
         limits=Limits(database, settings),
         settings=settings,
         challenges=challenges,
+        moderation=moderation,
     )
-    streams = PageStreams()
-    monitor = Monitor(arena=arena, fleet=fleet, database=database, open_streams=streams.__len__)
+    streams, refusals = PageStreams(), Refusals()
+    monitor = Monitor(
+        arena=arena, fleet=fleet, database=database, open_streams=streams.__len__, refused=refusals.by_reason
+    )
     arena.on_answered(monitor.answered)
     return Parts(
         settings,
@@ -175,7 +188,20 @@ def build_parts(settings: Settings) -> Parts:
         streams,
         sessions,
         cookies,
+        refusals,
+        moderation,
     )
+
+
+def _open_store(settings: Settings) -> "Database":
+    """The database, with what a stopped process left running put in order."""
+    from arena.battle import recover_interrupted
+    from arena.database import open_database
+
+    database = open_database(settings.resolved_database_url)
+    if interrupted := recover_interrupted(database):
+        log.info("%d battles that a stopped process left running are abandoned", interrupted)
+    return database
 
 
 def _build_sessions(settings: Settings) -> tuple["Sessions", "CookieRules"]:
@@ -308,6 +334,7 @@ def _look_around(settings: Settings) -> None:
 
 def _start_log(settings: Settings, service: Path | None) -> None:
     """Log to standard error, or for a service in the background to files that are rotated."""
+    from arena.logs import start_log
     from arena.running import Files
 
     handler: logging.Handler = logging.StreamHandler()
@@ -315,11 +342,7 @@ def _start_log(settings: Settings, service: Path | None) -> None:
         file = Files(service).log
         file.parent.mkdir(parents=True, exist_ok=True)
         handler = logging.handlers.RotatingFileHandler(file, maxBytes=LOG_BYTES, backupCount=LOG_FILES)
-    logging.basicConfig(
-        level=settings.log_level.upper(), handlers=[handler], format="%(asctime)s %(levelname)s %(name)s: %(message)s"
-    )
-    for talkative in ("alembic.runtime.plugins", "httpx", "httpx2", "uvicorn"):
-        logging.getLogger(talkative).setLevel(max(logging.WARNING, logging.getLogger().level))
+    start_log(handler, settings.log_level, settings.log_format)
 
 
 def _say(sentence: str) -> None:

@@ -31,6 +31,11 @@ class BattleError(ArenaError):
         self.reason = reason
 
 
+def reason_of(error: ArenaError) -> str:
+    """The word under which a refusal is counted."""
+    return error.reason if isinstance(error, BattleError) else "not_possible"
+
+
 class FailureKind(StrEnum):
     """Why an answer failed; stored with the answer and counted, never shown to a visitor before the vote."""
 

@@ -21,6 +21,10 @@ class Classifier(Protocol):
         """
         ...
 
+    async def aclose(self) -> None:
+        """Close its connections."""
+        ...
+
 
 class Moderation:
     """Refuses prompts that a classifier objects to. Without one it lets everything through at once."""
@@ -56,6 +60,11 @@ class Moderation:
                 f"{_listed(objections)}. Please write it differently.",
                 reason="moderated",
             )
+
+    async def aclose(self) -> None:
+        """Close what the classifier has open."""
+        if self._classifier is not None:
+            await self._classifier.aclose()
 
 
 def _listed(words: Sequence[str]) -> str:

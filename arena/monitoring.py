@@ -58,18 +58,29 @@ class _Snapshot:
     database_bytes: int
     statuses: Sequence[ModelStatus]
     open_streams: int
+    refused: Mapping[str, int]
     uptime_s: float
 
 
 class Monitor:
     """Answers how this process is doing. One per process."""
 
-    def __init__(self, *, arena: Arena, fleet: Fleet, database: Database, open_streams: Callable[[], int]) -> None:
+    def __init__(
+        self,
+        *,
+        arena: Arena,
+        fleet: Fleet,
+        database: Database,
+        open_streams: Callable[[], int],
+        refused: Callable[[], Mapping[str, int]] = dict,
+    ) -> None:
+        """`refused` tells how many calls were refused, by reason."""
         self._arena = arena
         self._fleet = fleet
         self._database = database
         self._started = time.monotonic()
         self._open_streams = open_streams
+        self._refused = refused
         self._draining = False
         self._histograms = CollectorRegistry()
         self._first_token = Histogram(
@@ -126,6 +137,7 @@ class Monitor:
             database_bytes=await self._database.run(self._database_bytes),
             statuses=self._fleet.statuses(),
             open_streams=self._open_streams(),
+            refused=self._refused(),
             uptime_s=self.uptime_s,
         )
         registry = CollectorRegistry()
@@ -176,6 +188,7 @@ class _SnapshotCollector(Collector):
         yield self._battles()
         yield CounterMetricFamily("arena_votes", "Votes that count.", value=seen.votes)
         yield self._failures()
+        yield self._refusals()
         ready = sum(status.state is ModelState.READY for status in seen.statuses)
         yield GaugeMetricFamily("arena_models_ready", "Models that can be asked now.", value=ready)
         yield GaugeMetricFamily("arena_models", "Models in the roster.", value=len(seen.statuses))
@@ -188,6 +201,12 @@ class _SnapshotCollector(Collector):
         family = CounterMetricFamily("arena_battles", "Battles by what became of them.", labels=["outcome"])
         for outcome in ("started", "votable", "voted", "void", "abandoned"):
             family.add_metric([outcome], getattr(self._snapshot.figures, outcome))
+        return family
+
+    def _refusals(self) -> Metric:
+        family = CounterMetricFamily("arena_refused_calls", "Refused calls since the start.", labels=["reason"])
+        for reason, count in sorted(self._snapshot.refused.items()):
+            family.add_metric([reason], count)
         return family
 
     def _failures(self) -> Metric:

@@ -17,6 +17,7 @@ from arena.database import Database
 from arena.fleet import Fleet
 from arena.leaderboard import Leaderboard
 from arena.limits import Limits
+from arena.moderation import Moderation
 from arena.providers.factory import deadlines_of
 from arena.providers.openai import OpenAIProvider
 from arena.roster import ModelEntry, Roster
@@ -93,6 +94,7 @@ async def make_world(
             entries: Mapping[str, Mapping[str, Any]] | None = None,
             rng: random.Random | None = None,
             store: Database | None = None,
+            moderation: Moderation | None = None,
             **overrides: Any,
         ) -> World:
             settings = make_settings(**{**FAST, **overrides})
@@ -107,6 +109,7 @@ async def make_world(
                 limits=Limits(store or database, settings),
                 settings=settings,
                 challenges=[ORCHARD],
+                moderation=moderation,
                 rng=rng,
             )
             stack.push_async_callback(fleet.aclose)

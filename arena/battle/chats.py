@@ -48,7 +48,7 @@ def read_chat(database: Database, conversation_id: str, voter_id: str) -> ChatRe
     with database.read() as session:
         conversation = session.get(Conversation, conversation_id)
         if conversation is None or conversation.voter_id != voter_id or conversation.kind != ConversationKind.CHAT:
-            raise BattleError("This chat is not yours, or it no longer exists.")
+            raise BattleError("This chat is not yours, or it no longer exists.", reason="not_yours")
         rows = session.execute(
             select(Prompt.text, Answer.text)
             .join(Answer, (Answer.conversation_id == Prompt.conversation_id) & (Answer.turn == Prompt.turn))

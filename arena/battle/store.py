@@ -212,7 +212,7 @@ def locked_battle(session: Session, battle_id: str) -> Battle:
     """
     battle = session.get(Battle, battle_id, with_for_update=True)
     if battle is None:
-        raise BattleError(NOT_YOURS)
+        raise BattleError(NOT_YOURS, reason="not_yours")
     return battle
 
 

@@ -15,6 +15,10 @@ from arena.style import StyleControl
 from arena.voters import VoterIdentity
 
 
+def _nobody_counts(reason: str, battle: str) -> None:
+    del reason, battle
+
+
 @dataclass(frozen=True, slots=True)
 class PageContext:
     """The collaborators of the pages, and how a page learns who asks."""
@@ -32,3 +36,5 @@ class PageContext:
     """Who asks, from the signed cookie of the request; nothing that the browser sends otherwise is believed."""
     is_operator: Callable[[gr.Request], bool]
     """Whether the request carries an operator's session; every operator handler asks by itself."""
+    refused: Callable[[str, str], None] = _nobody_counts
+    """Hears why something was refused, and of which battle's id, to be counted."""

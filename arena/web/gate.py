@@ -4,8 +4,9 @@ Gradio serves far more than the arena's pages need: uploads, a forward proxy, fi
 lets through what the pages use and answers 404 for the rest, before Gradio sees the request.
 """
 
+import asyncio
 import re
-from collections.abc import MutableMapping
+from collections.abc import Callable, Mapping, MutableMapping
 from typing import Any
 
 from starlette.datastructures import Headers, MutableHeaders
@@ -41,14 +42,38 @@ _FORM_POSTS = frozenset({"/login", "/logout"})
 
 PERMISSIONS_POLICY = "camera=(), geolocation=(), microphone=(), payment=(), usb=(), browsing-topics=()"
 
+_REASONS: Mapping[int, str] = {
+    403: "other_site",
+    404: "no_such_address",
+    405: "method",
+    408: "body_too_slow",
+    413: "body_too_large",
+    415: "content_type",
+}
+
+
+def _nobody_counts(reason: str) -> None:
+    del reason
+
 
 class Gate:
     """Pure ASGI: a request that gets past it is one that the arena's own pages make."""
 
     def __init__(
-        self, app: ASGIApp, *, sessions: Sessions, cookies: CookieRules, streams: PageStreams, hops: int
+        self,
+        app: ASGIApp,
+        *,
+        sessions: Sessions,
+        cookies: CookieRules,
+        streams: PageStreams,
+        hops: int,
+        refused: Callable[[str], None] = _nobody_counts,
+        body_s: float = 15.0,
     ) -> None:
+        """`refused` hears a word for the reason of each refusal; a body has `body_s` seconds to arrive."""
         self._app = app
+        self._refused = refused
+        self._body_s = body_s
         self._sessions = sessions
         self._cookies = cookies
         self._streams = streams
@@ -94,12 +119,23 @@ class Gate:
 
         refusal = refuse(scope["method"], scope["path"], Headers(scope=scope), self._hops)
         if refusal is None and scope["method"] == "POST":
-            body = await read_body(receive)
-            if body is None:
-                refusal = PlainTextResponse("The request is larger than the arena takes.", 413)
-            else:
+            body = await self._read(receive)
+            if isinstance(body, bytes):
                 receive = _replaying(body, receive)
+            else:
+                refusal = body
+        if refusal is not None:
+            self._refused(_REASONS[refusal.status_code])
         await (refusal or self._app)(scope, receive, secured)
+
+    async def _read(self, receive: Receive) -> bytes | PlainTextResponse:
+        """The body, or why it is not taken."""
+        try:
+            async with asyncio.timeout(self._body_s):
+                body = await read_body(receive)
+        except TimeoutError:
+            return PlainTextResponse("The request took too long to arrive.", 408, {"Connection": "close"})
+        return PlainTextResponse("The request is larger than the arena takes.", 413) if body is None else body
 
     def _secure(self, answer: MutableHeaders) -> None:
         for name in [name for name in answer if name.lower().startswith("access-control-")]:

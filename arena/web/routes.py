@@ -3,6 +3,7 @@
 import hmac
 import math
 import time
+from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import parse_qs
 
@@ -24,8 +25,17 @@ HOME = "/operations"
 class Door:
     """The operator's way in and out, and what only the operator may see."""
 
-    def __init__(self, monitor: Monitor, sessions: Sessions, cookies: CookieRules, settings: Settings) -> None:
+    def __init__(
+        self,
+        monitor: Monitor,
+        sessions: Sessions,
+        cookies: CookieRules,
+        settings: Settings,
+        refused: Callable[[str], None],
+    ) -> None:
+        """`refused` hears a word for the reason of each refusal."""
         self._monitor = monitor
+        self._refused = refused
         self._sessions = sessions
         self._cookies = cookies
         self._hops = settings.forwarded_hops
@@ -74,9 +84,11 @@ class Door:
         next_page = safe_next(form.get("next", [""])[0])
         address = self._sessions.address_hash(request.headers, request.client.host if request.client else "")
         if wait := self._attempts.wait_s(address, time.monotonic()):
+            self._refused("too_many_passwords")
             sentence = f"Too many wrong passwords. Try again in {_in_words(wait)}."
             return self._page(next_page, error=sentence, status=429, headers={"Retry-After": str(math.ceil(wait))})
         if not self._sessions.password_matches(form.get("password", [""])[0]):
+            self._refused("wrong_password")
             self._attempts.failed(address, time.monotonic())
             return self._page(next_page, error="That is not the password.", status=401)
         self._attempts.succeeded(address)
