@@ -88,6 +88,7 @@ def build_app(settings: Settings) -> "FastAPI":
     from arena.ui.context import PageContext
     from arena.web.assets import AssetCache
     from arena.web.gate import Gate
+    from arena.web.my_data import MyData
     from arena.web.routes import Door
 
     parts = build_parts(settings)
@@ -95,6 +96,7 @@ def build_app(settings: Settings) -> "FastAPI":
     app = FastAPI(title="COAIA Arena", openapi_url=None, lifespan=_lifespan)
     app.state.parts = parts
     app.include_router(Door(parts.monitor, parts.sessions, parts.cookies, settings, parts.refusals.count).router())
+    app.include_router(MyData(parts.arena, parts.database, parts.sessions, parts.cookies, settings).router())
     context = PageContext(
         arena=parts.arena,
         fleet=parts.fleet,

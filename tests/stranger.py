@@ -48,7 +48,13 @@ class Stranger:
         session = uuid4().hex
         body = {"data": list(data), "fn_index": number, "session_hash": session}
         joined = self.client.post("/gradio_api/queue/join", json=body)
+        if joined.status_code != 200:
+            return joined.text
         return joined.text + self.client.get("/gradio_api/queue/data", params={"session_hash": session}).text
+
+    def tell(self, number: int, data: Sequence[Any]) -> tuple[str, str]:
+        """What a function answers at once, and through the queue."""
+        return self.at_once(number, data), self.in_queue(number, data)
 
     def fight(self, prompt: Any) -> str:
         """Play a battle on the Battle page; everything that was sent for it."""

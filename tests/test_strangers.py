@@ -98,12 +98,13 @@ def test_no_file_is_read_and_no_address_fetched_for_a_stranger(site: Site, tmp_p
         asked = len(site.llm.requests)
         send = stranger.function("send")
         for bait in baits:
-            for told in (stranger.in_queue(send, [bait]), stranger.at_once(send, [bait]), stranger.vote(bait)):
+            for told in (*stranger.tell(send, [bait]), *stranger.tell(send, [[[bait]]]), stranger.vote(bait)):
                 assert SECRET_FILE not in told
                 assert not re.search(r"gradio/\w{20,}", told)  # where Gradio would keep a copy
                 assert "Traceback" not in told
 
     assert [request.path for request in site.llm.requests[asked:] if "bait" in request.path] == []
+    assert refused(site, "no_plain_values") == len(baits) * 5
 
 
 def test_an_error_tells_a_visitor_nothing_and_the_log_nothing_of_the_visitor(

@@ -21,13 +21,12 @@ class Admission:
 
     def __init__(
         self,
-        *,
         database: Database,
         fleet: Fleet,
-        limits: Limits,
-        moderation: Moderation,
         runs: Runs,
         settings: Settings,
+        limits: Limits,
+        moderation: Moderation,
     ) -> None:
         self._database = database
         self._fleet = fleet

@@ -2,11 +2,12 @@
 
 import asyncio
 import random
-from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import aclosing
 from functools import partial
 
 from arena.battle.admission import Admission
+from arena.battle.beside import Beside
 from arena.battle.bills import Bill
 from arena.battle.casting import Casting
 from arena.battle.chats import ChatRecord, ChatRun, read_chat
@@ -17,7 +18,7 @@ from arena.battle.run import BattleRun, Scene
 from arena.battle.runs import Runs
 from arena.battle.seats import Attempt, Part, Seat
 from arena.battle.stage import Stage
-from arena.battle.store import NewBattle, start_battle, start_turn, write_language
+from arena.battle.store import NewBattle, start_battle, start_turn
 from arena.battle.verdicts import Ballot
 from arena.battle.views import BattleView, ChatView, Figures, Restored, TurnView
 from arena.challenges import Challenge
@@ -26,8 +27,8 @@ from arena.database import Database
 from arena.errors import BattleError
 from arena.evidence import VoteEvidence
 from arena.fleet import Fleet
+from arena.forgetting import Forgotten, forget
 from arena.identity import identity_patterns
-from arena.language import tell_language
 from arena.leaderboard import Leaderboard
 from arena.limits import Limits
 from arena.matchmaking import Forecast
@@ -36,8 +37,7 @@ from arena.providers.base import Message, Sampling
 from arena.tables import BattleState, Mode, Side, Winner, new_id
 from arena.voters import VoterIdentity
 
-AnswerListener = Callable[[str, float, float], None]
-"""Told the model's id, the seconds to its first token and to its end."""
+AnswerListener = Callable[[str, float, float], None]  # the model's id, the seconds to its first token and to its end
 
 
 class Arena:
@@ -65,15 +65,8 @@ class Arena:
         self._patterns = identity_patterns(status.model for status in fleet.statuses())
         self._retelling = Retelling(database, leaderboard, max_turns=settings.max_turns, demo=settings.demo)
         self._runs = Runs(settings.max_battles)
-        self._admission = Admission(
-            database=database,
-            fleet=fleet,
-            limits=limits,
-            moderation=moderation or Moderation(),
-            runs=self._runs,
-            settings=settings,
-        )
-        self._background: set[asyncio.Task[None]] = set()
+        self._admission = Admission(database, fleet, self._runs, settings, limits, moderation or Moderation())
+        self._beside = Beside(database, self._evidence, learns=settings.draw != "uniform")
         self._listeners: list[AnswerListener] = []
 
     def on_answered(self, listener: AnswerListener) -> None:
@@ -186,7 +179,7 @@ class Arena:
         """
         ballot = Ballot(battle_id, voter.voter_id, winner, criteria or {})
         view = await self._database.run(self._retelling.vote, ballot)
-        self._learn()
+        self._beside.learn()
         return view
 
     async def withdraw(self, battle_id: str, voter: VoterIdentity) -> BattleView:
@@ -200,6 +193,12 @@ class Arena:
         """
         runs = [run for run in self._runs if run.key == battle_id and run.voter.voter_id == voter.voter_id]
         await asyncio.gather(*(asyncio.shield(run.end("stopped by the visitor")) for run in runs))
+
+    async def forget(self, voter: VoterIdentity) -> Forgotten:
+        """Stop what the voter runs, then forget the voter; what becomes of votes is a setting."""
+        runs = [run for run in self._runs if run.voter.voter_id == voter.voter_id]
+        await asyncio.gather(*(asyncio.shield(run.end("forgotten")) for run in runs))
+        return await self._database.run(forget, self._database, voter.voter_id, self._settings.forgotten_votes)
 
     def leave(self, session: str) -> None:
         """The page of that session is gone: cancel what it was streaming, keep what was finished. From any thread."""
@@ -226,8 +225,7 @@ class Arena:
     async def drain(self, seconds: float) -> int:
         """Refuse new battles, let running ones finish for up to `seconds`, cancel the rest; returns how many it cut."""
         cut = await self._runs.drain(seconds)
-        if self._background:
-            await asyncio.wait(self._background)
+        await self._beside.finish()
         return cut
 
     async def _begin(
@@ -263,8 +261,8 @@ class Arena:
         run = self._battle_run(voter, stage, scene, partial(start_battle, self._database, new))
         async with aclosing(self._runs.play(run)) as views:
             yield await anext(views)
-            self._soon(self._note_language(new.conversation_id, prompt))
-            self._learn()
+            self._beside.note_language(new.conversation_id, prompt)
+            self._beside.learn()
             async for view in views:
                 yield view
 
@@ -300,18 +298,3 @@ class Arena:
         progress = attempt.progress
         for listener in self._listeners:
             listener(attempt.model.id, (progress.first_token_ms or 0.0) / 1000, (progress.total_ms or 0.0) / 1000)
-
-    async def _note_language(self, conversation_id: str, prompt: str) -> None:
-        """Tell the language beside the battle, which must not wait for it."""
-        code, method = await asyncio.to_thread(tell_language, prompt)
-        await self._database.run(write_language, self._database, conversation_id, code, method)
-
-    def _learn(self) -> None:
-        """Let the next draw know of the latest votes, also those of other processes, beside what runs."""
-        if self._settings.draw != "uniform":
-            self._soon(self._database.run(self._evidence.refresh))
-
-    def _soon(self, work: Coroutine[None, None, None]) -> None:
-        task = asyncio.create_task(work)
-        self._background.add(task)
-        task.add_done_callback(self._background.discard)

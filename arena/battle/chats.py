@@ -144,5 +144,7 @@ class ChatRun(Run[ChatView]):
 
     def _write(self) -> None:
         with self._database.write() as session:
+            if session.get(Conversation, self.key) is None:
+                return  # its voter was forgotten meanwhile
             for attempt in self.seat.attempts:
                 write_attempt(session, self.key, self._turn, attempt, None)

@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable, Mapping, MutableMapping
 from typing import Any
 
+import orjson
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -21,7 +22,7 @@ MAX_BODY_BYTES = 256 * 1024
 """Enough for the longest challenge in any script; nothing else is ever sent."""
 
 PAGES = frozenset({"/", "/side-by-side", "/chat", "/leaderboard", "/campaign", "/analytics", "/data", "/operations"})
-_OWN_ROUTES = frozenset({"/healthz", "/readyz", "/metrics", "/login"})
+_OWN_ROUTES = frozenset({"/healthz", "/readyz", "/metrics", "/login", "/my-data"})
 _GRADIO_GETS = frozenset(
     {
         "/config",
@@ -38,11 +39,12 @@ _GRADIO_GET_PATTERN = re.compile(
 )
 _JSON_POSTS = frozenset({"/gradio_api/queue/join", "/gradio_api/run/predict", "/gradio_api/call/leaderboard"})
 """Events with a queue, events without one, and the one endpoint for programs."""
-_FORM_POSTS = frozenset({"/login", "/logout"})
+_FORM_POSTS = frozenset({"/login", "/logout", "/my-data"})
 
 PERMISSIONS_POLICY = "camera=(), geolocation=(), microphone=(), payment=(), usb=(), browsing-topics=()"
 
 _REASONS: Mapping[int, str] = {
+    400: "no_plain_values",
     403: "other_site",
     404: "no_such_address",
     405: "method",
@@ -120,10 +122,12 @@ class Gate:
         refusal = refuse(scope["method"], scope["path"], Headers(scope=scope), self._hops)
         if refusal is None and scope["method"] == "POST":
             body = await self._read(receive)
-            if isinstance(body, bytes):
-                receive = _replaying(body, receive)
-            else:
+            if not isinstance(body, bytes):
                 refusal = body
+            elif scope["path"] in _JSON_POSTS and not plain_values(body):
+                refusal = PlainTextResponse("Events take text and numbers.", 400)
+            else:
+                receive = _replaying(body, receive)
         if refusal is not None:
             self._refused(_REASONS[refusal.status_code])
         await (refusal or self._app)(scope, receive, secured)
@@ -228,6 +232,31 @@ async def read_body(receive: Receive) -> bytes | None:
             return None
         more = message.get("more_body", False)
     return bytes(body)
+
+
+def plain_values(body: bytes) -> bool:
+    """Whether an event's JSON gives nothing but text, numbers and lists of them.
+
+    Gradio takes an object that looks like a file for one: it would copy that file of the machine, or fetch its address.
+    """
+    try:
+        event = orjson.loads(body)
+        data = event.get("data") if isinstance(event, dict) else None
+    except orjson.JSONDecodeError:
+        return False
+    return isinstance(event, dict) and (data is None or (isinstance(data, list) and not _holds_object(data)))
+
+
+def _holds_object(values: list[Any]) -> bool:
+    """Whether there is a JSON object at any depth; Gradio looks for files at every one."""
+    pending = list(values)
+    while pending:
+        value = pending.pop()
+        if isinstance(value, dict):
+            return True
+        if isinstance(value, list):
+            pending += value
+    return False
 
 
 def _replaying(body: bytes, receive: Receive) -> Receive:

@@ -4,20 +4,17 @@ import hmac
 import math
 import time
 from collections.abc import Callable
-from pathlib import Path
 from urllib.parse import parse_qs
 
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import HTMLResponse, JSONResponse, PlainTextResponse, RedirectResponse
-from jinja2 import Environment, FileSystemLoader
 from prometheus_client import CONTENT_TYPE_LATEST
 
 from arena.config import Settings
 from arena.monitoring import Monitor
+from arena.web.plain import NEVER_STORED, plain_page
 from arena.web.session import OPERATOR_COOKIE, CookieRules, LoginAttempts, Sessions, is_https
 
-_TEMPLATES = Environment(loader=FileSystemLoader(Path(__file__).parent / "templates"), autoescape=True)
-_TOKENS = Path(__file__).parent.parent / "ui" / "assets" / "tokens.css"
 HOME = "/operations"
 """Where a signed-in operator lands who asked for no page in particular."""
 
@@ -42,7 +39,6 @@ class Door:
         token = settings.metrics_token
         self._metrics_token = token.get_secret_value().encode() if token is not None else b""
         self._attempts = LoginAttempts()
-        self._colours = login_colours(_TOKENS.read_text(encoding="utf-8"))
 
     def router(self) -> APIRouter:
         """Every route."""
@@ -57,7 +53,7 @@ class Door:
 
     async def healthz(self) -> Response:
         """The process serves."""
-        return JSONResponse(self._monitor.health(), headers=_NEVER_STORED)
+        return JSONResponse(self._monitor.health(), headers=NEVER_STORED)
 
     async def readyz(self, request: Request) -> Response:
         """Visitors can be sent here; for the operator also what is not ready and why."""
@@ -65,14 +61,14 @@ class Door:
         content = report.as_json()
         if self._sees_everything(request):
             content |= await self._monitor.operator_report()
-        return JSONResponse(content, 200 if report.ready else 503, headers=_NEVER_STORED)
+        return JSONResponse(content, 200 if report.ready else 503, headers=NEVER_STORED)
 
     async def metrics(self, request: Request) -> Response:
         """Prometheus text, for the operator's session or the scraper's token."""
         if not self._sees_everything(request):
             sentence = "Sign in as the operator, or send ARENA_METRICS_TOKEN as a bearer token.\n"
-            return PlainTextResponse(sentence, 401, {"WWW-Authenticate": "Bearer", **_NEVER_STORED})
-        return Response(await self._monitor.metrics(), headers=_NEVER_STORED, media_type=CONTENT_TYPE_LATEST)
+            return PlainTextResponse(sentence, 401, {"WWW-Authenticate": "Bearer", **NEVER_STORED})
+        return Response(await self._monitor.metrics(), headers=NEVER_STORED, media_type=CONTENT_TYPE_LATEST)
 
     async def login_page(self, request: Request) -> Response:
         """The password form."""
@@ -123,25 +119,14 @@ class Door:
         status: int = 200,
         headers: dict[str, str] | None = None,
     ) -> HTMLResponse:
-        page = _TEMPLATES.get_template("login.html").render(
-            colours=self._colours, next=next_page, signed_in=signed_in, error=error
-        )
-        return HTMLResponse(page, status, {**_NEVER_STORED, **(headers or {})})
-
-
-_NEVER_STORED = {"Cache-Control": "no-store"}
+        page = plain_page("login.html", next=next_page, signed_in=signed_in, error=error)
+        return HTMLResponse(page, status, {**NEVER_STORED, **(headers or {})})
 
 
 def safe_next(asked: str) -> str:
     """Where to go after signing in: a page of this arena, never another site."""
     plain = asked.startswith("/") and not asked.startswith(("//", "/\\")) and "\\" not in asked
     return asked if plain and asked.isprintable() else HOME
-
-
-def login_colours(tokens: str) -> str:
-    """The arena's colours for a page without Gradio's theme switch: dark where the reader's system is."""
-    light, _, dark = tokens.partition(".dark {")
-    return light + "@media (prefers-color-scheme: dark) { :root {" + dark.rstrip() + " }"
 
 
 def _in_words(seconds: float) -> str:
