@@ -88,6 +88,7 @@ def build_app(settings: Settings) -> "FastAPI":
     from arena.ui.context import PageContext
     from arena.web.assets import AssetCache
     from arena.web.gate import Gate
+    from arena.web.huggingface import SIGN_IN, HubSignIn, Registration
     from arena.web.my_data import MyData
     from arena.web.routes import Door
 
@@ -97,6 +98,10 @@ def build_app(settings: Settings) -> "FastAPI":
     app.state.parts = parts
     app.include_router(Door(parts.monitor, parts.sessions, parts.cookies, settings, parts.refusals.count).router())
     app.include_router(MyData(parts.arena, parts.database, parts.sessions, parts.cookies, settings).router())
+    registration = Registration.of(read_environment())
+    if registration is not None:
+        sign_in = HubSignIn(registration, parts.database, parts.sessions, parts.cookies, parts.refusals.count)
+        app.include_router(sign_in.router())
     context = PageContext(
         arena=parts.arena,
         fleet=parts.fleet,
@@ -108,6 +113,7 @@ def build_app(settings: Settings) -> "FastAPI":
         demo=settings.demo,
         voter=parts.sessions.voter,
         is_operator=parts.sessions.is_operators_page,
+        sign_in=SIGN_IN if registration is not None else "",
         refused=parts.refusals.count,
     )
     _with_running_loop(lambda: mount_pages(app, context))

@@ -147,7 +147,7 @@ def test_a_voter_is_forgotten_from_their_own_page_and_nobody_elses(site: Site) -
         shown = anna.client.get("/my-data")
         assert "<dt>Battles</dt><dd>1</dd>" in shown.text
         assert shown.headers["cache-control"] == "no-store"
-        unsure = anna.client.post("/my-data", data={})
+        unsure = anna.client.post("/my-data", data={"sure": "no"})
         elsewhere = anna.client.post("/my-data", data={"sure": "yes"}, headers={"Origin": "https://evil.example"})
         assert (unsure.status_code, elsewhere.status_code) == (400, 403)
         assert "cannot be undone" in unsure.text

@@ -36,5 +36,7 @@ class PageContext:
     """Who asks, from the signed cookie of the request; nothing that the browser sends otherwise is believed."""
     is_operator: Callable[[gr.Request], bool]
     """Whether the request carries an operator's session; every operator handler asks by itself."""
+    sign_in: str = ""
+    """The address where a visitor signs in; empty where nobody can."""
     refused: Callable[[str, str], None] = _nobody_counts
     """Hears why something was refused, and of which battle's id, to be counted."""

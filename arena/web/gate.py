@@ -22,7 +22,9 @@ MAX_BODY_BYTES = 256 * 1024
 """Enough for the longest challenge in any script; nothing else is ever sent."""
 
 PAGES = frozenset({"/", "/side-by-side", "/chat", "/leaderboard", "/campaign", "/analytics", "/data", "/operations"})
-_OWN_ROUTES = frozenset({"/healthz", "/readyz", "/metrics", "/login", "/my-data"})
+_OWN_ROUTES = frozenset(
+    {"/healthz", "/readyz", "/metrics", "/login", "/my-data", "/login/huggingface", "/login/callback"}
+)
 _GRADIO_GETS = frozenset(
     {
         "/config",

@@ -11,7 +11,7 @@ from arena.config import Settings
 from arena.database import Database
 from arena.forgetting import holdings_of
 from arena.web.plain import NEVER_STORED, plain_page
-from arena.web.session import VOTER_COOKIE, CookieRules, Sessions, is_https
+from arena.web.session import ACCOUNT, VOTER_COOKIE, CookieRules, Sessions, is_https
 
 
 class MyData:
@@ -55,7 +55,8 @@ class MyData:
     async def _page(self, request: Request, status: int = 200, *, error: str = "") -> HTMLResponse:
         voter_id = self._sessions.voter_id(request.headers)
         holdings = None if voter_id is None else await self._database.run(holdings_of, self._database, voter_id)
-        return self._rendered(status, holdings=holdings, keeps=self._keeps, error=error)
+        signed_in = (voter_id or "").startswith(ACCOUNT)
+        return self._rendered(status, holdings=holdings, signed_in=signed_in, keeps=self._keeps, error=error)
 
     def _rendered(self, status: int = 200, **values: Any) -> HTMLResponse:  # noqa: ANN401 - a template's values
         return HTMLResponse(plain_page("my_data.html", **values), status, NEVER_STORED)

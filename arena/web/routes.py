@@ -13,7 +13,7 @@ from prometheus_client import CONTENT_TYPE_LATEST
 from arena.config import Settings
 from arena.monitoring import Monitor
 from arena.web.plain import NEVER_STORED, plain_page
-from arena.web.session import OPERATOR_COOKIE, CookieRules, LoginAttempts, Sessions, is_https
+from arena.web.session import ACCOUNT, OPERATOR_COOKIE, VOTER_COOKIE, CookieRules, LoginAttempts, Sessions, is_https
 
 HOME = "/operations"
 """Where a signed-in operator lands who asked for no page in particular."""
@@ -93,10 +93,13 @@ class Door:
         return answer
 
     async def logout(self, request: Request) -> Response:
-        """Close the session, wherever its cookie was copied to."""
+        """Close the operator's session, wherever its cookie was copied to; a signed-in voter leaves the account."""
         self._sessions.close_operator(request.headers)
         answer = RedirectResponse("/", 303)
         self._set_cookie(request, answer, "", 0)
+        if (self._sessions.voter_id(request.headers) or "").startswith(ACCOUNT):
+            secure = is_https(request.headers, request.url.scheme, self._hops)
+            answer.headers.append("Set-Cookie", self._cookies.header(VOTER_COOKIE, "", 0, secure=secure))
         return answer
 
     def _sees_everything(self, request: Request) -> bool:
