@@ -3,7 +3,7 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 PROCESSES ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help check check-fast lint test fmt run
+.PHONY: audit help check check-fast lint test fmt run
 
 help: ## list these commands
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-12s %s\n", $$1, $$2}'
@@ -22,6 +22,9 @@ lint: ## format, rules, types, layers
 
 test: ## the tests alone
 	pytest -n $(PROCESSES) --dist loadfile
+
+audit: ## ask PyPI whether a pinned package has a known vulnerability; needs the network
+	pip-audit --strict --no-deps --disable-pip --progress-spinner off -r requirements.txt
 
 fmt: ## format, and mend what can be mended
 	ruff format .
