@@ -52,6 +52,7 @@ class ScriptedOpenAI(ScriptedServer):
             self.note_request(exchange.request)
             await self._complete(exchange)
         else:
+            self.note_request(exchange.request)
             exchange.respond(404, _error(404, f"Invalid URL ({exchange.request.method} {path})"))
 
     def _describe(self, exchange: Exchange, model: str) -> None:
