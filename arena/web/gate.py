@@ -239,7 +239,7 @@ async def read_body(receive: Receive) -> bytes | None:
 def plain_values(body: bytes) -> bool:
     """Whether an event's JSON gives nothing but text, numbers and lists of them.
 
-    Gradio takes an object that looks like a file for one: it would copy that file of the machine, and may fetch its address.
+    Gradio takes an object that looks like a file for one: it would copy that file of the machine into its cache.
     """
     try:
         event = orjson.loads(body)
