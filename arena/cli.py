@@ -216,6 +216,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_votes(votes.add_subparsers(required=True))
 
     voter_commands.add_voters(commands, _command, lambda given: _database(_settings(given)))
+    voter_commands.add_forget(commands, _command, lambda given: _database(_settings(given)))
 
     preference_commands.add_preferences(commands, _command, _settings, _database)
 

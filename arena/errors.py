@@ -28,7 +28,19 @@ class TuningError(ArenaError):
 
 
 class BattleError(ArenaError):
-    """A visitor asked for something that the battle's present state, or a limit, does not allow."""
+    """A visitor asked for something that the battle's present state, or a limit, does not allow.
+
+    `reason` is a word under which refusals are counted, such as `limit_minute` or `not_yours`.
+    """
+
+    def __init__(self, sentence: str, *, reason: str = "not_possible") -> None:
+        super().__init__(sentence)
+        self.reason = reason
+
+
+def reason_of(error: ArenaError) -> str:
+    """The word under which a refusal is counted."""
+    return error.reason if isinstance(error, BattleError) else "not_possible"
 
 
 class FailureKind(StrEnum):

@@ -16,6 +16,12 @@ from tests.scripting import Exchange, Fault, Recorded, Script, ScriptedServer, e
 _ERROR_TYPES = {401: "invalid_request_error", 404: "invalid_request_error", 429: "requests", 500: "server_error"}
 _ERROR_CODES = {401: "invalid_api_key", 404: "model_not_found", 429: "rate_limit_exceeded"}
 
+_MODERATION_CATEGORIES = (
+    *("harassment", "harassment/threatening", "hate", "hate/threatening", "illicit", "illicit/violent"),
+    *("self-harm", "self-harm/intent", "self-harm/instructions", "sexual", "sexual/minors"),
+    *("violence", "violence/graphic"),
+)
+
 
 class ScriptedOpenAI(ScriptedServer):
     """OpenAI's protocol; `url` is what a roster's `api_base` or OPENAI_BASE_URL takes."""
@@ -39,10 +45,14 @@ class ScriptedOpenAI(ScriptedServer):
             exchange.respond(200, {"object": "list", "data": models})
         elif path.startswith("/v1/models/"):
             self._describe(exchange, urllib.parse.unquote(path.removeprefix("/v1/models/")))
+        elif path == "/v1/moderations":
+            self.note_request(exchange.request)
+            await self._moderate(exchange)
         elif path == "/v1/chat/completions":
             self.note_request(exchange.request)
             await self._complete(exchange)
         else:
+            self.note_request(exchange.request)
             exchange.respond(404, openai_error(404, f"Invalid URL ({exchange.request.method} {path})"))
 
     def _describe(self, exchange: Exchange, model: str) -> None:
@@ -54,6 +64,27 @@ class ScriptedOpenAI(ScriptedServer):
         else:
             description = {"id": model, "object": "model", "created": 0, "owned_by": "script"}
             exchange.respond(200, {**description, "shutdown_date": script.shutdown_date})
+
+    async def _moderate(self, exchange: Exchange) -> None:
+        """Object on the grounds that the script's text lists, as `violence, hate/threatening`; to nothing if empty."""
+        script = self.script_for(exchange.request)
+        if script is None or isinstance(script.fault, int):
+            status = 404 if script is None or not isinstance(script.fault, int) else script.fault
+            exchange.respond(status, openai_error(status, "The moderation is not there."))
+            return
+        if await self._said_otherwise(exchange, script):
+            return
+        grounds = {name for name in str(script.text).split(", ") if name}
+        found = {name: name in grounds for name in _MODERATION_CATEGORIES}
+        scores = {name: 0.99 if name in grounds else 0.01 for name in found}
+        inputs = {name: ["text"] for name in found}
+        result = {
+            "flagged": bool(grounds),
+            "categories": found,
+            "category_scores": scores,
+            "category_applied_input_types": inputs,
+        }
+        exchange.respond(200, {"id": "modr-1", "model": exchange.request.model, "results": [result]})
 
     async def _complete(self, exchange: Exchange) -> None:
         request = exchange.request

@@ -875,11 +875,12 @@ async def test_a_database_that_fails_at_the_end_leaves_nothing_streaming_and_a_b
 async def test_a_handler_cancelled_while_the_battle_is_being_stored_leaves_no_running_battle(world: World) -> None:
     reached, go_on = threading.Event(), threading.Event()
 
-    def hold(*_: object) -> None:
-        reached.set()
-        go_on.wait(5)
+    def hold(_connection: object, _cursor: object, statement: str, *_: object) -> None:
+        if statement.startswith("INSERT INTO battles"):
+            reached.set()
+            go_on.wait(5)
 
-    event.listen(world.database.engine, "commit", hold)
+    event.listen(world.database.engine, "before_cursor_execute", hold)
     handler = asyncio.create_task(every(world.arena.fight("Hello", ANNA)))
     await asyncio.to_thread(reached.wait, 5)
     handler.cancel()

@@ -7,13 +7,14 @@ from pathlib import Path
 
 import pytest
 
+from arena.campaigns.arrivals import Arrivals
 from arena.campaigns.judging import Judging
 from arena.cli import main
 from arena.config import load_settings
 from arena.database import open_database
 from arena.leaderboard import Leaderboard
 from arena.tables import Winner
-from arena.voters import BattleLimits, VoterIdentity
+from arena.voters import VoterIdentity
 
 Run = Callable[..., tuple[int, str, str]]
 CREATE = ("create", "--name", "Spring review", "--challenges", "--limit", "1", "--voters", "2")
@@ -43,7 +44,7 @@ def test_a_campaign_from_its_making_to_its_end(run: Run, tmp_path: Path, capsys:
 
     settings = load_settings(data_dir=tmp_path / "data", demo=True)
     database = open_database(settings.resolved_database_url)
-    judging = Judging(database=database, leaderboard=Leaderboard(database), limits=BattleLimits(settings), demo=True)
+    judging = Judging(database=database, leaderboard=Leaderboard(database), arrivals=Arrivals(per_minute=20), demo=True)
     view = asyncio.run(judging.next("spring-review", VoterIdentity("anna")))
     assert view.battle is not None
     asyncio.run(judging.vote(view.battle.battle_id, VoterIdentity("anna"), Winner.TIE))

@@ -12,6 +12,7 @@ from sqlalchemy import select, update
 from sqlalchemy.exc import IntegrityError
 
 from arena.battle.verdicts import ALREADY_VOTED
+from arena.campaigns.arrivals import Arrivals
 from arena.campaigns.items import REPEAT_AFTER, RESERVED_FOR
 from arena.campaigns.judging import NOT_YOURS, Judging, JudgingView, Place
 from arena.campaigns.plan import end_campaign
@@ -33,9 +34,8 @@ from arena.tables import (
     Winner,
     now,
 )
-from arena.voters import BattleLimits, VoterIdentity
+from arena.voters import VoterIdentity
 from tests.campaign_facts import add_campaign, revisions_of
-from tests.conftest import SettingsFactory
 
 pytest_plugins = ["tests.postgres_fixtures"]
 MakeJudging = Callable[[Database], Judging]
@@ -43,11 +43,11 @@ ANNA, BEN, CLEO = (VoterIdentity(name) for name in ("anna", "ben", "cleo"))
 
 
 @pytest.fixture
-def make_judging(make_settings: SettingsFactory) -> MakeJudging:
+def make_judging() -> MakeJudging:
     def make(database: Database) -> Judging:
-        limits = BattleLimits(make_settings(battles_per_minute=1000))
+        arrivals = Arrivals(per_minute=1000)
         return Judging(
-            database=database, leaderboard=Leaderboard(database), limits=limits, demo=False, rng=random.Random(5)
+            database=database, leaderboard=Leaderboard(database), arrivals=arrivals, demo=False, rng=random.Random(5)
         )
 
     return make
@@ -304,14 +304,13 @@ async def test_prompts_whose_answers_are_missing_wait(database: Database, judgin
     assert (await judging.next("summer", ANNA)).place is Place.UNKNOWN
 
 
-async def test_one_address_cannot_reserve_everything_under_new_names(
-    database: Database, make_settings: SettingsFactory
-) -> None:
+async def test_one_address_cannot_reserve_everything_under_new_names(database: Database) -> None:
     add_campaign(database, prompts=20)
-    limits = BattleLimits(make_settings(battles_per_minute=1))
-    judging: Any = Judging(database=database, leaderboard=Leaderboard(database), limits=limits, demo=False)
+    judging: Any = Judging(
+        database=database, leaderboard=Leaderboard(database), arrivals=Arrivals(per_minute=1), demo=False
+    )
 
     for number in range(5):
         await judging.next("spring", VoterIdentity(f"voter{number}", "one address"))
-    with pytest.raises(BattleError, match="a lot of battles"):
+    with pytest.raises(BattleError, match="You can start judging in"):
         await judging.next("spring", VoterIdentity("voter5", "one address"))

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from arena.boards import Boards
+from arena.campaigns.arrivals import Arrivals
 from arena.campaigns.judging import Judging
 from arena.errors import FailureKind
 from arena.keeping import Keeper
@@ -16,7 +17,6 @@ from arena.targets import Targets
 from arena.ui.board_cache import BoardCache
 from arena.ui.context import PageContext
 from arena.ui.leaderboard_page import REFRESH_S, RefreshPace
-from arena.voters import BattleLimits
 from tests.arena_facts import add_models, add_vote
 from tests.battle_fixtures import World, llm, make_world
 
@@ -38,7 +38,7 @@ def context_of(world: World) -> PageContext:
     return PageContext(
         arena=world.arena,
         judging=Judging(
-            database=world.database, leaderboard=world.leaderboard, limits=BattleLimits(world.settings), demo=False
+            database=world.database, leaderboard=world.leaderboard, arrivals=Arrivals(per_minute=20), demo=False
         ),
         fleet=world.fleet,
         leaderboard=world.leaderboard,

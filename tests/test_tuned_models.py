@@ -13,10 +13,10 @@ from arena.errors import TuningError
 from arena.finetune import Member, Registration, TuningDesk, Wish, store, with_tuned
 from arena.fleet import Fleet, ModelState
 from arena.leaderboard import Leaderboard
+from arena.limits import Limits
 from arena.providers.factory import build_providers
 from arena.roster import Roster
 from arena.tables import TuningJob, Winner, now
-from arena.voters import BattleLimits
 from tests.arena_facts import add_models, add_vote
 from tests.battle_fixtures import ANNA, FAST, last
 from tests.scripted_openai_tuning import BASE
@@ -78,7 +78,7 @@ async def test_a_job_runs_to_a_battle_of_its_model_without_a_restart(
         database=workshop.database,
         fleet=fleet,
         leaderboard=Leaderboard(workshop.database),
-        limits=BattleLimits(settings),
+        limits=Limits(workshop.database, settings),
         settings=settings,
     )
     view = await last(arena.fight("What now?", ANNA))

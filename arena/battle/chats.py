@@ -48,7 +48,7 @@ def read_chat(database: Database, conversation_id: str, voter_id: str) -> ChatRe
     with database.read() as session:
         conversation = session.get(Conversation, conversation_id)
         if conversation is None or conversation.voter_id != voter_id or conversation.kind != ConversationKind.CHAT:
-            raise BattleError("This chat is not yours, or it no longer exists.")
+            raise BattleError("This chat is not yours, or it no longer exists.", reason="not_yours")
         rows = session.execute(
             select(Prompt.text, Answer.text)
             .join(Answer, (Answer.conversation_id == Prompt.conversation_id) & (Answer.turn == Prompt.turn))
@@ -76,7 +76,7 @@ class ChatRun(Run[ChatView]):
         super().__init__(chat.conversation_id, voter)
         self._database = database
         self._shown = False
-        self._seat = seat(lambda: not self._shown)
+        self.seat = seat(lambda: not self._shown)
         self._chat = chat
         self._prompt = prompt
         self._frame_s = frame_s
@@ -89,13 +89,13 @@ class ChatRun(Run[ChatView]):
         """See `Run.start`."""
         self._turn = await self._database.run(self._store)
         if not self._halted:
-            self._task = asyncio.create_task(self._seat.run())
+            self._task = asyncio.create_task(self.seat.run())
 
     async def frames(self) -> AsyncGenerator[ChatView]:
         """See `Run.frames`."""
         shown = -1
         while self._task is not None and not self._halted:
-            length = len(self._seat.current.progress.text)
+            length = len(self.seat.current.progress.text)
             if length != shown:
                 shown = length
                 self._shown = length > 0
@@ -117,13 +117,13 @@ class ChatRun(Run[ChatView]):
         if self._task is not None:
             await asyncio.wait({self._task})
         await self._database.run(self._write)
-        if self._seat.complete:
-            self._answered(self._seat.current)
+        if self.seat.complete:
+            self._answered(self.seat.current)
         return self._view(running=False)
 
     def _view(self, *, running: bool) -> ChatView:
-        turns = (*self._chat.turns, (self._prompt, self._seat.current.progress.text))
-        return ChatView(self.key, turns, running, FAILED_NOTICE if self._seat.failed else None)
+        turns = (*self._chat.turns, (self._prompt, self.seat.current.progress.text))
+        return ChatView(self.key, turns, running, FAILED_NOTICE if self.seat.failed else None)
 
     def _store(self) -> int:
         try:
@@ -139,10 +139,12 @@ class ChatRun(Run[ChatView]):
             session.flush()
         turn = (session.scalar(select(func.max(Prompt.turn)).where(Prompt.conversation_id == self.key)) or 0) + 1
         session.add(Prompt(conversation_id=self.key, turn=turn, text=self._prompt))
-        write_attempt(session, self.key, turn, self._seat.current, None)
+        write_attempt(session, self.key, turn, self.seat.current, None)
         return turn
 
     def _write(self) -> None:
         with self._database.write() as session:
-            for attempt in self._seat.attempts:
+            if session.get(Conversation, self.key) is None:
+                return  # its voter was forgotten meanwhile
+            for attempt in self.seat.attempts:
                 write_attempt(session, self.key, self._turn, attempt, None)

@@ -12,6 +12,7 @@ from arena.battle.store import EndedTurn, end_turn
 from arena.battle.views import BattleView, Phase, TurnView
 from arena.database import Database
 from arena.identity import IdentityPatterns, find_identity
+from arena.logs import battle_in_log
 from arena.tables import BattleState
 from arena.voters import VoterIdentity
 
@@ -61,6 +62,7 @@ class BattleRun(Run[BattleView]):
 
     async def start(self) -> None:
         """See `Run.start`."""
+        battle_in_log.set(self.key)
         self._turn = await self._database.run(self._store)
         self._stage.start(self._sent_at)
 
@@ -82,6 +84,7 @@ class BattleRun(Run[BattleView]):
 
     async def finish(self, reason: str | None) -> BattleView:
         """See `Run.finish`: complete answers make it votable, a failed side void, anything else abandoned."""
+        battle_in_log.set(self.key)
         await self._stage.stopped_streams()
         outcome = self._outcome(reason)
         await self._database.run(self._write, outcome, reason)

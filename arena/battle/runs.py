@@ -109,9 +109,9 @@ class Runs:
     def admit(self) -> None:
         """Refuse a further run with a `BattleError` where it has no place."""
         if self._draining:
-            raise BattleError("The arena is about to restart. Please come back in a minute.")
+            raise BattleError("The arena is about to restart. Please come back in a minute.", reason="stopping")
         if len(self) >= self._most:
-            raise BattleError("The arena is full at the moment. Please try again in half a minute.")
+            raise BattleError("The arena is full at the moment. Please try again in half a minute.", reason="full")
 
     async def play(self, run: Run[View]) -> AsyncGenerator[View]:
         """Play an admitted run and keep it in the list until its outcome is written."""

@@ -55,7 +55,7 @@ def cast(database: Database, ballot: Ballot, rubric: Rubric = NO_RUBRIC, *, demo
         with database.write() as session:
             cast_in(session, ballot, rubric, demo=demo)
     except IntegrityError as error:
-        raise BattleError(ALREADY_VOTED) from error
+        raise BattleError(ALREADY_VOTED, reason="voted_already") from error
 
 
 def cast_in(session: Session, ballot: Ballot, rubric: Rubric, *, demo: bool, unrated: str | None = None) -> None:
@@ -63,7 +63,8 @@ def cast_in(session: Session, ballot: Ballot, rubric: Rubric, *, demo: bool, unr
     _check_criteria(ballot, rubric)
     battle = _own_battle(session, ballot.battle_id, ballot.voter_id)
     if battle.state is not BattleState.VOTABLE:
-        raise BattleError(_NOT_OPEN[battle.state])
+        reason = "voted_already" if battle.state is BattleState.VOTED else "not_votable"
+        raise BattleError(_NOT_OPEN[battle.state], reason=reason)
     rated = unrated is None and unrated_reason(session, battle, demo) is None
     sequence = next_sequence(session)
     aside = aside_of(session, ballot.voter_id) if rated else None
@@ -181,7 +182,7 @@ def _seconds(milliseconds: float | None) -> float | None:
 def _own_battle(session: Session, battle_id: str, voter_id: str) -> Battle:
     battle = locked_battle(session, battle_id)
     if battle.voter_id != voter_id:
-        raise BattleError(NOT_YOURS)
+        raise BattleError(NOT_YOURS, reason="not_yours")
     return battle
 
 

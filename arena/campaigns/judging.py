@@ -12,6 +12,7 @@ from arena.battle import BattleView, Phase, TurnView
 from arena.battle.judging import Judgement, store_judgement
 from arena.battle.record import read_battle
 from arena.battle.verdicts import ALREADY_VOTED, Ballot, read_reveal, withdraw
+from arena.campaigns.arrivals import Arrivals
 from arena.campaigns.items import Given, answers_of, count_items, draw_items, give_next, undrawn_prompts
 from arena.database import Database
 from arena.errors import BattleError
@@ -31,7 +32,7 @@ from arena.tables import (
     Winner,
     now,
 )
-from arena.voters import BattleLimits, VoterIdentity, ensure_voter
+from arena.voters import VoterIdentity, ensure_voter
 
 NOT_YOURS = "This pair was not given to you, or no longer is. Reload the page for the next one."
 ENDED = "This campaign has ended and takes no more votes. Thank you."
@@ -93,16 +94,16 @@ class Judging:
         *,
         database: Database,
         leaderboard: Leaderboard,
-        limits: BattleLimits,
+        arrivals: Arrivals,
         demo: bool,
         rubric: Rubric = NO_RUBRIC,
         rng: random.Random | None = None,
     ) -> None:
-        """`limits` keep one address from reserving everything under ever new names; `rng` is the source of chance."""
+        """`arrivals` keep one address from reserving everything under ever new names; `rng` is the source of chance."""
         self._rubric = rubric
         self._database = database
         self._leaderboard = leaderboard
-        self._limits = limits
+        self._arrivals = arrivals
         self._demo = demo
         self._rng = rng or random.SystemRandom()
 
@@ -139,7 +140,7 @@ class Judging:
                 return self._ended(session, campaign, voter.voter_id)
             known = _has_begun(session, campaign_id, voter.voter_id)
         if not known:
-            self._limits.check(voter)
+            self._arrivals.check(voter)
         given, undrawn = self._give(campaign, voter.voter_id)
         if given.assignment is None and undrawn:
             given, undrawn = self._draw_and_give(campaign, voter.voter_id)

@@ -13,6 +13,7 @@ from arena.tables.campaigns import (
 from arena.tables.conversations import Answer, AnswerStyle, Conversation, ModelRevision, Prompt, Voter
 from arena.tables.counts import Counter, PairCount
 from arena.tables.history import StandingHistory
+from arena.tables.limits import StartCount, StartSlot
 from arena.tables.minutes import Minute
 from arena.tables.preferences import WithheldBattle
 from arena.tables.tuning import TunedModel, TuningEvent, TuningExample, TuningJob
@@ -43,6 +44,8 @@ __all__ = [
     "Seat",
     "Side",
     "StandingHistory",
+    "StartCount",
+    "StartSlot",
     "TunedModel",
     "TuningEvent",
     "TuningExample",

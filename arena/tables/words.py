@@ -32,7 +32,7 @@ class BattleState(StrEnum):
 
 
 class VoteState(StrEnum):
-    """Whether a vote counts. Nothing is ever deleted: a vote that no longer counts says why in `state_reason`."""
+    """Whether a vote counts. A vote that no longer counts stays, and says why in `state_reason`."""
 
     COUNTED = "counted"
     WITHDRAWN = "withdrawn"

@@ -61,7 +61,7 @@ def mount_pages(app: FastAPI, context: PageContext) -> None:
     demo.state_session_capacity = 3000
     demo.queue(default_concurrency_limit=None, max_size=500, api_open=False)
     app.mount(ASSETS_URL, StaticFiles(directory=ASSETS_DIR), name="arena-assets")
-    app.add_middleware(PageFrame, demo=context.demo)
+    app.add_middleware(PageFrame, demo=context.demo, sign_in=context.sign_in)
     with warnings.catch_warnings():
         # Gradio warns that it turns off what was never asked for.
         warnings.filterwarnings("ignore", message="SSR mode is not supported", category=UserWarning)

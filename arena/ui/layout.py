@@ -94,14 +94,17 @@ _BODY = re.compile(r"<body[^>]*>")
 class PageFrame:
     """ASGI middleware: sets title, styles, header and footer into the HTML that Gradio serves for a page."""
 
-    def __init__(self, app: ASGIApp, *, demo: bool) -> None:
+    def __init__(self, app: ASGIApp, *, demo: bool, sign_in: str = "") -> None:
+        """`sign_in` is the address where visitors may sign in, linked on every page."""
         self._app = app
         assets = Assets()
         self._heads = {page.path: document("head.html", page=page, assets=assets) for page in PAGES}
         self._tops = {
             page.path: document("header.html", page=page, pages=PAGES, demo=demo, assets=assets) for page in PAGES
         }
-        self._bottoms = {page.path: document("footer.html", page=page, pages=PAGES, assets=assets) for page in PAGES}
+        self._bottoms = {
+            page.path: document("footer.html", page=page, pages=PAGES, assets=assets, sign_in=sign_in) for page in PAGES
+        }
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Frame the answer to a page; let everything else pass."""
