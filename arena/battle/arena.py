@@ -17,7 +17,7 @@ from arena.battle.seats import Attempt, Part, Seat
 from arena.battle.stage import Stage
 from arena.battle.store import NewBattle, start_battle, start_turn, write_language
 from arena.battle.verdicts import Ballot
-from arena.battle.views import BattleView, ChatView, Figures, Restored, TurnView
+from arena.battle.views import BattleView, ChatView, Figures, Phase, Restored, TurnView
 from arena.challenges import Challenge
 from arena.config import Settings
 from arena.database import Database
@@ -60,7 +60,7 @@ class Arena:
         self._casting = Casting(fleet, rng or random.SystemRandom(), settings.draw, lambda: self._evidence.latest)
         self._patterns = identity_patterns(status.model for status in fleet.statuses())
         self._retelling = Retelling(database, leaderboard, max_turns=settings.max_turns, demo=settings.demo)
-        self._runs = Runs(settings.max_battles)
+        self._runs = Runs(settings.max_battles, settings.max_waiting, settings.frames_per_s)
         self._background: set[asyncio.Task[None]] = set()
         self._listeners: list[AnswerListener] = []
 
@@ -149,7 +149,7 @@ class Arena:
             seat=lambda unseen: Seat(self._fleet, self._settings, part, may_restart=unseen),
             chat=chat,
             prompt=prompt,
-            frame_s=1.0 / self._settings.frames_per_s,
+            frame_s=self._runs.frame_s,
             answered=self._answered,
         )
         async with aclosing(self._runs.play(run)) as views:
@@ -198,6 +198,11 @@ class Arena:
         """Battles by outcome, from the database."""
         return await self._database.run(count_battles, self._database, len(self._runs))
 
+    @property
+    def waiting(self) -> int:
+        """How many visitors wait in line before the full arena."""
+        return self._runs.waiting
+
     def forecast(self) -> Forecast:
         """What the next draw looks like and why, for the operator."""
         return self._casting.forecast()
@@ -240,16 +245,18 @@ class Arena:
         scene = Scene(new.id, new.question, prompt, earlier, answered_before=False, can_follow_up=self._room(earlier))
         run = self._battle_run(voter, stage, scene, partial(start_battle, self._database, new))
         async with aclosing(self._runs.play(run)) as views:
-            yield await anext(views)
-            self._soon(self._note_language(new.conversation_id, prompt))
-            self._learn()
+            stored = False
             async for view in views:
                 yield view
+                if not stored and view.phase not in (Phase.QUEUED, Phase.ABANDONED):
+                    stored = True
+                    self._soon(self._note_language(new.conversation_id, prompt))
+                    self._learn()
 
     def _admit(self, prompt: str, voter: VoterIdentity, earlier_turns: int) -> None:
         """Refuse what cannot be asked: the words, the conversation's length, the arena's room, the voter's limits."""
         check_prompt(prompt, earlier_turns, self._settings)
-        self._runs.admit()
+        self._runs.admit(voter)
         self._limits.check(voter)
 
     def _challenge(self, challenge_id: str | None, prompt: str) -> Challenge | None:
@@ -263,7 +270,7 @@ class Arena:
     def _stage(self, parts: tuple[Part, Part], *, replaceable: bool) -> Stage:
         replacement = self._casting.replacement if replaceable else None
         try:
-            return Stage(self._fleet, self._settings, parts, replacement)
+            return Stage(self._fleet, self._settings, parts, replacement, frame_s=self._runs.frame_s)
         except KeyError as error:
             raise BattleError("This conversation cannot go on: a model has left. You can still vote.") from error
 
