@@ -95,7 +95,9 @@ async def open_sessions(process: Measured, count: int) -> None:
         await asyncio.gather(*(visitor.settle(protocol) for visitor in visitors))
         held += await asyncio.gather(*(visitor.hold() for visitor in visitors))
     after = process.memory_mb()
-    print(f"{count} open pages: {before:.0f} MB before, {after:.0f} MB after: {(after - before) * 1024 / count:.0f} kB each")
+    print(
+        f"{count} open pages: {before:.0f} MB before, {after:.0f} MB after: {(after - before) * 1024 / count:.0f} kB each"
+    )
     for writer in held:
         writer.close()
 

@@ -88,9 +88,7 @@ class Clock:
 async def serve(port: int, tokens: int) -> None:
     """Serve until killed."""
     clock = Clock(tokens)
-    server = await asyncio.get_running_loop().create_server(
-        lambda: _Connection(clock), "127.0.0.1", port, backlog=2048
-    )
+    server = await asyncio.get_running_loop().create_server(lambda: _Connection(clock), "127.0.0.1", port, backlog=2048)
     async with server:
         await clock.run()
 
