@@ -1,4 +1,4 @@
-"""The floor beside the arena's load: two streams read by hand and sent on as events, ten times a second. No page at all."""
+"""The floor beside the arena's load: two streams read by hand and sent on ten times a second, no page at all."""
 
 import argparse
 import asyncio

@@ -1,6 +1,6 @@
 """How many battles the arena streams at once on one core, beside a bare relay of the same streams.
 
-    python -m benchmarks.load                                  # 1, 10, 50, 100, 200 battles at once on OpenAI's protocol
+    python -m benchmarks.load                                  # 1, 10, 50, 100, 200 at once, OpenAI's protocol
     python -m benchmarks.load --platform vertex --at-once 10 50
     python -m benchmarks.load --visitors 600 --reading 20      # people who read before they vote and fight again
     python -m benchmarks.load --sessions 3000                  # memory of so many open pages
@@ -50,7 +50,7 @@ async def stream(port: int, at_once: int, seconds: float, battle_s: float, path:
                 if not path:
                     await visitor.vote(protocol, seen)
             if reading:
-                await asyncio.sleep(reading * random.uniform(0.5, 1.5))  # noqa: S311 - a pause, not a secret
+                await asyncio.sleep(reading * random.uniform(0.5, 1.5))
 
     await asyncio.gather(*(visit(number) for number in range(at_once)))
     return watched
@@ -75,11 +75,12 @@ def measure(what: str, process: Measured, at_once: int, given: argparse.Namespac
     # The last round has fewer and fewer visitors: the rate is that of a visitor's own cycle.
     failed = sum(not (w.complete and w.first_text) for w in seen)
     failed += 0 if path else sum(w.vote is None for w in seen if w.complete and w.first_text)
+    gap = max((w.longest_gap for w in seen), default=0.0)
     size = sum(w.size for w in seen) / max(1, sum(w.frames + 1 for w in seen))
     print(
         f"{what:<16}{at_once:>7}  {len(seen) / took:>6.1f} ({at_once / (battle_s + given.reading):>5.1f})  "
         f"{percentile(added, 0.5):>7.0f}  {percentile(added, 0.99):>7.0f}   "
-        f"{percentile(rates, 0.5):>7.1f} {percentile(rates, 0.01):>4.1f}  {max((w.longest_gap for w in seen), default=0):>6.2f}  "
+        f"{percentile(rates, 0.5):>7.1f} {percentile(rates, 0.01):>4.1f}  {gap:>6.2f}  "
         f"{failed:>5}/{len(seen):<5} {percentile(votes, 0.5):>5.0f} {percentile(votes, 0.99):>5.0f}  "
         f"{share:>6.0%}  {process.memory_mb():>8.0f} {size:>7.0f}",
         flush=True,
@@ -95,15 +96,13 @@ async def open_sessions(process: Measured, count: int) -> None:
         await asyncio.gather(*(visitor.settle(protocol) for visitor in visitors))
         held += await asyncio.gather(*(visitor.hold() for visitor in visitors))
     after = process.memory_mb()
-    print(
-        f"{count} open pages: {before:.0f} MB before, {after:.0f} MB after: {(after - before) * 1024 / count:.0f} kB each"
-    )
+    each = (after - before) * 1024 / count
+    print(f"{count} open pages: {before:.0f} MB before, {after:.0f} MB after: {each:.0f} kB each")
     for writer in held:
         writer.close()
 
 
-def main() -> None:
-    """Measure what was asked for."""
+def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--at-once", type=int, nargs="+", default=[1, 10, 50, 100, 200])
     parser.add_argument("--seconds", type=float, default=15, help="how long each row lasts")
@@ -113,7 +112,12 @@ def main() -> None:
     parser.add_argument("--reading", type=float, default=0.0, help="seconds that each reads, on average")
     parser.add_argument("--sessions", type=int, help="measure the memory of so many open pages, and nothing else")
     parser.add_argument("--max-battles", type=int, default=200)
-    given = parser.parse_args()
+    return parser.parse_args()
+
+
+def main() -> None:
+    """Measure what was asked for."""
+    given = _arguments()
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     measured_on, others = cores()

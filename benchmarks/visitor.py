@@ -90,7 +90,7 @@ class Visitor:
         return writer
 
     async def fight(self, protocol: Protocol, path: str = "") -> Watched:
-        """Send a challenge and watch both answers to their end; `path` is another stream to watch (the bare relay's)."""
+        """Send a challenge and watch both answers to their end; `path` is another stream (the bare relay's)."""
         watched = Watched()
         sent = time.perf_counter()
         if not path:

@@ -249,7 +249,7 @@ async def test_who_finds_a_full_arena_waits_in_line_and_is_served_in_turn(
     served: list[str] = []
 
     async def come(name: str) -> list[BattleView]:
-        views = []
+        views: list[BattleView] = []
         async for view in world.arena.fight("Me too", VoterIdentity(name)):
             if views and views[-1].phase is Phase.QUEUED and view.phase is not Phase.QUEUED:
                 served.append(name)
