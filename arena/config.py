@@ -108,7 +108,10 @@ class Settings(BaseSettings):
     """Most turns of one conversation."""
 
     max_battles: int = Field(default=200, ge=1)
-    """Most battles running at once; a further one is told to come back."""
+    """Most battles and chat turns running at once; further ones wait in line and are told their place."""
+
+    max_waiting: int = Field(default=200, ge=0)
+    """Longest line before a full arena; whoever finds it full is asked to come back."""
 
     battles_per_minute: int = Field(default=20, ge=1)
     """Most battles one voter may start in a minute; one address five times as many. Further turns count too."""

@@ -54,7 +54,7 @@ class Admission:
         """
         prompt = messages[-1].content
         check_prompt(prompt, earlier_turns, self._settings)
-        self._runs.admit()
+        self._runs.admit(voter)
         sent = tokens_sent(messages) if self._limits.counts_money else 0
         most = self._estimate(sent, models, sampling) if self._limits.counts_money else 0
         bill = Bill(await self._database.run(self._limits.admit, voter, most), sent)

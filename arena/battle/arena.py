@@ -21,7 +21,7 @@ from arena.battle.seats import Attempt, Part, Seat
 from arena.battle.stage import Stage
 from arena.battle.store import NewBattle, start_battle, start_turn
 from arena.battle.verdicts import Ballot
-from arena.battle.views import BattleView, ChatView, Figures, Restored, TurnView
+from arena.battle.views import BattleView, ChatView, Figures, Phase, Restored, TurnView
 from arena.challenges import Challenge
 from arena.config import Settings
 from arena.database import Database
@@ -68,7 +68,7 @@ class Arena:
         self._evidence = VoteEvidence(database)
         self._casting = Casting(fleet, rng or random.SystemRandom(), settings.draw, lambda: self._evidence.latest)
         self._retelling = Retelling(database, leaderboard, rubric, max_turns=settings.max_turns, demo=settings.demo)
-        self._runs = Runs(settings.max_battles)
+        self._runs = Runs(settings.max_battles, settings.max_waiting, settings.frames_per_s)
         self._admission = Admission(database, fleet, self._runs, settings, limits, moderation or Moderation())
         self._beside = Beside(database, self._evidence, learns=settings.draw != "uniform")
         self._listeners: list[AnswerListener] = []
@@ -174,7 +174,7 @@ class Arena:
                 seat=lambda unseen: Seat(self._fleet, self._settings, part, may_restart=unseen),
                 chat=chat,
                 prompt=prompt,
-                frame_s=1.0 / self._settings.frames_per_s,
+                frame_s=self._runs.frame_s,
                 answered=self._answered,
             )
             bill.seats = (run.seat,)
@@ -245,6 +245,11 @@ class Arena:
         """Battles by outcome, from the database; with `since`, only those that started then or later."""
         return await self._database.run(count_battles, self._database, len(self._runs), since)
 
+    @property
+    def waiting(self) -> int:
+        """How many visitors wait in line before the full arena."""
+        return self._runs.waiting
+
     def forecast(self) -> Forecast:
         """What the next draw looks like and why, for the operator."""
         return self._casting.forecast()
@@ -287,11 +292,13 @@ class Arena:
         scene = Scene(new.id, new.question, prompt, earlier, answered_before=False, can_follow_up=self._room(earlier))
         run = self._battle_run(voter, stage, scene, partial(start_battle, self._database, new))
         async with aclosing(self._runs.play(run)) as views:
-            yield await anext(views)
-            self._beside.note_language(new.conversation_id, prompt)
-            self._beside.learn()
+            stored = False
             async for view in views:
                 yield view
+                if not stored and view.phase not in (Phase.QUEUED, Phase.ABANDONED):
+                    stored = True
+                    self._beside.note_language(new.conversation_id, prompt)
+                    self._beside.learn()
 
     def _challenge(self, challenge_id: str | None, prompt: str) -> Challenge | None:
         challenge = self._challenges.get(challenge_id or "")
@@ -304,7 +311,7 @@ class Arena:
     def _stage(self, parts: tuple[Part, Part], bill: Bill, *, replaceable: bool) -> Stage:
         replacement = self._casting.replacement if replaceable else None
         try:
-            stage = Stage(self._fleet, self._settings, parts, replacement)
+            stage = Stage(self._fleet, self._settings, parts, replacement, frame_s=self._runs.frame_s)
         except KeyError as error:
             raise BattleError("This conversation cannot go on: a model has left. You can still vote.") from error
         bill.seats = stage.seats

@@ -8,6 +8,7 @@ from sqlalchemy import func, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
+from arena.battle.line import place_in_line
 from arena.battle.runs import Run
 from arena.battle.seats import Attempt, Seat
 from arena.battle.store import write_attempt
@@ -18,6 +19,7 @@ from arena.providers.base import Message
 from arena.tables import Answer, Conversation, ConversationKind, Prompt
 from arena.voters import VoterIdentity, ensure_voter
 
+LEFT_NOTICE = "You have left the line, and nothing was asked."
 FAILED_NOTICE = "The model could not finish its answer. You can send it again."
 
 
@@ -69,10 +71,13 @@ class ChatRun(Run[ChatView]):
         seat: Callable[[Callable[[], bool]], Seat],
         chat: ChatRecord,
         prompt: str,
-        frame_s: float,
+        frame_s: Callable[[], float],
         answered: Callable[[Attempt], None],
     ) -> None:
-        """`seat` makes the seat, given what tells whether an attempt may still be replaced unseen."""
+        """`seat` makes the seat, given what tells whether an attempt may still be replaced unseen.
+
+        `frame_s` are the seconds to the next frame.
+        """
         super().__init__(chat.conversation_id, voter)
         self._database = database
         self._shown = False
@@ -103,13 +108,21 @@ class ChatRun(Run[ChatView]):
             if self._task.done() and not self._halted:
                 self._task.result()  # a bug surfaces here
                 return
-            await asyncio.sleep(self._frame_s)
+            await asyncio.sleep(self._frame_s())
 
     def halt(self) -> None:
         """See `Run.halt`."""
         self._halted = True
         if self._task is not None:
             self._task.cancel()
+
+    def queued(self, place: int) -> ChatView:
+        """See `Run.queued`."""
+        return ChatView(self.key, (*self._chat.turns, (self._prompt, "")), running=True, notice=place_in_line(place))
+
+    def unserved(self) -> ChatView:
+        """See `Run.unserved`."""
+        return ChatView(self.key, self._chat.turns, running=False, notice=LEFT_NOTICE)
 
     async def finish(self, reason: str | None) -> ChatView:
         """See `Run.finish`."""

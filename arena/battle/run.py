@@ -5,6 +5,7 @@ from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from dataclasses import dataclass
 
+from arena.battle.line import place_in_line
 from arena.battle.runs import Run
 from arena.battle.seats import Attempt
 from arena.battle.stage import Frame, Stage
@@ -81,6 +82,14 @@ class BattleRun(Run[BattleView]):
     def halt(self) -> None:
         """See `Run.halt`."""
         self._stage.stop()
+
+    def queued(self, place: int) -> BattleView:
+        """See `Run.queued`."""
+        return self._view(Phase.QUEUED, ("", ""), notice=place_in_line(place))
+
+    def unserved(self) -> BattleView:
+        """See `Run.unserved`."""
+        return self._last_view(BattleState.ABANDONED)
 
     async def finish(self, reason: str | None) -> BattleView:
         """See `Run.finish`: complete answers make it votable, a failed side void, anything else abandoned."""

@@ -34,6 +34,10 @@ _BUILDERS: Mapping[str, Callable[[PageContext], None]] = {
 }
 
 
+_SPARE_EVENTS = 100
+"""Room for the events that Gradio queues beside battles: refusals, refreshes."""
+
+
 def build_blocks(context: PageContext) -> gr.Blocks:
     """Build every page of the arena in one Gradio app."""
     demo = LeanBlocks(title="COAIA Arena", analytics_enabled=False, fill_width=True)
@@ -57,9 +61,11 @@ def _leaving(context: PageContext) -> Callable[[gr.Request], None]:
 def mount_pages(app: FastAPI, context: PageContext) -> None:
     """Serve the pages from `app`, at its root. Everything else that `app` serves must be there before."""
     demo = build_blocks(context)
-    demo.max_threads = 300
+    # The arena has a line of its own, which tells people their place; Gradio's must always have room behind it.
+    streams = context.settings.max_battles + context.settings.max_waiting
+    demo.max_threads = streams + _SPARE_EVENTS
     demo.state_session_capacity = 3000
-    demo.queue(default_concurrency_limit=None, max_size=500, api_open=False)
+    demo.queue(default_concurrency_limit=None, max_size=2 * streams + _SPARE_EVENTS, api_open=False)
     app.mount(ASSETS_URL, StaticFiles(directory=ASSETS_DIR), name="arena-assets")
     app.add_middleware(PageFrame, demo=context.demo, sign_in=context.sign_in)
     with warnings.catch_warnings():

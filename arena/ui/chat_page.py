@@ -82,7 +82,7 @@ class _ChatPage:
             self._status: render(
                 "status.html",
                 phase="chatting" if view.running else "chat",
-                text="Answering…" if view.running else "",
+                text="Answering…" if view.running and not view.notice else "",
             ),
             self._stop: gr.update(visible=view.running),
             self._prompt: "",

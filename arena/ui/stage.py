@@ -25,9 +25,10 @@ BALLOT: Mapping[Winner, str] = {
 }
 """The vote buttons from left to right: each model's own button stands under its pane."""
 
-RUNNING = (Phase.WAITING, Phase.STREAMING)
+RUNNING = (Phase.QUEUED, Phase.WAITING, Phase.STREAMING)
 
 _STATUS: Mapping[Phase, str] = {
+    Phase.QUEUED: "You are in line.",
     Phase.WAITING: "Both models have your challenge.",
     Phase.STREAMING: "Both models are answering.",
     Phase.VOTABLE: "Both answers are complete. Which is better?",
@@ -222,7 +223,7 @@ class Stage:
 
 
 def _pane_state(view: BattleView, index: int) -> str:
-    if view.phase not in RUNNING:
+    if view.phase not in RUNNING or view.phase is Phase.QUEUED:
         return ""
     has_text = bool(view.turns and view.turns[-1].answers[index])
     if view.waiting[index] and has_text:
