@@ -33,7 +33,7 @@ _HEAD = (
 
 async def stream(port: int, at_once: int, seconds: float, battle_s: float, path: str, reading: float) -> list[Watched]:
     """Keep `at_once` visitors fighting, voting and reading for so long, started evenly over one battle's time."""
-    protocol = Protocol(0, 0, 0, 0) if path else await Visitor(port).open()
+    protocol = Protocol(0, 0, 0, 0, 0) if path else await Visitor(port).open()
     watched: list[Watched] = []
     until = time.monotonic() + battle_s + reading + seconds
 

@@ -21,6 +21,8 @@ class Protocol:
     """The function behind Send."""
     vote: int
     """The function behind 'A is better'."""
+    vote_inputs: int
+    """How many values it takes: the battle's id, the rest for criteria."""
     load: int
     """A function that runs when the page is opened."""
     battle_at: int
@@ -58,7 +60,8 @@ def read_protocol(config: Mapping[str, Any]) -> Protocol:
 
     fight, vote = called("send", "click"), called("vote-model_a", "click")
     load = next(f for f in functions if any(target[1] == "load" for target in f["targets"]))
-    return Protocol(fight["id"], vote["id"], load["id"], fight["outputs"].index(vote["inputs"][0]))
+    inputs = vote["inputs"]
+    return Protocol(fight["id"], vote["id"], len(inputs), load["id"], fight["outputs"].index(inputs[0]))
 
 
 class Visitor:
@@ -106,7 +109,7 @@ class Visitor:
     async def vote(self, protocol: Protocol, watched: Watched) -> None:
         """Vote on a battle, and time it."""
         started = time.perf_counter()
-        head, body = await self.predict(protocol.vote, [watched.battle])
+        head, body = await self.predict(protocol.vote, [watched.battle, *[None] * (protocol.vote_inputs - 1)])
         if b" 200 " in head.split(b"\r\n")[0] and b"Your vote is stored" in body:
             watched.vote = time.perf_counter() - started
 

@@ -38,6 +38,10 @@ class Stranger:
             if [part, event] in map(list, d["targets"])
         )
 
+    def inputs(self, number: int) -> int:
+        """How many values a function takes."""
+        return next(len(d["inputs"]) for d in self.config["dependencies"] if d["id"] == number)
+
     def at_once(self, number: int, data: Sequence[Any]) -> str:
         """What a function answers that needs no queue."""
         body = {"data": list(data), "fn_index": number, "session_hash": self.session}
@@ -61,5 +65,7 @@ class Stranger:
         return self.in_queue(self.function("send"), [prompt])
 
     def vote(self, battle: Any, winner: str = "model_a") -> str:
-        """Vote on the Battle page."""
-        return self.at_once(self.function(f"vote-{winner}"), [battle])
+        """Vote on the Battle page, with no criterion rated."""
+        number = self.function(f"vote-{winner}")
+        unrated = [None] * (self.inputs(number) - 1)
+        return self.at_once(number, [battle, *unrated])

@@ -259,9 +259,11 @@ async def test_who_finds_a_full_arena_waits_in_line_and_is_served_in_turn(
         return views
 
     visitors = ("ben", "cleo", "dan")
-    waiting = [asyncio.create_task(come(name)) for name in visitors]
-    while world.arena.waiting < len(visitors):
-        await asyncio.sleep(0)
+    waiting: list[asyncio.Task[list[BattleView]]] = []
+    for name in visitors:
+        waiting.append(asyncio.create_task(come(name)))
+        while world.arena.waiting < len(waiting):
+            await asyncio.sleep(0)
     assert (await world.arena.figures()).running == 1
     assert count(world.database, Battle) == 1  # nothing is stored, nor asked, of who waits
     assert len(llm.requests) == 2
