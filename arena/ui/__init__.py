@@ -5,6 +5,8 @@ from collections.abc import Callable, Mapping
 
 import gradio as gr
 from fastapi import FastAPI
+from gradio.routes import App
+from starlette.routing import BaseRoute
 from starlette.staticfiles import StaticFiles
 
 from arena.ui.analytics_page import build_analytics_page
@@ -14,7 +16,7 @@ from arena.ui.chat_page import build_chat_page
 from arena.ui.context import PageContext
 from arena.ui.layout import ASSETS_DIR, ASSETS_URL, PAGES, PageFrame
 from arena.ui.leaderboard_page import build_leaderboard_page
-from arena.ui.lean import LeanBlocks
+from arena.ui.lean import LeanBlocks, lighten_sessions
 from arena.ui.matchup_page import build_matchup_page
 from arena.ui.operations_page import build_operations_page
 from arena.ui.side_by_side_page import build_side_by_side_page
@@ -83,3 +85,9 @@ def mount_pages(app: FastAPI, context: PageContext) -> None:
             ssr_mode=False,
             theme=ArenaTheme(),
         )
+    lighten_sessions(next(mounted for mounted in map(_mounted, app.routes) if isinstance(mounted, App)))
+
+
+def _mounted(route: BaseRoute) -> object:
+    """The application behind a route, if it is one."""
+    return getattr(route, "app", None)
