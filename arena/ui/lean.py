@@ -1,21 +1,33 @@
 """Gradio's blocks, without the work that Gradio does for parts of a page that stay as they are."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from copy import copy
+from types import SimpleNamespace
 from typing import Any
 
 import gradio as gr
 from gradio.block_function import BlockFunction
-from gradio.state_holder import SessionState
+from gradio.routes import App
+from gradio.state_holder import SessionState, StateHolder
 
 _UNCHANGED = {"__type__": "update"}
+_LOOKS = {"visible", "interactive", "label", "placeholder", "elem_classes", "active"}
+"""Properties that only the browser needs to know of: nothing that comes back is read by them."""
+_TEXTS = (gr.Markdown, gr.Textbox, gr.Button, gr.Radio)
+"""Parts whose value is text that Gradio sends as it is, or stripped of indentation; no file hides in it."""
+
+
+class _NotPlainError(Exception):
+    """Gradio has to make this value ready itself."""
 
 
 class LeanBlocks(gr.Blocks):
     """Spends nothing on unchanged parts.
 
     For each output that an answer leaves alone Gradio builds a whole component anew, 0.5 ms each: a frame of a battle,
-    on a page of 34 parts, cost 16 ms. Here Gradio is shown only the parts that change.
+    on a page of 34 parts, cost 16 ms. Here Gradio is shown only the parts that change, and of these not those that only
+    change their text or how they look, for each of which it would start a thread and look for files.
     """
 
     async def postprocess_data(
@@ -25,14 +37,79 @@ class LeanBlocks(gr.Blocks):
         changes = _changes(block_fn.outputs, predictions)
         if changes is None or block_fn.is_validator_function:
             return list(await super().postprocess_data(block_fn, predictions, state))
-        if not changes:
-            return [dict(_UNCHANGED) for _ in block_fn.outputs]
-        lean = copy(block_fn)
-        lean.outputs = [block_fn.outputs[place] for place in changes]
-        values = list(changes.values())
-        ready = await super().postprocess_data(lean, values[0] if len(values) == 1 else values, state)
-        by_place = dict(zip(changes, ready, strict=True))
-        return [by_place.get(place, dict(_UNCHANGED)) for place in range(len(block_fn.outputs))]
+        ready: dict[int, Any] = {}
+        for place, value in changes.items():
+            with suppress(_NotPlainError):
+                ready[place] = _plainly(block_fn.outputs[place], value, block_fn.postprocess)
+        rest = {place: value for place, value in changes.items() if place not in ready}
+        if rest:
+            lean = copy(block_fn)
+            lean.outputs = [block_fn.outputs[place] for place in rest]
+            values = list(rest.values())
+            made = await super().postprocess_data(lean, values[0] if len(values) == 1 else values, state)
+            ready |= zip(rest, made, strict=True)
+        return [ready.get(place, dict(_UNCHANGED)) for place in range(len(block_fn.outputs))]
+
+
+class LeanSession(SessionState):
+    """What a page's session remembers, without the description of every part that deep links are made from.
+
+    The gate lets nobody make a deep link, and describing the parts of all pages took more of a core than a battle.
+    """
+
+    def __init__(self, blocks: gr.Blocks) -> None:
+        super().__init__(SimpleNamespace(default_config=blocks.default_config, blocks={}))  # type: ignore[arg-type]
+        self.blocks_config.config_for_block = _no_description  # type: ignore[method-assign]
+
+    def _update_config(self, key: int) -> None:
+        """Describe nothing."""
+
+    def _update_value_in_config(self, key: int, value: object) -> None:
+        """Describe nothing."""
+
+
+class LeanSessions(StateHolder):
+    """The sessions of all pages."""
+
+    def __getitem__(self, session_id: str) -> SessionState:
+        if session_id not in self.session_data:
+            self.session_data[session_id] = LeanSession(self.blocks)
+        return super().__getitem__(session_id)
+
+
+def lighten_sessions(app: App) -> None:
+    """Let Gradio's application, whose blocks are known, keep lean sessions."""
+    blocks = app.get_blocks()
+    app.state_holder = LeanSessions()  # type: ignore[no-untyped-call]
+    app.state_holder.set_blocks(blocks)
+
+
+def _no_description(*_: object, **__: object) -> dict[str, Any]:
+    return {}
+
+
+def _plainly(block: Any, value: Any, postprocess: bool) -> Any:  # noqa: ANN401 - what Gradio takes
+    """What is sent for a part that changes its text, its looks, or both.
+
+    Raises:
+        _NotPlainError: more than that changes.
+
+    """
+    if not isinstance(value, dict):
+        return _text(block, value, postprocess)
+    looks = {name: said for name, said in value.items() if name not in ("__type__", "value") and said is not None}
+    if value.get("__type__") != "update" or not looks.keys() <= _LOOKS:
+        raise _NotPlainError
+    text = {"value": _text(block, value["value"], postprocess)} if "value" in value else {}
+    return {**looks, **text, "__type__": "update"}
+
+
+def _text(block: Any, value: Any, postprocess: bool) -> Any:  # noqa: ANN401 - what Gradio takes
+    if isinstance(block, gr.Chatbot) and not postprocess:
+        return value
+    if not isinstance(block, _TEXTS) or not (value is None or isinstance(value, str)):
+        raise _NotPlainError
+    return block.postprocess(value) if postprocess else value
 
 
 def _changes(outputs: Sequence[Any], predictions: list[Any] | dict[Any, Any]) -> dict[int, Any] | None:
