@@ -3,7 +3,7 @@
 import asyncio
 import random
 from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping, Sequence
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from datetime import datetime
 from functools import partial
 
@@ -29,6 +29,7 @@ from arena.identity import identity_patterns
 from arena.language import tell_language
 from arena.leaderboard import Leaderboard
 from arena.matchmaking import Forecast
+from arena.outages import DatabaseUnavailable
 from arena.providers.base import Message, Sampling
 from arena.tables import BattleState, Mode, Side, Winner, new_id
 from arena.voters import BattleLimits, VoterIdentity
@@ -310,6 +311,12 @@ class Arena:
             self._soon(self._database.run(self._evidence.refresh))
 
     def _soon(self, work: Coroutine[None, None, None]) -> None:
-        task = asyncio.create_task(work)
+        task = asyncio.create_task(_forgiving(work))
         self._background.add(task)
         task.add_done_callback(self._background.discard)
+
+
+async def _forgiving(work: Coroutine[None, None, None]) -> None:
+    """Do what nobody waits for; a database that does not work is told of already."""
+    with suppress(DatabaseUnavailable):
+        await work

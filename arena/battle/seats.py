@@ -19,6 +19,8 @@ log = logging.getLogger(__name__)
 
 RETRY_PAUSE_S = 0.2
 """A breath before the same model is asked again."""
+MOST_ALONE = 4
+"""How often one model is asked at most, in the seat's time, where no other one is left to take its seat."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,9 +157,12 @@ class Seat:
             return None
         latest = self.current
         asked = sum(attempt.model.id == latest.model.id for attempt in self.attempts)
-        if asked == 1 and self._worth_retrying(latest.progress.error):
+        again = self._worth_retrying(latest.progress.error)
+        if asked == 1 and again:
             return latest.model.id
-        return self._replacement() if self._replacement else None
+        if self._replacement is None:
+            return None
+        return self._replacement() or (latest.model.id if again and asked < MOST_ALONE else None)
 
     def _worth_retrying(self, error: ProviderError | None) -> bool:
         """Whether the same model may do better; one that nobody can replace is given the benefit of the doubt."""
