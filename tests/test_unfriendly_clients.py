@@ -4,15 +4,17 @@ import json
 import re
 import socket
 import sqlite3
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack, closing
 from uuid import uuid4
 
 import httpx
 import pytest
-from sqlalchemy import event
+from sqlalchemy import event, select
 
 from arena.outages import ADVICE, Trouble
+from arena.tables import Battle, BattleState, Prompt
 from arena.web import connections
 from arena.web.connections import limit_unread
 from tests.scripted_visitor import ScriptedVisitor
@@ -28,7 +30,7 @@ HALF_A_REQUEST = b"GET / HTTP/1.1\r\nHost: arena\r\nX-Slow: "
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(connections, "HEAD_S", 3.0)
+        patch.setattr(connections, "HEAD_S", 2.0)
         with arena_site(tmp_path_factory.mktemp("unfriendly")) as site:
             yield site
 
@@ -90,8 +92,20 @@ def test_a_client_that_never_reads_holds_up_nobody_and_its_battle_comes_to_an_en
             with ScriptedVisitor(site.url) as other:
                 battle = other.fight().battle
                 assert any(name in other.vote(battle) for name in NAMES.values())
+            assert ends(site, "Is anybody there?") is BattleState.VOTABLE
     finally:
         site.script(Script(text="Short."))
+
+
+def ends(site: Site, prompt: str) -> BattleState:
+    """How the battle of that prompt ended, once it has."""
+    of_prompt = select(Battle.state).join(Prompt, Prompt.conversation_id == Battle.conversation_id)
+    while True:
+        with site.parts.database.read() as session:
+            state = session.scalars(of_prompt.where(Prompt.text == prompt)).one()
+        if state is not BattleState.RUNNING:
+            return state
+        time.sleep(0.02)
 
 
 @pytest.mark.skipif(not hasattr(socket, "TCP_USER_TIMEOUT"), reason="only Linux drops such connections by itself")

@@ -157,20 +157,22 @@ class Seat:
             return None
         latest = self.current
         asked = sum(attempt.model.id == latest.model.id for attempt in self.attempts)
-        again = self._worth_retrying(latest.progress.error)
-        if asked == 1 and again:
+        error = latest.progress.error
+        if asked == 1 and self._worth_retrying(error):
             return latest.model.id
         if self._replacement is None:
             return None
-        return self._replacement() or (latest.model.id if again and asked < MOST_ALONE else None)
+        return self._replacement() or (latest.model.id if asked < MOST_ALONE and _may_pass(error) else None)
 
     def _worth_retrying(self, error: ProviderError | None) -> bool:
         """Whether the same model may do better; one that nobody can replace is given the benefit of the doubt."""
-        if error is None:
-            return False
         if self._replacement is None:
-            return isinstance(error, ProviderUnavailable) or error.kind is FailureKind.EMPTY
+            return _may_pass(error)
         return isinstance(error, ProviderUnavailable) and error.kind is not FailureKind.NO_FIRST_TOKEN
+
+
+def _may_pass(error: ProviderError | None) -> bool:
+    return isinstance(error, ProviderUnavailable) or (error is not None and error.kind is FailureKind.EMPTY)
 
 
 def recommended_sampling(model: ModelEntry) -> Sampling:
