@@ -8,6 +8,8 @@ from numpy.typing import NDArray
 
 from tests.scripted_visitor import UNCHANGED, Heard, Overheard
 
+_SIZE = 1
+"""Where a pane's features tell how much it showed."""
 Features = NDArray[np.float64]
 
 
@@ -18,7 +20,8 @@ def features(battle: Overheard, panes: Sequence[int]) -> Features:
     times = np.array([heard.at_s for heard in battle.events], float)
     pauses = np.diff(times) if len(times) > 1 else np.zeros(1)
     overall = [len(sizes), sizes.sum(), sizes.std(), times[-1], pauses.max(), pauses.std(), float(battle.head_bytes)]
-    return np.concatenate([a, b, a - b, overall])
+    longer_and_held = np.sign(a[_SIZE] - b[_SIZE]) * pauses.max()
+    return np.concatenate([a, b, a - b, overall, [longer_and_held]])
 
 
 def _of_pane(events: Sequence[Heard], pane: int) -> Features:
