@@ -1,9 +1,10 @@
 # Developers' commands. The tools are taken from the active environment, or from .venv.
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 PROCESSES ?= 2
+TRL ?= $(CURDIR)/.venv-trl/try
 
 .DEFAULT_GOAL := help
-.PHONY: help check check-fast lint test fmt run
+.PHONY: audit help check check-fast check-trl lint test fmt run
 
 help: ## list these commands
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-12s %s\n", $$1, $$2}'
@@ -23,9 +24,22 @@ lint: ## format, rules, types, layers
 test: ## the tests alone
 	pytest -n $(PROCESSES) --dist loadfile
 
+audit: ## ask PyPI whether a pinned package has a known vulnerability; needs the network
+	pip-audit --strict --no-deps --disable-pip --progress-spinner off -r requirements.txt
+
 fmt: ## format, and mend what can be mended
 	ruff format .
 	ruff check --fix .
+
+check-trl: ## train one step with TRL on exported files, in an environment of its own (.venv-trl)
+	test -x .venv-trl/bin/python || python3 -m venv .venv-trl
+	.venv-trl/bin/pip install --quiet -r docs/trl/requirements.txt
+	rm -rf $(TRL) && mkdir -p $(TRL)
+	python -m benchmarks.preferences --fill $(TRL)/arena.db --votes 60
+	for format in trl kto sft; do \
+	  python -m arena export --format $$format --data $(TRL) --database sqlite:///$(TRL)/arena.db --out $(TRL)/$$format.jsonl || exit 1; \
+	done
+	HF_HUB_OFFLINE=1 .venv-trl/bin/python docs/trl/try_exports.py $(TRL)/trl.jsonl $(TRL)/kto.jsonl $(TRL)/sft.jsonl
 
 run: ## serve the arena here, in the foreground
 	python app.py

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
-from arena import backup_commands, voter_commands
+from arena import backup_commands, campaign_commands, preference_commands, tuning_commands, voter_commands
 from arena.errors import ArenaError, ConfigError
 from arena.terminal import Progress, output, print_json, print_table, progress, tell
 
@@ -52,7 +52,7 @@ def check(given: argparse.Namespace) -> int:
 
     logging.basicConfig(level=logging.ERROR, format="%(message)s")
     settings = _settings(given)
-    roster = _roster(settings)
+    roster = _with_tuned(settings, _roster(settings))
     with progress("Asking the models", sys.stderr) as bar:
         checks = asyncio.run(_ask(settings, roster, bar))
     for warning in roster.warnings:
@@ -76,6 +76,20 @@ def _roster(settings: "Settings") -> "Roster":
     return roster
 
 
+def _with_tuned(settings: "Settings", roster: "Roster") -> "Roster":
+    """The roster with the models that came of tuning jobs; no database is made to look for them."""
+    from sqlalchemy import make_url
+
+    from arena.config import read_environment
+    from arena.finetune import with_tuned
+
+    url = make_url(settings.resolved_database_url)
+    if settings.demo or (url.get_backend_name() == "sqlite" and not Path(url.database or "").is_file()):
+        return roster
+    with _database(settings) as database:
+        return with_tuned(database, roster, read_environment())
+
+
 async def _ask(settings: "Settings", roster: "Roster", bar: Progress) -> Sequence["ModelCheck"]:
     from arena.fleet import Fleet
     from arena.model_check import check_models
@@ -91,9 +105,12 @@ async def _ask(settings: "Settings", roster: "Roster", bar: Progress) -> Sequenc
 def leaderboard(given: argparse.Namespace) -> int:
     """Print the standings as the page shows them."""
     from arena.leaderboard import Leaderboard
+    from arena.rubric import load_rubric
 
-    with _database(_settings(given)) as database:
-        standings = Leaderboard(database).refresh(criterion=given.criterion, by=given.by)
+    settings = _settings(given)
+    criterion = load_rubric(settings.data_dir).find_key(given.criterion) if given.criterion else ""
+    with _database(settings) as database:
+        standings = Leaderboard(database).refresh(criterion=criterion, by=given.by)
     answer = standings.as_json()
     if given.json:
         print_json(answer)
@@ -147,11 +164,13 @@ def import_votes(given: argparse.Namespace) -> int:
 
 
 def rebuild_counts(given: argparse.Namespace) -> int:
-    """Recompute the counts behind the ratings from the votes."""
+    """Recompute the counts behind the ratings, and how the ratings moved, from the votes."""
     from arena import counts
+    from arena.history import rebuild_history
 
     with _database(_settings(given)) as database:
         sys.stdout.write(f"{_count(counts.rebuild_counts(database), 'vote')} counted\n")
+        sys.stdout.write(f"{_count(rebuild_history(database), 'moment')} of the ratings' history worked out\n")
     return 0
 
 
@@ -177,7 +196,12 @@ def _parser() -> argparse.ArgumentParser:
     layout = command.add_mutually_exclusive_group()
     layout.add_argument("--json", action="store_true", help="for programs")
     layout.add_argument("--csv", action="store_true", help="for spreadsheets")
-    command.add_argument("--criterion", metavar="C", default="", help="a criterion instead of the overall verdict")
+    command.add_argument(
+        "--criterion",
+        metavar="C",
+        default="",
+        help="a criterion of the rubric instead of the overall verdict, as it stands now or as C@VERSION",
+    )
     command.add_argument(
         "--by", choices=["model", "platform", "version"], default="model", help="what a row stands for"
     )
@@ -192,8 +216,16 @@ def _parser() -> argparse.ArgumentParser:
     _add_votes(votes.add_subparsers(required=True))
 
     voter_commands.add_voters(commands, _command, lambda given: _database(_settings(given)))
+    voter_commands.add_forget(commands, _command, lambda given: _database(_settings(given)))
+
+    preference_commands.add_preferences(commands, _command, _settings, _database)
+
+    tools = campaign_commands.Tools(_settings, _roster, _database)
+    campaign_commands.add_campaigns(commands, _command, tools)
 
     backup_commands.add_backups(commands, _command, _settings)
+
+    tuning_commands.add_tuning(commands, _command, _settings, _database)
 
     command = _command(
         commands, "rebuild-counts", "recompute the counts behind the ratings from the votes", "rebuild-counts"

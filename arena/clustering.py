@@ -65,22 +65,16 @@ class Clustering:
     voters: int
     """G, at least `FEWEST_VOTERS`."""
 
-    @property
-    def quantiles(self) -> float:
-        """Student's t over the normal quantile, squared: what few voters add to each variance."""
-        from scipy.special import stdtrit  # noqa: PLC0415 - scipy loads when a first rating needs it
-
-        return float(stdtrit(self.voters - 1, 0.975) / Z95) ** 2
-
     def inflation(self, keys: Sequence[tuple[int, ...]]) -> Inflation:
         """By how much each variance of these rows is wider. A row that had no votes gets the mean of the others."""
         weights = self.estimate.votes / self.estimate.votes.sum()
         plain, wide = centred(self.estimate.covariance, weights), centred(self.wide, weights)
-        single = self.quantiles * _ratio(np.diag(wide), np.diag(plain))
-        contrast = self.quantiles * _ratio(differences(wide), differences(plain))
+        quantiles = student_over_normal(self.voters)
+        single = quantiles * _ratio(np.diag(wide), np.diag(plain))
+        contrast = quantiles * _ratio(differences(wide), differences(plain))
         off = contrast[~np.eye(len(single), dtype=bool)]
         n = len(keys)
-        whole = Inflation(np.full(n, single.mean()), np.full((n, n), off.mean() if len(off) else self.quantiles))
+        whole = Inflation(np.full(n, single.mean()), np.full((n, n), off.mean() if len(off) else quantiles))
         now, then = self._matched(keys)
         whole.single[now] = single[then]
         whole.contrast[np.ix_(now, now)] = contrast[np.ix_(then, then)]
@@ -93,7 +87,7 @@ class Clustering:
         c[then] = contrast[now]
         c -= c.mean()
         plain, wide = c @ self.estimate.covariance @ c, c @ self.wide @ c
-        return self.quantiles * float(_ratio(np.array([wide]), np.array([plain]))[0])
+        return student_over_normal(self.voters) * float(_ratio(np.array([wide]), np.array([plain]))[0])
 
     def _matched(self, keys: Sequence[tuple[int, ...]]) -> tuple[Places, Places]:
         """The places of the rows that had votes: among `keys`, and among the rated rows then."""
@@ -105,6 +99,13 @@ class Clustering:
         ]
         table = np.array(pairs, np.intp).reshape(-1, 2)
         return table[:, 0], table[:, 1]
+
+
+def student_over_normal(voters: int) -> float:
+    """Student's t with `voters` - 1 degrees over the normal quantile, squared: what few voters add to each variance."""
+    from scipy.special import stdtrit  # noqa: PLC0415 - scipy loads when a first rating needs it
+
+    return float(stdtrit(voters - 1, 0.975) / Z95) ** 2
 
 
 def clustered(fit: Fit, votes: VotesByVoter) -> tuple[Floats, int]:
@@ -142,7 +143,7 @@ def clustered(fit: Fit, votes: VotesByVoter) -> tuple[Floats, int]:
 
 def _scores(rows: Places, first: Places, second: Places, surprise: Floats, shape: tuple[int, int]) -> "csr_array":
     """The score of each voter, a row each."""
-    from scipy.sparse import coo_array  # noqa: PLC0415 - see `Clustering.quantiles`
+    from scipy.sparse import coo_array  # noqa: PLC0415 - see `student_over_normal`
 
     values = np.concatenate([surprise, -surprise])
     at = np.concatenate([rows, rows]), np.concatenate([first, second])

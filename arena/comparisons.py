@@ -18,7 +18,7 @@ from math import ceil, sqrt
 
 import numpy as np
 
-from arena.ratings import ELO_PER_LOGIT, Z95, Fit, Floats, Inflation, differences
+from arena.ratings import ELO_PER_LOGIT, Z95, Fit, Floats, Inflation
 
 SURE = 0.975
 """The probability from which a verdict is settled: the 95% interval of the difference leaves 0 out."""
@@ -164,22 +164,6 @@ def equal_shares(votes: Floats) -> Floats:
     """
     counted = votes >= min(FEWEST_VOTES, votes.max(initial=1))
     return np.asarray(counted / max(counted.sum(), 1))
-
-
-def probabilities(fit: Fit, inflation: Inflation | None = None) -> Floats:
-    """P(row is truly better than column) for every pair at once, NaN where one has no votes; the matrix to draw."""
-    from scipy.special import ndtr  # noqa: PLC0415 - scipy loads when a first rating needs it
-
-    estimate = fit.estimate
-    spread = differences(estimate.covariance)
-    if inflation is not None:
-        spread = spread * inflation.contrast[np.ix_(estimate.rated, estimate.rated)]
-    gap = estimate.strengths[:, None] - estimate.strengths[None, :]
-    np.fill_diagonal(spread, 1.0)
-    whole = np.full((estimate.size, estimate.size), np.nan)
-    whole[np.ix_(estimate.rated, estimate.rated)] = ndtr(gap / np.sqrt(spread))
-    np.fill_diagonal(whole, np.nan)
-    return whole
 
 
 def compare_platforms(

@@ -6,7 +6,9 @@ A leaderboard reads counts and never votes, so its cost does not grow with the n
 from collections import Counter as Tally
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import reduce
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +17,8 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from arena.database import Database
-from arena.tables import Battle, Counter, Mode, PairCount, Vote, VoteState, Winner
+from arena.rubric import criterion_key
+from arena.tables import Battle, Counter, ModelRevision, PairCount, Vote, VoteState, Winner, counted_in
 
 VOTES = "votes"
 """Name of the counter that numbers votes, and changes to votes, in commit order."""
@@ -24,16 +27,51 @@ _COUNTS: Table = PairCount.__table__  # type: ignore[assignment]
 _NUMBERS: Table = Counter.__table__  # type: ignore[assignment]
 _KEY = ("scope", "criterion", "revision_low", "revision_high")
 _VERDICTS = ("wins_low", "wins_high", "ties", "both_bad")
-_ROW = ("revision_low", "revision_high", *_VERDICTS, "sequence")
+_ROW = ("revision_low", "revision_high", *_VERDICTS)
 _COLUMNS = [_COUNTS.c[name] for name in _ROW]
+_NUMBERED = select(
+    select(_NUMBERS.c.value).where(_NUMBERS.c.name == VOTES).scalar_subquery().label("sequence"),
+    func.max(ModelRevision.id).label("revision"),
+    select(cast(Vote.changed_at, Text))
+    .where(Vote.rated, Vote.state == VoteState.COUNTED)
+    .order_by(Vote.sequence.desc())
+    .limit(1)
+    .scalar_subquery()
+    .label("counted_at"),
+).subquery()
 # A column comes as one text of numbers: half the time of as many rows, of which there are 45,000 for 300 models.
 _ALL = (
-    select(_COUNTS.c.scope, *(func.aggregate_strings(cast(column, Text), ",") for column in _COLUMNS))
+    select(
+        _COUNTS.c.scope,
+        func.max(_COUNTS.c.sequence),
+        *(func.aggregate_strings(cast(column, Text), ",") for column in _COLUMNS),
+    )
     .where(_COUNTS.c.scope.in_(bindparam("scopes", expanding=True)), _COUNTS.c.criterion == bindparam("criterion"))
     .group_by(_COUNTS.c.scope)
 )
-# Not narrowed further: it would tempt SQLite to take the primary key and read every row.
-_NEWER = select(_COUNTS.c.scope, _COUNTS.c.criterion, *_COLUMNS).where(_COUNTS.c.sequence > bindparam("known"))
+# The stamp and what is newer in one statement: one snapshot, and one round trip. Not narrowed further: that would tempt
+# SQLite to take the primary key and read every row.
+_NEWER = select(_NUMBERED, _COUNTS.c.scope, _COUNTS.c.criterion, _COUNTS.c.sequence, *_COLUMNS).outerjoin_from(
+    _NUMBERED, _COUNTS, _COUNTS.c.sequence > bindparam("known")
+)
+_STAMP = select(_NUMBERED)
+
+
+@dataclass(frozen=True, slots=True)
+class Stamp:
+    """Numbers of the newest vote and revision, 0 where there is none: what was made at the same stamp is current."""
+
+    sequence: int
+    revision: int
+    counted_at: datetime | None = None
+    """When the latest vote that counts came to count."""
+
+    @classmethod
+    def of(cls, row: Sequence[Any]) -> "Stamp":
+        """From a row of the database, the time as text."""
+        sequence, revision, counted = row
+        at = datetime.fromisoformat(counted) if counted else None
+        return cls(sequence or 0, revision or 0, at.replace(tzinfo=at.tzinfo or UTC) if at else None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +103,7 @@ class Verdict:
     revision_b: int
     winner: Winner
     criterion: str = ""
-    """Empty for the overall verdict."""
+    """Empty for the overall verdict, else `<criterion>@<rubric's version>`: see `arena.rubric`."""
 
 
 def next_sequence(session: Session, amount: int = 1) -> int:
@@ -135,47 +173,61 @@ class LiveCounts:
         self._revisions: NDArray[np.int64] = np.zeros(0, np.int64)
         self._cells = np.zeros((3, len(self._scopes), 0, 0), np.int64)
 
-    def read(self, connection: Connection, newest: int) -> PairCounts:
-        """The counts as `connection` sees them; `newest` is the newest commit number, read before from the same."""
-        if newest < self._known:
+    def catch_up(self, connection: Connection) -> Stamp:
+        """Take in what is newer as `connection` sees it; returns the stamp of what is here now. May be tried again."""
+        if self._known:
+            rows = connection.execute(_NEWER, {"known": self._known}).cursor.fetchall()
+            stamp = Stamp.of(rows[0][:3])
+            if stamp.sequence >= self._known:
+                self._take_newer(rows)
+                self._known = stamp.sequence
+                return stamp
             self._forget()  # an older copy of the database was restored
-        if newest > self._known:
-            if self._known:
-                self._take_newer(connection)
-            else:
-                self._take_all(connection)
-            self._known = newest
+        stamp = latest_stamp(connection)  # before the counts: a change between the two is read again with the next
+        self._take_all(connection)
+        self._known = stamp.sequence
+        return stamp
+
+    def together(self) -> PairCounts:
+        """The counts of all scopes, added up."""
         wins, ties, both_bad = reduce(np.add, np.moveaxis(self._cells, 1, 0))
         return PairCounts(self._revisions.tolist(), wins, ties, both_bad, self._latest)
 
     def _take_all(self, connection: Connection) -> None:
         wanted = {"scopes": list(self._scopes), "criterion": self._criterion}
-        for scope, *columns in connection.execute(_ALL, wanted):
-            self._take(scope, np.stack([np.fromstring(column, np.int64, sep=",") for column in columns]))
+        for scope, latest, *columns in connection.execute(_ALL, wanted).all():
+            self._take(scope, np.stack([np.fromstring(column, np.int64, sep=",") for column in columns]), latest)
 
-    def _take_newer(self, connection: Connection) -> None:
-        rows: dict[str, list[Sequence[int]]] = {scope: [] for scope in self._scopes}
-        for scope, criterion, *row in connection.execute(_NEWER, {"known": self._known}).cursor.fetchall():
-            if criterion == self._criterion and scope in rows:
-                rows[scope].append(row)
-        for scope, newer in rows.items():
-            if newer:
-                self._take(scope, np.array(newer, np.int64).T)
+    def _take_newer(self, rows: Sequence[Sequence[Any]]) -> None:
+        newer: dict[str, list[Sequence[int]]] = {scope: [] for scope in self._scopes}
+        latest = 0
+        for _, _, _, scope, criterion, sequence, *row in rows:
+            if criterion == self._criterion and scope in newer:
+                newer[scope].append(row)
+                latest = max(latest, sequence)
+        for scope, columns in newer.items():
+            if columns:
+                self._take(scope, np.array(columns, np.int64).T, latest)
 
-    def _take(self, name: str, columns: NDArray[np.int64]) -> None:
+    def _take(self, name: str, columns: NDArray[np.int64], latest: int) -> None:
         """Replace the cells of these pairs: each has its whole count in its scope."""
         scope = self._scopes[name]
-        low, high, wins_low, wins_high, ties, both_bad, sequence = columns
-        self._make_room(np.union1d(low, high))
-        low, high = np.searchsorted(self._revisions, low), np.searchsorted(self._revisions, high)
+        low, high, wins_low, wins_high, ties, both_bad = columns
+        self._make_room(low, high)
+        place = np.zeros(int(self._revisions[-1]) + 1, np.intp)
+        place[self._revisions] = np.arange(len(self._revisions))
+        low, high = place[low], place[high]
         wins, tied, bad = self._cells
         wins[scope, low, high], wins[scope, high, low] = wins_low, wins_high
         tied[scope, low, high] = tied[scope, high, low] = ties
         bad[scope, low, high] = bad[scope, high, low] = both_bad
-        self._latest = max(self._latest, int(sequence.max()))
+        self._latest = max(self._latest, latest)
 
-    def _make_room(self, revisions: NDArray[np.int64]) -> None:
-        wider = np.union1d(self._revisions, revisions)
+    def _make_room(self, low: NDArray[np.int64], high: NDArray[np.int64]) -> None:
+        seen = np.zeros(max(int(high.max()), *self._revisions[-1:].tolist(), 0) + 1, bool)
+        for revisions in (low, high, self._revisions):
+            seen[revisions] = True
+        wider = np.flatnonzero(seen)
         if len(wider) == len(self._revisions):
             return
         cells = np.zeros((3, len(self._scopes), len(wider), len(wider)), np.int64)
@@ -186,15 +238,19 @@ class LiveCounts:
 
 def read_counts(database: Database, scopes: Sequence[str], criterion: str = "") -> PairCounts:
     """The counts of the given scopes together."""
-    with database.engine.connect() as connection:
-        newest = connection.scalar(select(Counter.value).where(Counter.name == VOTES)) or 0
-        return LiveCounts(scopes, criterion).read(connection, newest)
+    counts = LiveCounts(scopes, criterion)
+    database.glance(counts.catch_up)
+    return counts.together()
+
+
+def latest_stamp(connection: Connection) -> Stamp:
+    """The stamp of this moment."""
+    return Stamp.of(connection.execute(_STAMP).one())
 
 
 def latest_sequence(database: Database) -> int:
     """The newest commit number; a cache with the same number is current."""
-    with database.read() as session:
-        return session.scalar(select(Counter.value).where(Counter.name == VOTES)) or 0
+    return database.glance(latest_stamp).sequence
 
 
 def rebuild_counts(database: Database) -> int:
@@ -216,18 +272,29 @@ def rebuild_counts(database: Database) -> int:
 
 
 def verdicts_of(
-    mode: Mode, revision_a: int, revision_b: int, winner: Winner, criteria: Mapping[str, str]
+    scope: str,
+    revision_a: int,
+    revision_b: int,
+    winner: Winner,
+    criteria: Mapping[str, str],
+    rubric_version: str | None = None,
 ) -> Sequence[Verdict]:
-    """What one rated vote counts for: its overall verdict, and one for each criterion that was rated."""
-    overall = Verdict(mode.value, revision_a, revision_b, winner)
-    rated = [Verdict(mode.value, revision_a, revision_b, Winner(word), name) for name, word in criteria.items()]
+    """What one rated vote counts for: its overall verdict, and one for each criterion that was rated.
+
+    `scope` is the battle's `counted_in`: for most its mode.
+    """
+    overall = Verdict(str(scope), revision_a, revision_b, winner)
+    rated = [
+        Verdict(str(scope), revision_a, revision_b, Winner(word), criterion_key(name, rubric_version))
+        for name, word in criteria.items()
+    ]
     return [overall, *rated]
 
 
 def _counted_verdicts(session: Session) -> Iterator[Sequence[Verdict]]:
     """The verdicts of each vote that counts, read in portions."""
     statement = (
-        select(Battle.mode, Battle.revision_a, Battle.revision_b, Vote.winner, Vote.criteria)
+        select(counted_in(), Battle.revision_a, Battle.revision_b, Vote.winner, Vote.criteria, Vote.rubric_version)
         .join(Battle, Battle.id == Vote.battle_id)
         .where(Vote.rated, Vote.state == VoteState.COUNTED)
     )

@@ -18,7 +18,7 @@ from sqlalchemy import (
     func,
     select,
 )
-from sqlalchemy.exc import ArgumentError, DatabaseError, NoSuchModuleError
+from sqlalchemy.exc import ArgumentError, DatabaseError, DBAPIError, NoSuchModuleError
 from sqlalchemy.orm import Session, sessionmaker
 
 from arena.errors import ConfigError
@@ -49,6 +49,7 @@ class Database:
         self.engine = _create_engine(url)
         self.outages = Outages()
         """What the database refused; see `DatabaseUnavailable`."""
+        self._glancing_engine = _create_glancing_engine(self.engine)
         self._writing_engine = self.engine.execution_options(write=True)
         self._readers = sessionmaker(self.engine, expire_on_commit=False)
         self._writers = sessionmaker(self._writing_engine, expire_on_commit=False)
@@ -59,6 +60,22 @@ class Database:
         """Open a session for reading; nothing it changes is kept."""
         with self._readers() as session:
             yield session
+
+    def glance(self, look: Callable[[Connection], Result]) -> Result:
+        """Call `look` with a connection for reading, each statement of which is a snapshot of its own.
+
+        On PostgreSQL no transaction is begun and no connection tried first, so that a statement costs one round trip.
+        Where the server has closed the connection meanwhile, `look` is called once more with a new one.
+        """
+        try:
+            with self._glancing_engine.connect() as connection:
+                return look(connection)
+        except DBAPIError as error:
+            if not error.connection_invalidated:
+                with self.outages.telling():
+                    raise
+        with self.outages.telling(), self._glancing_engine.connect() as connection:
+            return look(connection)
 
     @contextmanager
     def write(self) -> Iterator[Session]:
@@ -111,6 +128,7 @@ class Database:
         """Finish what runs and close every connection."""
         self._threads.shutdown()
         self.engine.dispose()
+        self._glancing_engine.dispose()
 
 
 def _why(error: DatabaseError) -> str:
@@ -132,7 +150,8 @@ def open_database(url: str) -> Database:
 
 def _create_engine(url: str) -> Engine:
     try:
-        engine = create_engine(url, pool_pre_ping=not url.startswith("sqlite"))
+        # What a statement that failed was to store is a visitor's own, and errors are logged.
+        engine = create_engine(url, pool_pre_ping=not url.startswith("sqlite"), hide_parameters=True)
     except (ArgumentError, NoSuchModuleError, ModuleNotFoundError) as error:
         raise ConfigError("ARENA_DATABASE_URL must be sqlite:///FILE or postgresql+psycopg://…") from error
     if engine.dialect.name == "sqlite":
@@ -140,6 +159,13 @@ def _create_engine(url: str) -> Engine:
     elif engine.dialect.name != "postgresql":
         raise ConfigError("ARENA_DATABASE_URL must be sqlite:///FILE or postgresql+psycopg://…")
     return engine
+
+
+def _create_glancing_engine(engine: Engine) -> Engine:
+    """For `Database.glance`; on SQLite, where a transaction costs no round trip, the same as for everything else."""
+    if engine.dialect.name == "sqlite":
+        return engine
+    return create_engine(engine.url, isolation_level="AUTOCOMMIT", pool_size=2)
 
 
 def _prepare_sqlite(engine: Engine) -> None:

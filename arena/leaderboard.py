@@ -13,19 +13,19 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import select
 from sqlalchemy.exc import SQLAlchemyError
 
 from arena.ballots import RATED_SCOPES, Slice, count_languages, read_ballots
 from arena.comparisons import Comparison, PlatformVerdict, compare, compare_all, compare_platforms
-from arena.counts import VOTES, LiveCounts, PairCounts
+from arena.counts import LiveCounts, PairCounts, Stamp, latest_stamp
 from arena.database import Database
 from arena.fragility import Fragility, fragility
 from arena.grouping import Grouping
 from arena.rating_table import Crowd, RatingTable, look_at, tabulate
 from arena.ratings import Inflation
 from arena.standings import Standing, Standings
-from arena.tables import Counter, ModelRevision
+from arena.tables import ModelRevision
 
 __all__ = ["Comparisons", "Grouping", "Leaderboard", "Slice", "Standing", "Standings"]
 
@@ -40,8 +40,8 @@ WITH_EACH_VOTE = 200
 BUSY_SHARE = 0.05
 """The share of its time that the background may spend on looking at the votes again."""
 
-
-_STAMP = select(select(Counter.value).where(Counter.name == VOTES).scalar_subquery(), func.max(ModelRevision.id))
+MOST_SLICES = 200
+"""So many slices' standings are kept, the latest ones: readers can ask for very many."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,18 +127,21 @@ class Leaderboard:
         a new vote, and for twenty times as long as it took.
         """
         key = (part, by)
-        with self._database.engine.connect() as connection:
-            stamp = _read_stamp(connection)
-            kept = self._slices.get(key)
-            if kept and (kept[1] == stamp.sequence or time.monotonic() < kept[2]):
-                return kept[0]
+        stamp = self._database.glance(latest_stamp)
+        kept = self._slices.get(key)
+        if kept and (kept[1] == stamp.sequence or time.monotonic() < kept[2]):
+            return kept[0]
         began = time.monotonic()
         ballots = read_ballots(self._database, part)
         table = tabulate(_read_revisions(self._database), ballots.counts(stamp.sequence), by)
         crowd = look_at(table, ballots, stamp.sequence)
-        standings = table.standings(crowd, table.inflation(crowd))
+        standings = table.standings(crowd, table.inflation(crowd), stamp.counted_at)
         ended = time.monotonic()
-        self._slices[key] = (standings, stamp.sequence, ended + (ended - began) / BUSY_SHARE)
+        with self._lock:
+            self._slices.pop(key, None)
+            self._slices[key] = (standings, stamp.sequence, ended + (ended - began) / BUSY_SHARE)
+            while len(self._slices) > MOST_SLICES:
+                self._slices.pop(next(iter(self._slices)))
         return standings
 
     def languages(self, least: int) -> Sequence[str]:
@@ -154,14 +157,6 @@ class Leaderboard:
             return self._boards[key]
 
 
-@dataclass(frozen=True, slots=True)
-class _Stamp:
-    """Numbers of the newest vote and revision: a table with the same stamp is current."""
-
-    sequence: int
-    revision: int
-
-
 class _Board:
     """The standings of one view of the votes, and what makes the next ones quick."""
 
@@ -172,7 +167,8 @@ class _Board:
         self._lock = threading.Lock()  # for all below; held while a table is computed, never while votes are read
         self._counts = LiveCounts(part.scopes, part.criterion)
         self._revisions: Sequence[ModelRevision] = ()
-        self._stamp = _Stamp(-1, -1)
+        self._stamp = Stamp(-1, -1)
+        self._counted_at: datetime | None = None
         self._table: RatingTable | None = None
         self._crowd: Crowd | None = None
         self._inflation: Inflation | None = None
@@ -211,8 +207,7 @@ class _Board:
 
     def _look(self) -> None:
         began = time.monotonic()
-        with self._database.engine.connect() as connection:
-            stamp = _read_stamp(connection)
+        stamp = self._database.glance(latest_stamp)
         revisions = _read_revisions(self._database)
         ballots = read_ballots(self._database, self._part)
         table = tabulate(revisions, ballots.counts(stamp.sequence), self._by)
@@ -222,7 +217,7 @@ class _Board:
             self._crowd = crowd
             self._standings = None
             # Names may have been corrected since: the next table is made with those that are read then.
-            self._stamp = _Stamp(-1, -1)
+            self._stamp = Stamp(-1, -1)
             self._due, self._due_at = True, ended + (ended - began) / BUSY_SHARE
 
     def _look_later(self) -> None:
@@ -241,30 +236,23 @@ class _Board:
                 self._due, self._due_at = True, time.monotonic() + 60
 
     def _bring_up_to_date(self) -> RatingTable:
-        with self._database.engine.connect() as connection:
-            stamp = _read_stamp(connection)
-            if self._table is not None and stamp == self._stamp:
-                return self._table
-            counts = self._counts.read(connection, stamp.sequence)
+        stamp = self._database.glance(self._counts.catch_up)
+        if self._table is not None and stamp == self._stamp:
+            return self._table
         if stamp.revision != self._stamp.revision:
             self._revisions = _read_revisions(self._database)
         before = self._table
-        self._table = tabulate(self._revisions, counts, self._by, before)
+        self._table = tabulate(self._revisions, self._counts.together(), self._by, before)
         if before is None or self._stamp.sequence < 0 or before.keys != self._table.keys:
             self._inflation = self._table.inflation(self._crowd)
-        self._stamp, self._standings = stamp, None
+        self._stamp, self._counted_at, self._standings = stamp, stamp.counted_at, None
         return self._table
 
     def _written(self, table: RatingTable) -> Standings:
         if self._standings is None:
-            self._standings = table.standings(self._crowd, self._inflation)
+            self._standings = table.standings(self._crowd, self._inflation, self._counted_at)
         self._look_later()
         return self._standings
-
-
-def _read_stamp(connection: Connection) -> _Stamp:
-    row = connection.execute(_STAMP).one()
-    return _Stamp(row[0] or 0, row[1] or 0)
 
 
 def _read_revisions(database: Database) -> Sequence[ModelRevision]:

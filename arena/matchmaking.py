@@ -116,6 +116,8 @@ class Forecast:
     leader: str | None
     likely: Sequence[NextPair]
     """The likeliest pairs, likeliest first."""
+    rules: Sequence[str] = ()
+    """What the roster's weights, targets and exclusions do to the draw, a sentence each."""
 
     @property
     def sentence(self) -> str:
@@ -180,7 +182,7 @@ def seat_pair(chances: PairChances, rng: random.Random) -> tuple[str, str]:
     return (first, second) if rng.random() < 0.5 else (second, first)
 
 
-def explain(chances: PairChances, names: Mapping[str, str], most: int = 3) -> Forecast:
+def explain(chances: PairChances, rules: Rules, names: Mapping[str, str], most: int = 3) -> Forecast:
     """What the next draw looks like; `names` are what people read for the models' ids."""
     likeliest = np.argsort(-chances.chance, kind="stable")[:most]
     shown = [names.get(model, model) for model in chances.models]
@@ -189,7 +191,30 @@ def explain(chances: PairChances, names: Mapping[str, str], most: int = 3) -> Fo
         for pair in likeliest
     ]
     leader = None if chances.leader is None else names.get(chances.leader, chances.leader)
-    return Forecast(chances.strategy, len(chances), int(chances.open.sum()), leader, pairs)
+    return Forecast(chances.strategy, len(chances), int(chances.open.sum()), leader, pairs, _in_words(rules, names))
+
+
+def _in_words(rules: Rules, names: Mapping[str, str]) -> Sequence[str]:
+    weights = [
+        f"{names.get(model, model)} {weight:g}" for model, weight in rules.weights.items() if weight not in (0.0, 1.0)
+    ]
+    preferred, never = (_named_pairs(given, rules.weights, names) for given in (rules.targets, rules.excludes))
+    told = (
+        (weights, f"Weights other than 1: {', '.join(weights)}."),
+        (preferred, f"Drawn {TARGET_BOOST:g} times as often, as targets: {'; '.join(preferred)}."),
+        (never, f"Excluded, never drawn: {'; '.join(never)}."),
+    )
+    return [sentence for found, sentence in told if found]
+
+
+def _named_pairs(given: Names, drawable: Mapping[str, float], names: Mapping[str, str]) -> Sequence[str]:
+    """Each pair that the roster names and that could meet, once."""
+    pairs = {tuple(sorted((model, other))): None for model, others in given.items() for other in others}
+    return [
+        f"{names.get(first, first)} and {names.get(second, second)}"
+        for first, second in pairs
+        if drawable.get(first) and drawable.get(second)
+    ]
 
 
 def draw_replacement(

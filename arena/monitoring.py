@@ -57,11 +57,12 @@ class _Snapshot:
 
     stored: "_Stored | None"
     """What the database tells; `None` while it tells nothing."""
-    refused: Mapping[str, int]
+    outages: Mapping[str, int]
     """Statements that the database refused, by trouble."""
     takes_votes: bool
     statuses: Sequence[ModelStatus]
     open_streams: int
+    refused: Mapping[str, int]
     uptime_s: float
 
 
@@ -86,13 +87,16 @@ class Monitor:
         database: Database,
         targets: Targets,
         open_streams: Callable[[], int],
+        refused: Callable[[], Mapping[str, int]] = dict,
     ) -> None:
+        """`refused` tells how many calls were refused, by reason."""
         self._arena = arena
         self._fleet = fleet
         self._database = database
         self._targets = targets
         self._started = time.monotonic()
         self._open_streams = open_streams
+        self._refused = refused
         self._draining = False
         self._histograms = CollectorRegistry()
         self._first_token = Histogram(
@@ -148,10 +152,11 @@ class Monitor:
         """Everything a Prometheus server asks for."""
         snapshot = _Snapshot(
             stored=await self._stored(),
-            refused=self._database.outages.by_trouble(),
+            outages=self._database.outages.by_trouble(),
             takes_votes=self._database.outages.present is None,
             statuses=self._fleet.statuses(),
             open_streams=self._open_streams(),
+            refused=self._refused(),
             uptime_s=self.uptime_s,
         )
         registry = CollectorRegistry()
@@ -213,6 +218,7 @@ class _SnapshotCollector(Collector):
         info.add_metric([], {"version": __version__})
         yield info
         yield self._failures()
+        yield self._refusals()
         ready = sum(status.state is ModelState.READY for status in seen.statuses)
         yield GaugeMetricFamily("arena_models_ready", "Models that can be asked now.", value=ready)
         yield GaugeMetricFamily("arena_models", "Models in the roster.", value=len(seen.statuses))
@@ -220,7 +226,7 @@ class _SnapshotCollector(Collector):
         yield GaugeMetricFamily("arena_uptime_seconds", "Seconds since the start.", value=seen.uptime_s)
         works = float(seen.takes_votes and seen.stored is not None)
         yield GaugeMetricFamily("arena_database_works", "Whether the database takes votes: 0 or 1.", value=works)
-        yield self._refused()
+        yield self._outages()
         if seen.stored is not None:
             yield from self._from_database(seen.stored)
 
@@ -232,10 +238,16 @@ class _SnapshotCollector(Collector):
         yield GaugeMetricFamily("arena_database_bytes", "Size of the database.", value=stored.database_bytes)
         yield from _kept(stored.kept)
 
-    def _refused(self) -> Metric:
+    def _outages(self) -> Metric:
         family = CounterMetricFamily("arena_database_failures", "Statements that failed, by trouble.", labels=["kind"])
-        for kind, count in self._snapshot.refused.items():
+        for kind, count in self._snapshot.outages.items():
             family.add_metric([kind], count)
+        return family
+
+    def _refusals(self) -> Metric:
+        family = CounterMetricFamily("arena_refused_calls", "Refused calls since the start.", labels=["reason"])
+        for reason, count in sorted(self._snapshot.refused.items()):
+            family.add_metric([reason], count)
         return family
 
     def _failures(self) -> Metric:

@@ -9,12 +9,13 @@ import sqlite3
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from enum import StrEnum
 
 from sqlalchemy import Engine, event
 from sqlalchemy.engine import ExceptionContext
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from arena.errors import ArenaError
 
@@ -96,6 +97,18 @@ class Outages:
     def watch(self, engine: Engine) -> None:
         """From now on every statement that `engine` cannot run for such a reason raises `DatabaseUnavailable`."""
         event.listen(engine, "handle_error", self._refused, retval=True)
+
+    @contextmanager
+    def telling(self) -> Iterator[None]:
+        """Do inside what `watch` does for a whole engine."""
+        try:
+            yield
+        except DBAPIError as error:
+            trouble = tell_trouble(error.orig)
+            if trouble is None:
+                raise
+            self._note(trouble, error.orig or error)
+            raise DatabaseUnavailable(trouble) from error
 
     def written(self) -> None:
         """A transaction was committed: whatever it was is over."""

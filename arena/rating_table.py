@@ -57,17 +57,22 @@ class RatingTable:
         """What the crowd adds to the intervals of these entries."""
         return crowd.clustering.inflation(self.keys) if crowd and crowd.clustering else None
 
-    def standings(self, crowd: Crowd | None, inflation: Inflation | None) -> Standings:
-        """The rows; `inflation` is the crowd's."""
+    def standings(
+        self, crowd: Crowd | None, inflation: Inflation | None, counted_at: datetime | None = None
+    ) -> Standings:
+        """The rows; `inflation` is the crowd's, `counted_at` as in `Standings`."""
         ratings = on_scale(self.estimate, inflation)
         people = [crowd.people.get(key, 0) if crowd else 0 for key in self.keys]
+        apart = groups(self.counts.wins, self.counts.ties, self.counts.both_bad)
         return Standings(
             rows=rows_of(self.entries, self.counts, ratings, people),
             votes=self.counts.votes,
             people=crowd.total if crowd else 0,
             sequence=self.counts.sequence,
             computed_at=now(),
-            groups=groups(self.counts.wins, self.counts.ties, self.counts.both_bad),
+            groups=len(apart),
+            apart=[[self.entries[place].display_name for place in group] for group in apart] if len(apart) > 1 else (),
+            counted_at=counted_at,
             clustered_at=crowd.at if crowd else None,
             clustered_sequence=crowd.sequence if crowd else 0,
         )

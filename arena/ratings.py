@@ -21,6 +21,7 @@ truth in 89% of simulated arenas, against 94 to 98% for these. Votes of one pers
 is an `Inflation`, worked out apart (see `arena.clustering`) and applied here, so that a vote costs always the same.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -212,19 +213,20 @@ def differences(covariance: Floats) -> Floats:
     return np.maximum(variance[None, :] + variance[:, None] - 2 * covariance, 0.0)
 
 
-def groups(wins: Counts, ties: Counts, both_bad: Counts) -> int:
-    """How many groups of models with votes never met each other: 1 when all are connected, 0 without votes."""
+def groups(wins: Counts, ties: Counts, both_bad: Counts) -> Sequence[Places]:
+    """The groups of models with votes that never met each other, the largest first; one when all are connected."""
     met = (wins + wins.T + ties + both_bad) > 0
     unseen = met.any(axis=1)
-    found = 0
+    found = []
     while unseen.any():
-        found += 1
         newest = np.zeros(len(met), dtype=bool)
         newest[np.argmax(unseen)] = True
+        group = newest
         while newest.any():
-            unseen = unseen & ~newest
+            group, unseen = group | newest, unseen & ~newest
             newest = met[newest].any(axis=0) & unseen
-    return found
+        found.append(np.flatnonzero(group))
+    return sorted(found, key=len, reverse=True)
 
 
 def _strengths(won: Floats, games: Floats, previous: Fit | None) -> Floats:

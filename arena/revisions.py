@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
 
 from sqlalchemy import func, select
 from sqlalchemy.exc import IntegrityError
@@ -34,9 +33,25 @@ def ensure_revision(session: Session, model: ModelEntry, deployment: str | None)
     raise RuntimeError(f"The revision of {model.id} could not be stored.")
 
 
-def revisions_by_id(session: Session) -> Mapping[int, ModelRevision]:
-    """Every revision ever seen."""
-    return {revision.id: revision for revision in session.scalars(select(ModelRevision))}
+def foreign_revision(session: Session, model_id: str) -> ModelRevision:
+    """The revision of a model that answered elsewhere, made if it is new; a namesake in the roster is another model."""
+    fingerprint = hashlib.sha256(f"imported:{model_id}".encode()).hexdigest()
+    revision = session.scalar(select(ModelRevision).where(ModelRevision.fingerprint == fingerprint))
+    if revision is not None:
+        return revision
+    namesakes = session.scalar(select(func.max(ModelRevision.number)).where(ModelRevision.model_id == model_id))
+    revision = ModelRevision(
+        fingerprint=fingerprint,
+        model_id=model_id,
+        number=(namesakes or 0) + 1,
+        platform="imported",
+        api_name=model_id,
+        sampling={},
+        display_name=model_id,
+    )
+    session.add(revision)
+    session.flush()
+    return revision
 
 
 def fingerprint_of(model: ModelEntry, deployment: str | None) -> str:

@@ -94,6 +94,10 @@ class Standings:
     computed_at: datetime
     groups: int
     """Groups of rated models that never met each other, 1 when all are connected, 0 before the first vote."""
+    apart: Sequence[Sequence[str]] = ()
+    """The names in each of several such groups, the largest group first; empty when all are connected."""
+    counted_at: datetime | None = None
+    """When the latest vote that was looked at came to count; `None` before the first."""
     clustered_at: datetime | None = None
     """When people were counted, and what their number adds to the intervals was worked out; `None`: not yet."""
     clustered_sequence: int = 0

@@ -3,7 +3,7 @@
 import logging
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -13,14 +13,27 @@ from numpy.typing import NDArray
 from sqlalchemy import Select, case, func, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import SQLAlchemyError
-from sqlalchemy.orm import Session
 
 from arena.answer_style import measure
 from arena.counts import latest_sequence, read_counts
 from arena.database import Database
 from arena.ratings import Ratings, rate
-from arena.style_control import FEATURES, StyleEffect, StyleRatings, prepare_votes, rate_by_style
-from arena.tables import Answer, AnswerStyle, Battle, ModelRevision, Seat, Side, Vote, VoteState, Winner, now
+from arena.style_control import StyleEffect, StyleRatings, rate_by_style
+from arena.style_votes import FEATURES, prepare_votes
+from arena.tables import (
+    Answer,
+    AnswerStyle,
+    Battle,
+    ImportedVote,
+    ModelRevision,
+    Seat,
+    Side,
+    Vote,
+    VoteState,
+    Winner,
+    counted_in,
+    now,
+)
 
 log = logging.getLogger(__name__)
 Singles = NDArray[np.float32]
@@ -111,6 +124,7 @@ class StyleControl:
         self._measured_up_to = 0
         self._votes = _no_votes()
         self._read_up_to = 0
+        self._voters: dict[str, int] = {}
 
     def standings(self) -> StyleStandings | None:
         """The latest standings, at once; `None` before the first are ready. Old ones start a refresh beside."""
@@ -197,17 +211,24 @@ class StyleControl:
                 # Numbers are also given to changes of older votes (withdrawn, held, counted again): read all again.
                 self._votes, self._read_up_to = _no_votes(), 0
             statement = _style_votes(self._scopes, self._read_up_to, sequence)
-            portions = [self._votes, *_portions(session, statement)]
+            nobody = {f"imported:{source}" for source in session.scalars(select(ImportedVote.source).distinct())}
+            portions = [self._votes]
+            for part in session.execute(statement, execution_options={"yield_per": 20_000}).partitions():
+                rows = [(self._number(voter, nobody), *figures) for voter, *figures in part]
+                portions.append(np.array(rows, np.float32).T)
         self._votes, self._read_up_to = np.concatenate(portions, axis=1), sequence
 
+    def _number(self, voter: str, nobody: Collection[str]) -> int:
+        """The voter's number, -1 for an id that stands for nobody in particular."""
+        return -1 if voter in nobody else self._voters.setdefault(voter, len(self._voters))
+
     def _compute(self, sequence: int) -> StyleStandings:
-        revisions, places = np.unique(self._votes[:2].astype(np.int64), return_inverse=True)
+        revisions, places = np.unique(self._votes[1:3].astype(np.int64), return_inverse=True)
         a, b = places.reshape(2, -1)
-        score = self._votes[2]
-        half = len(FEATURES)
-        fitted = rate_by_style(
-            prepare_votes(len(revisions), a, b, score, self._votes[3 : 3 + half], self._votes[3 + half :])
-        )
+        score = self._votes[3]
+        style_a, style_b = self._votes[4:].reshape(2, len(FEATURES), -1)
+        voter = self._votes[0].astype(np.intp)
+        fitted = rate_by_style(prepare_votes(len(revisions), a, b, score, style_a, style_b, voter))
         plain, played = _plain(len(revisions), a, b, score)
         with self._database.read() as session:
             names = {r.id: r for r in session.scalars(select(ModelRevision))}
@@ -224,17 +245,17 @@ class StyleControl:
 
 
 def _no_votes() -> Singles:
-    return np.zeros((3 + 2 * len(FEATURES), 0), np.float32)
+    return np.zeros((4 + 2 * len(FEATURES), 0), np.float32)
 
 
 def _style_votes(scopes: Sequence[str], after: int, up_to: int) -> Select[Any]:
-    """Rated votes: revision A, revision B, A's score, A's features, B's features, summed over the turns."""
+    """Rated votes: voter, revision A, revision B, A's score, A's features, B's features, summed over the turns."""
     score = case((Vote.winner == Winner.MODEL_A, 1.0), (Vote.winner == Winner.MODEL_B, 0.0), else_=0.5)
     sums = [
         func.sum(case((Seat.side == side, getattr(AnswerStyle, name)), else_=0)) for side in Side for name in FEATURES
     ]
     return (
-        select(Battle.revision_a, Battle.revision_b, score, *sums)
+        select(Vote.voter_id, Battle.revision_a, Battle.revision_b, score, *sums)
         .select_from(Vote)
         .join(Battle, Battle.id == Vote.battle_id)
         .join(Seat, Seat.battle_id == Vote.battle_id)
@@ -244,16 +265,11 @@ def _style_votes(scopes: Sequence[str], after: int, up_to: int) -> Select[Any]:
             Vote.state == VoteState.COUNTED,
             Vote.sequence > after,
             Vote.sequence <= up_to,
-            Battle.mode.in_(scopes),
+            counted_in().in_(scopes),
             Battle.revision_a != Battle.revision_b,
         )
-        .group_by(Vote.battle_id, Battle.revision_a, Battle.revision_b, Vote.winner)
+        .group_by(Vote.battle_id, Vote.voter_id, Battle.revision_a, Battle.revision_b, Vote.winner)
     )
-
-
-def _portions(session: Session, statement: Select[Any]) -> Sequence[Singles]:
-    rows = session.execute(statement, execution_options={"yield_per": 20_000})
-    return [np.array([tuple(row) for row in part], np.float32).T for part in rows.partitions()]
 
 
 def _plain(n: int, a: NDArray[np.int64], b: NDArray[np.int64], score: Singles) -> tuple[Ratings, NDArray[np.int64]]:

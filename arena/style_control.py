@@ -1,13 +1,9 @@
 """Ratings with length and formatting held equal; pure numpy and choix.
 
-**Features** of an answer: characters, headings, list items, bold passages. Of a vote: x = (A's - B's) / (A's + B's)
-for each, 0 where neither has any, divided by its root mean square over the votes. It is not centred: seats exchanged, x
-only changes its sign.
-
-**Model.** P(A wins) = 1 / (1 + exp(-(theta_a - theta_b + x beta))); a tie or both bad is half a win each. As in
-`arena.ratings` every model has half a win and half a loss against a virtual opponent; likewise every coefficient has
-one pseudo vote, half won, at x = 1. Nothing else is shrunk: a penalty that grows with the votes, as some rating code
-has, turned a true coefficient of 0.45 into 0.05.
+**Model.** P(A wins) = 1 / (1 + exp(-(theta_a - theta_b + x beta))), x as in `arena.style_votes`; a tie or both bad is
+half a win each. As in `arena.ratings` every model has half a win and half a loss against a virtual opponent; likewise
+every coefficient has one pseudo vote, half won, at x = 1. Nothing else is shrunk: a penalty that grows with the votes,
+as some rating code has, turned a true coefficient of 0.45 into 0.05.
 
 **Estimate.** Newton's method on all votes for theta and beta together: first on a sample, which costs little, then on
 every vote until nothing moves. Votes lie by pair, feature by feature, so that a step is a few sums and products of long
@@ -16,7 +12,8 @@ The ratings are then choix's, from the *style-adjusted wins*: n p0 + sum (y - p)
 had looked alike. They are the wins for which the model without style has the same theta.
 
 **Intervals** from the inverse information of theta and beta together, times the dispersion of the residuals: ties make
-votes vary less than coins.
+votes vary less than coins. Votes of one person lean alike, in style too: each variance is the larger of this one and
+the voter-clustered one (`arena.style_clustering`), with Student's t of the number of voters.
 """
 
 from collections.abc import Sequence
@@ -25,14 +22,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from arena.clustering import FEWEST_VOTERS, LARGEST_INFLATION, student_over_normal
 from arena.ratings import ANCHOR_VOTES, ELO_MEAN, ELO_PER_LOGIT, SHRINKAGE_VOTES, Z95
+from arena.style_clustering import clustered
+from arena.style_votes import FEATURES, StyleVotes
 
 Floats = NDArray[np.float64]
 Singles = NDArray[np.float32]
-Counts = NDArray[np.int64]
-
-FEATURES = ("characters", "headings", "lists", "bold")
-"""In the order of the columns of `StyleVotes.difference`."""
 
 _TWICE = {
     "characters": "An answer twice as long",
@@ -42,30 +38,6 @@ _TWICE = {
 }
 _SAMPLE = 20_000
 _CLOSE = 1e-6
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class StyleVotes:
-    """Votes ready to be fitted: sorted by pair, so that each pair's votes are one slice."""
-
-    models: int
-    low: Counts
-    """The first model of each pair, …"""
-    high: Counts
-    """… its second, and …"""
-    start: Counts
-    """… where its votes begin; one more than there are pairs."""
-    difference: Singles
-    """Standardised feature differences, first model less second, shape (features, votes)."""
-    score: Singles
-    """1 where the pair's first model won, 0 where the second did, 0.5 otherwise."""
-    scale: Floats
-    """The root mean square that each feature was divided by; 0 for one that never differed."""
-
-    @property
-    def votes(self) -> int:
-        """How many."""
-        return len(self.score)
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,45 +74,8 @@ class StyleRatings:
     rating: Floats
     low: Floats
     high: Floats
-    covariance: Floats
     effects: Sequence[StyleEffect]
     votes: int
-
-
-def prepare_votes(models: int, a: Counts, b: Counts, score: Singles, style_a: Singles, style_b: Singles) -> StyleVotes:
-    """Sort votes by pair and standardise their differences.
-
-    Args:
-        models: how many there are; `a` and `b` number them from 0.
-        a: the model on one side of each vote, never the same as `b`.
-        b: the model on the other.
-        score: 1 where a won, 0 where b did, 0.5 otherwise.
-        style_a: a's features, whole numbers of shape (features, votes), in the order of `FEATURES`.
-        style_b: b's.
-
-    """
-    difference = style_a - style_b
-    difference /= np.maximum(style_a + style_b, 1)
-    scale = np.sqrt([float(row @ row) / max(len(row), 1) for row in difference])
-    difference /= np.where(scale > 0, scale, 1.0).astype(np.float32)[:, None]
-    turned = a > b
-    np.negative(difference, out=difference, where=turned)
-    pair = np.minimum(a, b) * models + np.maximum(a, b)
-    if models < 256:
-        pair = pair.astype(np.uint16)  # sorted by radix, which is three times as fast
-    order = np.argsort(pair, kind="stable")
-    pair = pair[order]
-    start = np.flatnonzero(np.append(True, pair[1:] != pair[:-1])) if len(pair) else np.zeros(0, np.int64)
-    keys = pair[start].astype(np.int64)
-    return StyleVotes(
-        models=models,
-        low=keys // max(models, 1),
-        high=keys % max(models, 1),
-        start=np.append(start, len(pair)),
-        difference=np.take(difference, order, axis=1),
-        score=np.where(turned, 1 - score, score)[order].astype(np.float32),
-        scale=scale,
-    )
 
 
 def rate_by_style(votes: StyleVotes) -> StyleRatings:
@@ -150,30 +85,24 @@ def rate_by_style(votes: StyleVotes) -> StyleRatings:
     if votes.votes > 5 * _SAMPLE:
         parameters, _ = _fit(_sampled(votes), parameters, close=1e-3)
     parameters, pass_ = _fit(votes, parameters, close=_CLOSE)
-    inverse = np.linalg.inv(pass_.information)
-    dispersion = (pass_.squares + SHRINKAGE_VOTES / 4) / (pass_.coins + SHRINKAGE_VOTES / 4)
-    covariance = inverse * dispersion
     played = np.zeros(votes.models)
     amounts = np.diff(votes.start)
     np.add.at(played, votes.low, amounts)
     np.add.at(played, votes.high, amounts)
     theta = _choix_strengths(votes, pass_, parameters[: votes.models])
-    centre = np.eye(votes.models) - played / max(played.sum(), 1)
-    models = slice(0, votes.models)
-    spread = ELO_PER_LOGIT**2 * centre @ covariance[models, models] @ centre.T
-    rating = ELO_MEAN + ELO_PER_LOGIT * centre @ theta
-    half_width = Z95 * np.sqrt(np.diag(spread))
+    centre = np.eye(len(parameters))
+    centre[: votes.models, : votes.models] -= played / max(played.sum(), 1)
+    deviation = _deviations(votes, pass_, centre)
+    rating = ELO_MEAN + ELO_PER_LOGIT * (centre @ np.append(theta, np.zeros(features)))[: votes.models]
+    half_width = Z95 * ELO_PER_LOGIT * deviation[: votes.models]
     absent = played == 0
     for values in (rating, half_width):
         values[absent] = np.nan
-    spread[absent] = spread[:, absent] = np.nan
-    deviation = np.sqrt(np.diag(covariance)[votes.models :])
     return StyleRatings(
         rating=rating,
         low=rating - half_width,
         high=rating + half_width,
-        covariance=spread,
-        effects=_effects(parameters[votes.models :], deviation, votes.scale),
+        effects=_effects(parameters[votes.models :], deviation[votes.models :], votes.scale),
         votes=votes.votes,
     )
 
@@ -186,6 +115,10 @@ class _Pass:
     information: Floats
     excess: Floats
     """Of each pair: wins of its first model beyond what was expected."""
+    residual: Singles
+    """Of each vote."""
+    weight: Singles
+    """p (1 - p) of each vote."""
     squares: float
     """Sum of the squared residuals."""
     coins: float
@@ -206,6 +139,19 @@ def _fit(votes: StyleVotes, parameters: Floats, close: float) -> tuple[Floats, _
     return parameters, seen
 
 
+def _deviations(votes: StyleVotes, seen: _Pass, centre: Floats) -> Floats:
+    """Standard deviations of the centred strengths and of the coefficients, clustered where there are voters enough."""
+    inverse: Floats = np.asarray(np.linalg.inv(seen.information), np.float64)
+    dispersion = (seen.squares + SHRINKAGE_VOTES / 4) / (seen.coins + SHRINKAGE_VOTES / 4)
+    plain = np.diag(centre @ inverse @ centre.T) * dispersion
+    meat, voters = clustered(votes, seen.residual, seen.weight, inverse)
+    if voters < FEWEST_VOTERS:
+        return np.asarray(np.sqrt(plain))
+    bread = centre @ inverse
+    wide = np.minimum(np.diag(bread @ meat @ bread.T), LARGEST_INFLATION * plain)
+    return np.asarray(np.sqrt(np.maximum(plain, wide) * student_over_normal(voters)))
+
+
 def _look(votes: StyleVotes, parameters: Floats) -> _Pass:
     """One pass over the votes: slope and information of theta and beta, anchors included."""
     n = votes.models
@@ -221,7 +167,7 @@ def _look(votes: StyleVotes, parameters: Floats) -> _Pass:
     information = _laplacian(votes, pairs, cross)
     information[n:, n:] = weighted @ votes.difference.T
     _add_anchors(slope, information, parameters)
-    return _Pass(slope, information, excess, float(residual @ residual), float(pairs.sum()))
+    return _Pass(slope, information, excess, residual, weight, float(residual @ residual), float(pairs.sum()))
 
 
 def _chances(votes: StyleVotes, theta: Floats, beta: Floats) -> Singles:
@@ -274,7 +220,14 @@ def _sampled(votes: StyleVotes) -> StyleVotes:
     within = np.arange(start[-1]) - np.repeat(start[:-1], amounts)
     chosen = np.repeat(votes.start[:-1], amounts) + within * every
     return StyleVotes(
-        votes.models, votes.low, votes.high, start, votes.difference[:, chosen], votes.score[chosen], votes.scale
+        votes.models,
+        votes.low,
+        votes.high,
+        start,
+        votes.difference[:, chosen],
+        votes.score[chosen],
+        votes.voter[chosen],
+        votes.scale,
     )
 
 

@@ -216,7 +216,16 @@ def _counted(session: Session, vote: Vote | None) -> Counter[Any]:
     if vote is None or not vote.rated:
         return Counter()
     battle = session.get_one(Battle, vote.battle_id)
-    return Counter(verdicts_of(battle.mode, battle.revision_a, battle.revision_b, vote.winner, vote.criteria))
+    return Counter(
+        verdicts_of(
+            battle.scope or battle.mode,
+            battle.revision_a,
+            battle.revision_b,
+            vote.winner,
+            vote.criteria,
+            vote.rubric_version,
+        )
+    )
 
 
 def _revisions(session: Session, rows: Sequence[Row]) -> Mapping[int, int]:

@@ -137,7 +137,8 @@ def main() -> None:
         rating = run()
         spent.append(time.perf_counter() - began)
     weights = np.bincount(np.concatenate([votes[0], votes[1]]), minlength=votes[3])
-    rating = np.asarray(rating) - np.average(rating, weights=weights)
+    voted = weights > 0
+    rating = np.asarray(rating) - np.average(np.asarray(rating)[voted], weights=weights[voted])
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     print(json.dumps({"seconds": float(np.median(spent)), "peak_mb": peak, "rating": rating.tolist()}))
 

@@ -1,6 +1,7 @@
 """Facts for tests: models, voters and votes written straight into a database, as the battle core writes them."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 
 from sqlalchemy import func, select
@@ -8,6 +9,7 @@ from sqlalchemy.orm import Session
 
 from arena.counts import add_verdicts, next_sequence, verdicts_of
 from arena.database import Database
+from arena.rubric import Criterion, Pole, Rubric
 from arena.tables import (
     Answer,
     Battle,
@@ -26,6 +28,15 @@ from arena.tables import (
     new_id,
     now,
 )
+
+
+def criterion(name: str) -> Criterion:
+    """A criterion of that id, with words of its own."""
+    pole = Pole(f"{name}, much of it", f"It shows {name}.", f"A sentence full of {name}.")
+    return Criterion(name, name.title(), f"Which answer has more {name}?", pole, replace(pole, name=f"no {name}"))
+
+
+RUBRIC = Rubric("1", (criterion("clarity"), criterion("warmth")))
 
 
 def add_models(database: Database, *ids: str, platform: str = "openai", **columns: str) -> Sequence[int]:
@@ -59,18 +70,27 @@ def add_vote(
     mode: Mode = Mode.BATTLE,
     voter: str = "someone",
     criteria: Mapping[str, str] | None = None,
+    rubric_version: str | None = None,
     rated: bool = True,
     state: VoteState = VoteState.COUNTED,
     turns: Sequence[tuple[str, str, str]] = (("Name a bird.", "A heron.", "A wren."),),
     at: datetime | None = None,
+    history: Sequence[Mapping[str, str]] = (),
+    challenge_id: str | None = None,
 ) -> str:
-    """A voted battle whose `turns` are (prompt, answer A, answer B); returns its id."""
+    """A voted battle whose `turns` are (prompt, answer A, answer B), after a shared `history`; returns its id."""
     with database.write() as session:
         sequence = next_sequence(session)
         at = at or now()
         session.merge(Voter(id=voter, created_at=at))
         session.flush()
-        conversation = Conversation(kind=ConversationKind(mode.value), voter_id=voter, created_at=at)
+        conversation = Conversation(
+            kind=ConversationKind(mode.value),
+            voter_id=voter,
+            created_at=at,
+            history=[dict(message) for message in history],
+            challenge_id=challenge_id,
+        )
         session.add(conversation)
         session.flush()
         battle = Battle(
@@ -93,6 +113,7 @@ def add_vote(
             winner=winner,
             turn=len(turns),
             criteria=dict(criteria or {}),
+            rubric_version=rubric_version,
             voter_id=voter,
             state=state,
             rated=rated,
@@ -102,8 +123,56 @@ def add_vote(
         )
         session.add(vote)
         if rated and state is VoteState.COUNTED:
-            verdicts = verdicts_of(mode, revision_a, revision_b, winner, criteria or {})
+            verdicts = verdicts_of(mode, revision_a, revision_b, winner, criteria or {}, rubric_version)
             add_verdicts(session, dict.fromkeys(verdicts, 1), sequence)
+        return battle.id
+
+
+def judge_again(
+    database: Database,
+    battle_id: str,
+    winner: Winner,
+    *,
+    voter: str,
+    swapped: bool = False,
+    criteria: Mapping[str, str] | None = None,
+    rubric_version: str | None = None,
+    mode: Mode = Mode.CAMPAIGN,
+) -> str:
+    """A further battle over the same two answers, `swapped` against those of the first, and its vote."""
+    with database.write() as session:
+        sequence = next_sequence(session)
+        session.merge(Voter(id=voter))
+        session.flush()
+        first = session.get_one(Battle, battle_id)
+        revisions = (first.revision_a, first.revision_b)
+        battle = Battle(
+            conversation_id=first.conversation_id,
+            voter_id=voter,
+            mode=mode,
+            state=BattleState.VOTED,
+            turn=first.turn,
+            revision_a=revisions[swapped],
+            revision_b=revisions[not swapped],
+            question=first.question,
+            question_version=first.question_version,
+        )
+        session.add(battle)
+        session.flush()
+        for seat in session.scalars(select(Seat).where(Seat.battle_id == battle_id)).all():
+            side = seat.side if not swapped else Side.B if seat.side is Side.A else Side.A
+            session.add(Seat(battle_id=battle.id, side=side, turn=seat.turn, answer_id=seat.answer_id))
+        vote = Vote(
+            battle_id=battle.id,
+            winner=winner,
+            turn=first.turn,
+            criteria=dict(criteria or {}),
+            rubric_version=rubric_version,
+            voter_id=voter,
+            rated=False,
+            sequence=sequence,
+        )
+        session.add(vote)
         return battle.id
 
 
@@ -134,5 +203,7 @@ def withdraw_vote(database: Database, battle_id: str) -> None:
         vote = session.get_one(Vote, battle_id)
         battle = session.get_one(Battle, battle_id)
         vote.state = VoteState.WITHDRAWN
-        verdicts = verdicts_of(battle.mode, battle.revision_a, battle.revision_b, vote.winner, vote.criteria)
+        verdicts = verdicts_of(
+            battle.mode, battle.revision_a, battle.revision_b, vote.winner, vote.criteria, vote.rubric_version
+        )
         add_verdicts(session, dict.fromkeys(verdicts, -1), sequence)

@@ -6,7 +6,9 @@ import pytest
 from sqlalchemy import update
 
 from arena.ballots import Slice, people_behind, read_ballots, sliced_counts
+from arena.counts import read_counts, rebuild_counts
 from arena.database import Database
+from arena.rubric import criterion_key
 from arena.tables import Battle, Conversation, Mode, Vote, VoteState, Winner
 from tests.arena_facts import add_models, add_vote, withdraw_vote
 
@@ -81,6 +83,20 @@ def test_a_criterion_counts_its_own_verdicts_and_leaves_out_who_did_not_rate_it(
     assert sliced_counts(any_database, criterion="clarity").wins.tolist() == [[0, 0], [1, 0]]
     assert sliced_counts(any_database, criterion="warmth").votes == 1
     assert sliced_counts(any_database, criterion="wit").votes == 0
+
+
+def test_votes_under_two_versions_of_a_rubric_never_mix(any_database: Database) -> None:
+    pair = add_models(any_database, "heron", "wren")
+    vote(any_database, pair, Winner.MODEL_A, criteria={"clarity": "model_a"}, rubric_version="1")
+    vote(any_database, pair, Winner.MODEL_A, criteria={"clarity": "model_b"}, rubric_version="2")
+    rebuild_counts(any_database)
+
+    for version, wins in (("1", [[0, 1], [0, 0]]), ("2", [[0, 0], [1, 0]])):
+        key = criterion_key("clarity", version)
+        assert sliced_counts(any_database, criterion=key).wins.tolist() == wins
+        assert read_counts(any_database, ["battle"], key).wins.tolist() == wins
+    assert sliced_counts(any_database, criterion="clarity").votes == 0
+    assert sliced_counts(any_database).votes == 2
 
 
 def test_votes_of_one_voter_on_one_pair_are_added_up_whichever_the_seats(any_database: Database) -> None:

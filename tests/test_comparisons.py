@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from arena.comparisons import compare, compare_all, compare_platforms, further_votes, probabilities
+from arena.comparisons import compare, compare_all, compare_platforms, further_votes
 from arena.fragility import fragility
 from arena.ratings import ELO_PER_LOGIT, Fit, Inflation, fit, on_scale, rate
 from tests.test_ratings import draw_votes, lmsys, verdicts
@@ -50,10 +50,6 @@ def test_the_matrix_mirrors_and_leaves_out_the_diagonal_and_models_without_votes
     assert forward.probability + back.probability == pytest.approx(1)
     assert forward.win_rate + back.win_rate == pytest.approx(1)
     assert forward.votes == 46
-    table = probabilities(fitted)
-    assert table[0, 1] == pytest.approx(forward.probability)
-    assert np.isnan(table[0, 0])
-    assert np.isnan(table[3]).all()
 
 
 def test_the_win_rate_is_what_the_difference_means() -> None:

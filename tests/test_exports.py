@@ -45,7 +45,15 @@ def lines(database: Database, file_format: Format) -> Sequence[dict[str, Any]]:
 def test_json_lines_hold_the_whole_battle(any_database: Database) -> None:
     heron, wren = add_models(any_database, "heron", "wren", family="birds")
     battle = add_vote(
-        any_database, heron, wren, Winner.MODEL_B, turns=TURNS, criteria={"clarity": "tie"}, voter="anna", at=AT
+        any_database,
+        heron,
+        wren,
+        Winner.MODEL_B,
+        turns=TURNS,
+        criteria={"clarity": "tie"},
+        rubric_version="2",
+        voter="anna",
+        at=AT,
     )
 
     (record,) = lines(any_database, "jsonl")
@@ -53,7 +61,7 @@ def test_json_lines_hold_the_whole_battle(any_database: Database) -> None:
     assert (record["battle_id"], record["mode"], record["winner"]) == (battle, "battle", "model_b")
     assert (record["model_a"], record["model_b"], record["voter"], record["turn"]) == ("heron", "wren", "anna", 2)
     assert (record["rated"], record["anonymous"], record["state"]) == (True, True, "counted")
-    assert record["criteria"] == {"clarity": "tie"}
+    assert (record["criteria"], record["rubric_version"]) == ({"clarity": "tie"}, "2")
     assert datetime.fromisoformat(record["voted_at"]) == AT
     assert record["prompts"] == ["Name a bird.", "Another?"]
     side = record["sides"]["b"]

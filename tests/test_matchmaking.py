@@ -190,15 +190,30 @@ def test_the_forecast_says_what_is_open_and_what_comes_next() -> None:
     known = _evidence({"tortoise": 1200.0, "hare": 1000.0, "fox": 995.0, "heron": 800.0}, votes=50)
     names = {"hare": "The Hare", "fox": "The Fox"}
 
-    separate = explain(_chances(FOUR, strategy="separate", evidence=known), names)
-    leader = explain(_chances(FOUR, strategy="leader", evidence=known), names)
-    uniform = explain(_chances(FOUR), names, most=1)
+    plain = Rules(FOUR, {}, {})
+    separate = explain(_chances(FOUR, strategy="separate", evidence=known), plain, names)
+    leader = explain(_chances(FOUR, strategy="leader", evidence=known), plain, names)
+    uniform = explain(_chances(FOUR), plain, names, most=1)
 
     assert separate.sentence.startswith(
         "1 of 6 pairs are not separated yet; next likely: The Hare vs The Fox 92%, tortoise vs The Hare 2%"
     )
     assert leader.sentence.startswith("tortoise leads surely: drawn from all 6 pairs by weight")
     assert uniform.sentence == "Drawn from all 6 pairs by weight; next likely: tortoise vs The Hare 17%."
+    assert uniform.rules == []
+
+
+def test_a_forecast_tells_what_the_roster_does_to_the_draw() -> None:
+    weights = {**FOUR, "fox": 2.5, "heron": 0.0}
+    rules = Rules(weights, {"fox": ["hare"], "hare": ["fox"]}, {"tortoise": ["fox", "heron"]})
+
+    forecast = explain(pair_chances("uniform", _evidence({}, votes=0), rules), rules, {"hare": "The Hare"})
+
+    assert forecast.rules == [
+        "Weights other than 1: fox 2.5.",
+        "Drawn 4 times as often, as targets: fox and The Hare.",
+        "Excluded, never drawn: fox and tortoise.",
+    ]
 
 
 def _votes_until_separated(strategy: Strategy, seed: int) -> tuple[int, np.ndarray]:

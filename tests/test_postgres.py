@@ -37,6 +37,24 @@ def votes_of(database: Database) -> Sequence[Vote]:
         return session.scalars(select(Vote).order_by(Vote.sequence)).all()
 
 
+@pytest.mark.postgres
+def test_a_reader_whose_connections_the_server_has_closed_gets_new_ones(new_postgres_url: Callable[[], str]) -> None:
+    database = open_database(new_postgres_url())
+    heron, wren = add_models(database, "heron", "wren")
+    board = Leaderboard(database)
+    assert board.standings().votes == 0
+    add_vote(database, heron, wren, Winner.MODEL_A)
+    with database.read() as session:
+        others = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND datname = "
+        ended = session.scalars(text(others + "current_database()")).all()
+
+    standings = board.standings()
+
+    assert ended
+    assert standings.votes == 1
+    database.close()
+
+
 async def test_a_battle_is_fought_voted_on_and_on_the_board(stored_world: World) -> None:
     view = await stored_world.battle()
     assert view.phase is Phase.VOTABLE

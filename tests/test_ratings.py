@@ -230,7 +230,7 @@ def test_groups_that_never_met_are_rated_but_not_ranked_against_each_other() -> 
     counts = verdicts(5, (0, 1, 40, 10, 0, 0), (2, 3, 40, 10, 0, 0))
     rated = rate(*counts)
 
-    assert groups(*counts) == 2
+    assert len(groups(*counts)) == 2
     assert np.isfinite(rated.rating[:4]).all()
     assert rated.rating[0] == pytest.approx(rated.rating[2])
     assert rated.rank_low[0] == rated.rank_low[2] == 1
@@ -239,11 +239,12 @@ def test_groups_that_never_met_are_rated_but_not_ranked_against_each_other() -> 
 
 
 def test_groups_count_actual_meetings() -> None:
-    assert groups(*verdicts(3)) == 0
-    assert groups(*verdicts(3, (0, 1, 1, 0, 0, 0))) == 1
-    assert groups(*verdicts(4, (0, 1, 1, 0, 0, 0), (2, 3, 0, 0, 0, 1))) == 2
+    assert len(groups(*verdicts(3))) == 0
+    assert [group.tolist() for group in groups(*verdicts(3, (0, 1, 1, 0, 0, 0)))] == [[0, 1]]
+    apart = groups(*verdicts(5, (0, 1, 1, 0, 0, 0), (2, 3, 0, 0, 0, 1), (3, 4, 0, 0, 1, 0)))
+    assert [group.tolist() for group in apart] == [[2, 3, 4], [0, 1]]
     chain = [(i, i + 1, 0, 0, 1, 0) for i in range(39)]
-    assert groups(*verdicts(40, *chain)) == 1
+    assert len(groups(*verdicts(40, *chain))) == 1
 
 
 def test_a_tie_and_both_bad_rate_alike_and_pull_together() -> None:

@@ -3,12 +3,13 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from sqlalchemy import event
+from sqlalchemy import event, select
 from sqlalchemy.orm import Session
 
 from arena.database import Database, open_database
-from arena.revisions import ensure_revision, revisions_by_id
+from arena.revisions import ensure_revision
 from arena.roster import ModelEntry, SamplingDefaults
+from arena.tables import ModelRevision
 
 pytest_plugins = ["tests.postgres_fixtures"]
 
@@ -54,7 +55,7 @@ def test_names_may_be_corrected_without_a_new_revision(database: Database) -> No
     assert _ensure(database, renamed) == first
 
     with database.read() as session:
-        revision = revisions_by_id(session)[first[0]]
+        revision = session.get_one(ModelRevision, first[0])
     assert (revision.display_name, revision.family, revision.version) == ("Grey Heron", "waders", "2")
 
 
@@ -68,7 +69,7 @@ def test_what_was_seen_once_is_never_forgotten(database: Database) -> None:
     ids = {_ensure(database, HERON.model_copy(update={"system_prompt": text}))[0] for text in ("a", "b", "c")}
 
     with database.read() as session:
-        assert set(revisions_by_id(session)) == ids
+        assert set(session.scalars(select(ModelRevision.id))) == ids
 
 
 @pytest.mark.postgres

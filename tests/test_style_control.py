@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -13,10 +14,11 @@ from arena.counts import latest_sequence
 from arena.database import Database
 from arena.ratings import ANCHOR_VOTES, ELO_PER_LOGIT, rate
 from arena.style import PORTION, StyleControl
-from arena.style_control import FEATURES, StyleVotes, prepare_votes, rate_by_style
+from arena.style_control import rate_by_style
+from arena.style_votes import FEATURES, StyleVotes, prepare_votes
 from arena.tables import AnswerStyle, Mode, Vote, VoterVerdict, Winner
 from arena.voter_decisions import decide
-from benchmarks.style import TRUE, Votes, arranged, simulate
+from benchmarks.style import TRUE, Votes, arranged, coverage, simulate
 from tests.arena_facts import add_models, add_vote
 
 pytest_plugins = ["tests.postgres_fixtures"]
@@ -113,6 +115,30 @@ def test_true_coefficients_are_recovered_and_nine_in_ten_or_more_lie_in_their_in
     assert 0.9 <= held <= 0.99
 
 
+def test_few_people_with_tastes_of_their_own_widen_the_intervals_until_they_hold_what_everybody_thinks() -> None:
+    coefficients, ratings, plain = coverage(people=25, each=40, taste=0.6, runs=40)
+
+    assert 0.9 <= coefficients <= 0.99
+    assert 0.9 <= ratings <= 0.99
+    assert plain < 0.85
+
+
+@pytest.mark.parametrize("unknown", [False, True])
+def test_a_voters_votes_count_as_one_persons_and_unknown_ones_as_many(unknown: bool) -> None:
+    """Five people each say ten times the same; the same votes of nobody in particular are fifty people's."""
+    votes = simulate(300, models=4, seed=5, people=30)
+    tenfold = replace(
+        votes,
+        **{name: np.repeat(getattr(votes, name), 10, axis=-1) for name in ("a", "b", "score", "style_a", "style_b")},
+        voter=np.full(3_000, -1) if unknown else np.repeat(votes.voter, 10),
+    )
+
+    once, repeated = (rate_by_style(arranged(given, 4)) for given in (votes, tenfold))
+
+    ratio = np.mean((repeated.high - repeated.low) / (once.high - once.low))
+    assert ratio < 0.4 if unknown else 0.8 < ratio < 1.2
+
+
 def test_ratings_are_those_of_equal_looks_where_plain_ratings_reward_length() -> None:
     """Two equally good models; one writes four times as much, and length wins votes."""
     rng = np.random.default_rng(2)
@@ -123,7 +149,7 @@ def test_ratings_are_those_of_equal_looks_where_plain_ratings_reward_length() ->
     relative = (lengths[0, 0] - lengths[1, 0]) / (lengths[0, 0] + lengths[1, 0])
     score = (rng.random(amount) < 1 / (1 + np.exp(-1.5 * relative))).astype(np.float32)
 
-    fitted = rate_by_style(prepare_votes(2, a, b, score, lengths[0], lengths[1]))
+    fitted = rate_by_style(prepare_votes(2, a, b, score, lengths[0], lengths[1], np.arange(amount)))
     wins = np.array([[0, int(score.sum())], [amount - int(score.sum()), 0]])
     plain = rate(wins, np.zeros((2, 2), np.int64), np.zeros((2, 2), np.int64))
 
@@ -138,14 +164,14 @@ def test_ratings_are_those_of_equal_looks_where_plain_ratings_reward_length() ->
 
 def test_without_differences_in_style_the_ratings_are_the_plain_ones() -> None:
     votes = simulate(600, models=4, seed=8)
-    same = np.ones_like(votes.style_a)
+    same, zero = np.ones_like(votes.style_a), np.zeros_like(votes.voter)  # one person: nothing to cluster
     decided = votes.score != 0.5
     wins, ties = np.zeros((4, 4), np.int64), np.zeros((4, 4), np.int64)
     won = votes.score == 1
     np.add.at(wins, (np.where(won, votes.a, votes.b)[decided], np.where(won, votes.b, votes.a)[decided]), 1)
     np.add.at(ties, (votes.a[~decided], votes.b[~decided]), 1)
 
-    fitted = rate_by_style(prepare_votes(4, votes.a, votes.b, votes.score, same, same))
+    fitted = rate_by_style(prepare_votes(4, votes.a, votes.b, votes.score, same, same, zero))
 
     plain = rate(wins, ties + ties.T, np.zeros_like(ties))
     np.testing.assert_allclose(fitted.rating, plain.rating, atol=0.01)
@@ -156,7 +182,9 @@ def test_which_side_is_called_a_changes_nothing() -> None:
     votes = simulate(500, models=4, seed=6)
 
     one = rate_by_style(arranged(votes, 4))
-    other = rate_by_style(prepare_votes(4, votes.b, votes.a, 1 - votes.score, votes.style_b, votes.style_a))
+    other = rate_by_style(
+        prepare_votes(4, votes.b, votes.a, 1 - votes.score, votes.style_b, votes.style_a, votes.voter)
+    )
 
     np.testing.assert_allclose(one.rating, other.rating, atol=1e-3)
 
@@ -165,7 +193,7 @@ def test_a_few_votes_that_all_went_to_the_longer_answer_give_a_finite_and_modest
     zero, one = np.zeros(3, np.int64), np.ones(3, np.int64)
     long = np.full((4, 3), 9, np.float32)
 
-    fitted = rate_by_style(prepare_votes(3, zero, one, np.ones(3, np.float32), long, long / np.float32(9)))
+    fitted = rate_by_style(prepare_votes(3, zero, one, np.ones(3, np.float32), long, long / np.float32(9), zero))
 
     assert 0 < fitted.effects[0].coefficient < 3
     assert fitted.effects[0].points_low < 0
@@ -177,7 +205,7 @@ def test_an_arena_without_votes_has_no_ratings() -> None:
     none = np.zeros(0, np.int64)
     empty = np.zeros(0, np.float32)
 
-    fitted = rate_by_style(prepare_votes(2, none, none, empty, empty.reshape(4, 0), empty.reshape(4, 0)))
+    fitted = rate_by_style(prepare_votes(2, none, none, empty, empty.reshape(4, 0), empty.reshape(4, 0), none))
 
     assert np.isnan(fitted.rating).all()
     assert not any(effect.seen for effect in fitted.effects)

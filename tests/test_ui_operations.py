@@ -16,8 +16,10 @@ from arena.battle import Figures
 from arena.config import Settings
 from arena.errors import FailureKind
 from arena.fleet import ModelState, ModelStatus
+from arena.matchmaking import Forecast
 from arena.roster import ModelEntry
 from arena.tables import VoterDecision, Winner, now
+from arena.ui.html import render
 from arena.ui.report import describe_database, write_report
 from tests.arena_facts import add_models, add_vote
 from tests.conftest import SettingsFactory
@@ -225,6 +227,18 @@ def test_the_newest_backup_stands_among_the_facts(make_settings: SettingsFactory
     assert told().startswith("none yet in")
     made = back_up(make_settings())
     assert told().startswith(f"{made.file}, made on ")
+
+
+def test_what_was_left_out_of_the_roster_file_stands_below_the_models(make_settings: SettingsFactory) -> None:
+    left_out = ("models.yaml: parrot: skipped, the arena has no api_type 'echo'.",)
+    figures = Figures(0, 0, 0, 0, 0, 0)
+
+    report = write_report(
+        figures, [], make_settings(), kept=(), backup_failure=None, votes=0, uptime_s=0, warnings=left_out
+    )
+    page = render("operations_models.html", report=report, forecast=Forecast("uniform", 0, 0, None, ()))
+
+    assert "skipped, the arena has no api_type &#39;echo&#39;." in page
 
 
 def status(**columns: Any) -> ModelStatus:

@@ -13,6 +13,7 @@ from arena.revisions import ensure_revision
 from arena.roster import ModelEntry
 from arena.tables import Battle, BattleState, Conversation, ConversationKind, Mode, Winner
 from arena.voters import ensure_voter
+from tests.arena_facts import RUBRIC
 
 MODELS = [ModelEntry(id=name, api_type="openai", model_name=name) for name in ("tortoise", "hare", "fox")]
 THREADS = 3
@@ -29,7 +30,8 @@ def vote_until_killed(url: str, seed: int) -> None:
 def _vote_for_ever(database: Database, rng: random.Random, telling: Lock) -> None:
     while True:
         battle_id = _votable_battle(database, rng)
-        cast(database, Ballot(battle_id, "anna", rng.choice(list(Winner)), {"clarity": "model_a"}), demo=False)
+        ballot = Ballot(battle_id, "anna", rng.choice(list(Winner)), {"clarity": "model_a"})
+        cast(database, ballot, RUBRIC, demo=False)
         with telling:
             sys.stdout.write(f"{battle_id}\n")
             sys.stdout.flush()

@@ -9,6 +9,7 @@ from arena.battle.views import BattleView, Phase, Restored, TurnView
 from arena.database import Database
 from arena.leaderboard import Leaderboard, Standings
 from arena.providers.base import Message
+from arena.rubric import Rubric
 from arena.tables import BattleState, Mode, now
 
 PROMPT_KEPT_FOR = timedelta(hours=1)
@@ -26,9 +27,12 @@ _PHASES = {
 class Retelling:
     """Votes and what is shown of stored battles. Blocking: call it in a thread."""
 
-    def __init__(self, database: Database, leaderboard: Leaderboard, *, max_turns: int, demo: bool) -> None:
+    def __init__(
+        self, database: Database, leaderboard: Leaderboard, rubric: Rubric, *, max_turns: int, demo: bool
+    ) -> None:
         self._database = database
         self._leaderboard = leaderboard
+        self._rubric = rubric
         self._max_turns = max_turns
         self._demo = demo
 
@@ -40,7 +44,7 @@ class Retelling:
     def vote(self, ballot: Ballot) -> BattleView:
         """Store the vote, then tell who fought and what it did to the ratings."""
         before = self._leaderboard.standings()
-        cast(self._database, ballot, demo=self._demo)
+        cast(self._database, ballot, self._rubric, demo=self._demo)
         return self._revealed(ballot.battle_id, ballot.voter_id, before)
 
     def withdraw(self, battle_id: str, voter_id: str) -> BattleView:

@@ -15,6 +15,7 @@ from arena.database import Database
 from arena.errors import BattleError
 from arena.leaderboard import Standing, Standings
 from arena.roster import PLATFORM_NAMES
+from arena.rubric import NO_RUBRIC, Rubric
 from arena.tables import Answer, Battle, BattleState, Mode, ModelRevision, Seat, Vote, VoteState, Winner, now
 from arena.voter_decisions import aside_of
 
@@ -26,7 +27,6 @@ _NOT_OPEN = {
     BattleState.ABANDONED: "This battle was stopped before both answers were there, so it takes no vote.",
 }
 _CRITERION_VERDICTS = (Winner.MODEL_A, Winner.MODEL_B, Winner.TIE)
-_MOST_CRITERIA = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,30 +37,35 @@ class Ballot:
     voter_id: str
     winner: Winner
     criteria: Mapping[str, str] = field(default_factory=dict)
+    rubric_version: str | None = None
+    """Of the criteria that the voter was shown."""
 
 
-def cast(database: Database, ballot: Ballot, *, demo: bool) -> None:
+def cast(database: Database, ballot: Ballot, rubric: Rubric = NO_RUBRIC, *, demo: bool) -> None:
     """Store a vote, and count it if it is rated, in one transaction.
 
     `demo` says that the whole database is for offline demonstration; elsewhere a demo model's battle is never rated.
 
     Raises:
-        BattleError: the battle is not the voter's, not votable, or has its vote already, however closely they came.
+        BattleError: the battle is not the voter's, not votable, or has its vote already, however closely they came; or
+            a criterion is not the rubric's.
 
     """
-    _check_criteria(ballot.criteria)
     try:
         with database.write() as session:
-            _cast(session, ballot, demo)
+            cast_in(session, ballot, rubric, demo=demo)
     except IntegrityError as error:
-        raise BattleError(ALREADY_VOTED) from error
+        raise BattleError(ALREADY_VOTED, reason="voted_already") from error
 
 
-def _cast(session: Session, ballot: Ballot, demo: bool) -> None:
+def cast_in(session: Session, ballot: Ballot, rubric: Rubric, *, demo: bool, unrated: str | None = None) -> None:
+    """As `cast`, in the caller's transaction; `unrated` is a reason of the caller's to keep the vote unrated."""
+    _check_criteria(ballot, rubric)
     battle = _own_battle(session, ballot.battle_id, ballot.voter_id)
     if battle.state is not BattleState.VOTABLE:
-        raise BattleError(_NOT_OPEN[battle.state])
-    rated = unrated_reason(session, battle, demo) is None
+        reason = "voted_already" if battle.state is BattleState.VOTED else "not_votable"
+        raise BattleError(_NOT_OPEN[battle.state], reason=reason)
+    rated = unrated is None and unrated_reason(session, battle, demo) is None
     sequence = next_sequence(session)
     aside = aside_of(session, ballot.voter_id) if rated else None
     rated = rated and aside is None
@@ -69,6 +74,7 @@ def _cast(session: Session, ballot: Ballot, demo: bool) -> None:
         winner=ballot.winner,
         turn=_turns_seen(session, battle.id),
         criteria=dict(ballot.criteria),
+        rubric_version=rubric.version if len(rubric) else None,
         voter_id=ballot.voter_id,
         state=aside.state if aside else VoteState.COUNTED,
         state_reason=aside.reason if aside else None,
@@ -176,12 +182,19 @@ def _seconds(milliseconds: float | None) -> float | None:
 def _own_battle(session: Session, battle_id: str, voter_id: str) -> Battle:
     battle = locked_battle(session, battle_id)
     if battle.voter_id != voter_id:
-        raise BattleError(NOT_YOURS)
+        raise BattleError(NOT_YOURS, reason="not_yours")
     return battle
 
 
 def _verdicts(battle: Battle, vote: Vote) -> Sequence[Verdict]:
-    return verdicts_of(battle.mode, battle.revision_a, battle.revision_b, vote.winner, vote.criteria)
+    return verdicts_of(
+        battle.scope or battle.mode.value,
+        battle.revision_a,
+        battle.revision_b,
+        vote.winner,
+        vote.criteria,
+        vote.rubric_version,
+    )
 
 
 def _turns_seen(session: Session, battle_id: str) -> int:
@@ -202,8 +215,12 @@ def _has_demo_model(session: Session, battle: Battle) -> bool:
     return "demo" in list(platforms)
 
 
-def _check_criteria(criteria: Mapping[str, str]) -> None:
-    if len(criteria) > _MOST_CRITERIA or any(not name or len(name) > 64 for name in criteria):
+def _check_criteria(ballot: Ballot, rubric: Rubric) -> None:
+    """Refuse what was asked in other words than the arena's now: a page may be older than the rubric."""
+    criteria = ballot.criteria
+    if criteria and ballot.rubric_version not in (None, rubric.version):
+        raise BattleError("The criteria have changed since this page was loaded; reload it, then vote.")
+    if any(name not in rubric for name in criteria):
         raise BattleError("These criteria are not the arena's; reload the page.")
     if any(verdict not in _CRITERION_VERDICTS for verdict in criteria.values()):
         raise BattleError("A criterion is rated model_a, model_b or tie, or left out.")

@@ -1,11 +1,23 @@
 """Every table and the words in it. Engine, sessions and migrations are in `arena.database`."""
 
 from arena.tables.base import Base, UtcDateTime, new_id, now
-from arena.tables.battles import Battle, ImportedVote, Seat, Vote, VoterDecision
+from arena.tables.battles import Battle, ImportedVote, Seat, Vote, VoterDecision, counted_in
+from arena.tables.campaigns import (
+    Campaign,
+    CampaignAnswer,
+    CampaignAssignment,
+    CampaignItem,
+    CampaignModel,
+    CampaignPrompt,
+)
 from arena.tables.conversations import Answer, AnswerStyle, Conversation, ModelRevision, Prompt, Voter
 from arena.tables.counts import Counter, PairCount
+from arena.tables.history import StandingHistory
+from arena.tables.limits import StartCount, StartSlot
 from arena.tables.minutes import Minute
-from arena.tables.words import BattleState, ConversationKind, Mode, Side, VoterVerdict, VoteState, Winner
+from arena.tables.preferences import WithheldBattle
+from arena.tables.tuning import TunedModel, TuningEvent, TuningExample, TuningJob
+from arena.tables.words import BattleState, CampaignPairs, ConversationKind, Mode, Side, VoterVerdict, VoteState, Winner
 
 __all__ = [
     "Answer",
@@ -13,6 +25,13 @@ __all__ = [
     "Base",
     "Battle",
     "BattleState",
+    "Campaign",
+    "CampaignAnswer",
+    "CampaignAssignment",
+    "CampaignItem",
+    "CampaignModel",
+    "CampaignPairs",
+    "CampaignPrompt",
     "Conversation",
     "ConversationKind",
     "Counter",
@@ -24,6 +43,13 @@ __all__ = [
     "Prompt",
     "Seat",
     "Side",
+    "StandingHistory",
+    "StartCount",
+    "StartSlot",
+    "TunedModel",
+    "TuningEvent",
+    "TuningExample",
+    "TuningJob",
     "UtcDateTime",
     "Vote",
     "VoteState",
@@ -31,6 +57,8 @@ __all__ = [
     "VoterDecision",
     "VoterVerdict",
     "Winner",
+    "WithheldBattle",
+    "counted_in",
     "new_id",
     "now",
 ]

@@ -14,7 +14,7 @@ class PairCount(Base):
     scope: Mapped[str] = mapped_column(primary_key=True)
     """`battle`, `imported`, or `campaign:<id>`."""
     criterion: Mapped[str] = mapped_column(primary_key=True, default="")
-    """Empty for the overall verdict."""
+    """Empty for the overall verdict, else `<criterion>@<rubric's version>`."""
     revision_low: Mapped[int] = mapped_column(ForeignKey("model_revisions.id"), primary_key=True)
     revision_high: Mapped[int] = mapped_column(ForeignKey("model_revisions.id"), primary_key=True)
     wins_low: Mapped[int] = mapped_column(default=0)

@@ -39,7 +39,7 @@ class _BattlePage:
         with self._composer.actions:
             self._surprise = gr.Button("Surprise me", elem_id="surprise", elem_classes=["quiet"], scale=0)
             self._send = gr.Button("Send", variant="primary", elem_id="send", scale=0, min_width=120)
-        stage = Stage(Wording(context.settings.question, _HINT, _IDLE))
+        stage = Stage(Wording(context.settings.question, _HINT, _IDLE, context.rubric))
         notes.render()
         self._desk = Desk(context, self._composer, stage)
 

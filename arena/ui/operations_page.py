@@ -47,6 +47,7 @@ def build_operations_page(context: PageContext) -> None:
             backup_failure=context.keeper.failure,
             votes=standings.votes,
             uptime_s=time.monotonic() - started,
+            warnings=context.fleet.warnings,
         )
         return {
             head: _alarm(context.database.outages.present) + render("operations.html", report=report),

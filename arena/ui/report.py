@@ -59,6 +59,8 @@ class Report:
     figures: Sequence[Fact]
     targets: Sequence[TargetRow]
     models: Sequence[ModelRow]
+    warnings: Sequence[str]
+    """What was left out of the roster file."""
     facts: Sequence[Fact]
 
 
@@ -71,6 +73,7 @@ def write_report(
     backup_failure: str | None,
     votes: int,
     uptime_s: float,
+    warnings: Sequence[str] = (),
 ) -> Report:
     """Put everything into words."""
     at = now()
@@ -78,6 +81,7 @@ def write_report(
         figures=_figures(figures, votes, uptime_s),
         targets=_targets(kept),
         models=[_model(status, at) for status in statuses],
+        warnings=warnings,
         facts=_facts(settings, backup_failure),
     )
 

@@ -37,7 +37,9 @@ class _SideBySidePage:
             self._sampling = sampling_fold()
         with self._composer.actions:
             self._send = gr.Button("Send", variant="primary", elem_id="send", scale=0, min_width=120)
-        stage = Stage(Wording(context.settings.question, _HINT, _IDLE, fresh="New comparison", can_continue=False))
+        stage = Stage(
+            Wording(context.settings.question, _HINT, _IDLE, context.rubric, fresh="New comparison", can_continue=False)
+        )
         self._desk = Desk(context, self._composer, stage)
 
     def wire(self) -> None:
@@ -61,7 +63,7 @@ class _SideBySidePage:
             titles = (name_of(fleet, a), name_of(fleet, b))
             sampling = read_sampling(temperature, top_p, tokens)
         except ArenaError as error:
-            yield self._desk.stage.refuse(str(error))
+            yield self._desk.refuse(error)
             return
         views = self._context.arena.fight_named(prompt, self._context.voter(request), (a, b), sampling)
         async with aclosing(self._desk.stream(views, titles)) as frames:

@@ -7,7 +7,9 @@ from typing import Any
 import gradio as gr
 
 from arena.battle import BattleView, Phase, Reveal
+from arena.rubric import NO_RUBRIC, Rubric
 from arena.tables import Side, Winner
+from arena.ui.criteria import CriteriaPanel
 from arena.ui.html import fragment, render
 from arena.ui.panes import SIDES, heading, messages, pane
 from arena.ui.reveal import cards, origin, verdict
@@ -23,9 +25,10 @@ BALLOT: Mapping[Winner, str] = {
 }
 """The vote buttons from left to right: each model's own button stands under its pane."""
 
-RUNNING = (Phase.WAITING, Phase.STREAMING)
+RUNNING = (Phase.QUEUED, Phase.WAITING, Phase.STREAMING)
 
 _STATUS: Mapping[Phase, str] = {
+    Phase.QUEUED: "You are in line.",
     Phase.WAITING: "Both models have your challenge.",
     Phase.STREAMING: "Both models are answering.",
     Phase.VOTABLE: "Both answers are complete. Which is better?",
@@ -45,6 +48,8 @@ class Wording:
     """The line below the vote."""
     idle: tuple[str, str]
     """What stands in the empty panes."""
+    rubric: Rubric = NO_RUBRIC
+    """What can be rated beside the vote."""
     fresh: str = "New battle"
     can_continue: bool = True
     """Whether a revealed battle can be continued from either answer."""
@@ -76,7 +81,8 @@ class Stage:
 
     def _lay_out_ballot(self) -> None:
         with gr.Column(elem_id="ballot", visible=False) as self.ballot:
-            fragment(render("question.html", question=self._wording.question), elem_id="question")
+            self.question = fragment(render("question.html", question=self._wording.question), elem_id="question")
+            self.criteria = CriteriaPanel(self._wording.rubric)
             with gr.Row(elem_id="votes"):
                 self.votes = {
                     winner: gr.Button(
@@ -88,7 +94,8 @@ class Stage:
                     )
                     for winner, label in BALLOT.items()
                 }
-            fragment(render("hint.html", hint=self._wording.hint), elem_id="hint")
+            folded = ", C for the criteria" if len(self._wording.rubric) else ""
+            fragment(render("hint.html", hint=self._wording.hint + folded), elem_id="hint")
 
     def _lay_out_reveal(self) -> None:
         self.cards, self.continues = [], []
@@ -130,7 +137,7 @@ class Stage:
         return [
             *(self.battle, self.again, self.side, self.origin),
             *(self.notice, self.challenge, self.status, self.stop),
-            *(*self.heads, *self.answers, self.ballot, *self.votes.values()),
+            *(*self.heads, *self.answers, self.ballot, self.question, *self.criteria.components, *self.votes.values()),
             *(self.reveal, self.verdict, *self.cards, *self.continues),
             *(self.next, self.next_prompt, self.after, self.run_again, self.fresh, self.withdraw),
         ]
@@ -150,9 +157,11 @@ class Stage:
             self.stop: gr.update(visible=view.phase in RUNNING),
             **self._panes(view, titles),
             self.ballot: gr.update(visible=votable or view.phase in RUNNING),
+            self.question: render("question.html", question=view.question),
             **{button: gr.update(interactive=votable) for button in self.votes.values()},
             **self._revealed(view.reveal if view.phase is Phase.REVEALED else None),
             **(self.ask_next(None) if view.phase in RUNNING else {}),
+            **(self.criteria.clear() if view.phase is Phase.WAITING else {}),
             self.next: gr.update(visible=votable and view.can_follow_up),
             self.after: gr.update(visible=view.phase not in RUNNING),
             self.run_again: gr.update(visible=void),
@@ -173,6 +182,7 @@ class Stage:
             self.ballot: gr.update(visible=False),
             **self._revealed(None),
             **self.ask_next(None),
+            **self.criteria.clear(),
             self.next: gr.update(visible=False),
             self.after: gr.update(visible=False),
         }
@@ -213,7 +223,7 @@ class Stage:
 
 
 def _pane_state(view: BattleView, index: int) -> str:
-    if view.phase not in RUNNING:
+    if view.phase not in RUNNING or view.phase is Phase.QUEUED:
         return ""
     has_text = bool(view.turns and view.turns[-1].answers[index])
     if view.waiting[index] and has_text:

@@ -7,16 +7,19 @@ from typing import Any
 
 import gradio as gr
 
+from arena.consistency import read_voter_findings
 from arena.errors import ArenaError
 from arena.tables import VoterVerdict
 from arena.ui.context import PageContext
 from arena.ui.desk import LISTENING
 from arena.ui.html import fragment, render
+from arena.ui.judging import tell_ways
 from arena.voter_decisions import Preview, decide, find_voter, preview
 from arena.voter_review import ReviewedVoter, VoterReview, review_voters
 
 _CHOICES = [("Count", "count"), ("Hold", "hold"), ("Exclude", "exclude")]
 _DONE = {VoterVerdict.COUNT: "counted", VoterVerdict.HOLD: "held", VoterVerdict.EXCLUDE: "excluded"}
+_MOST_COMPARED = 50
 _SHORT = 12
 """Characters of an id that a choice shows; whole ids stand in the table."""
 
@@ -64,8 +67,10 @@ class VoterDesk:
             self._foreseen = fragment(elem_id="voter-foreseen")
             self._ready = gr.Textbox(visible=False)
             self._apply = gr.Button("Apply", visible=False, variant="primary", elem_id="apply-decision", size="sm")
+        self._compare = gr.Button("Compare how voters judge", visible=False, elem_id="compare-voters", size="sm")
+        self._ways = fragment(elem_id="operations-ways")
         self.components: list[Any] = [
-            *(self._review, self._form, self._voter, self._decision, self._reason),
+            *(self._compare, self._ways, self._review, self._form, self._voter, self._decision, self._reason),
             *(self._foreseen, self._ready, self._apply),
         ]
 
@@ -73,12 +78,15 @@ class VoterDesk:
         """Connect the buttons; `outputs` are all components of the page."""
         given = [self._voter, self._decision, self._reason]
         self._foresee.click(self._show_change, given, outputs, **LISTENING)
+        self._compare.click(self._show_ways, None, outputs, **LISTENING)
         self._apply.click(self._take, [self._ready, self._reason], outputs, **LISTENING)
 
     def clear(self) -> dict[Any, Any]:
         """What the section is to anybody but the operator."""
         return {
             self._review: "",
+            self._compare: gr.update(visible=False),
+            self._ways: "",
             self._form: gr.update(visible=False),
             self._voter: gr.update(choices=[], value=None),
             **self._nothing_foreseen(),
@@ -91,9 +99,18 @@ class VoterDesk:
         choices = [(_name(line.voter), line.voter) for line in lines]
         return {
             self._review: render("operations_voters.html", review=review, lines=lines),
+            self._compare: gr.update(visible=bool(review.voters)),
             self._form: gr.update(visible=bool(lines)),
             self._voter: gr.update(choices=choices, value=lines[0].voter if lines else None),
         }
+
+    async def _show_ways(self, request: gr.Request) -> dict[Any, Any]:
+        if not self._context.is_operator(request):
+            return self._locked()
+        found = await asyncio.to_thread(
+            read_voter_findings, self._context.database, self._context.rubric, _MOST_COMPARED
+        )
+        return {self._ways: render("operations_ways.html", rows=[tell_ways(voter) for voter in found])}
 
     async def _show_change(self, voter: str | None, decision: str, reason: str, request: gr.Request) -> dict[Any, Any]:
         if not self._context.is_operator(request):

@@ -51,6 +51,11 @@
       return true;
     },
     revealed: () => show($("#reveal"), $(".verdict")),
+    judging: () => {
+      window.scrollTo({ top: 0 });
+      $("#main")?.focus({ preventScroll: true });
+      return true;
+    },
   };
 
   const follow = () => {
@@ -76,6 +81,7 @@
       // The parts of a new phase are drawn one after the other: this is tried at each change until they are there.
       if (entering) entering = !ENTER[phase]();
       if (goingOn) goingOn = !show($("#next"), $("#next textarea"));
+      document.dispatchEvent(new Event("arena:drawn"));
     });
   };
   const root = $("gradio-app");
@@ -83,11 +89,16 @@
   changed();
 
   const typing = (target) =>
-    target instanceof Element && target.closest("input, textarea, select, [contenteditable=''], [contenteditable=true]");
+    target instanceof Element &&
+    target.closest("input:not([type=radio]), textarea, select, [contenteditable=''], [contenteditable=true]");
 
   document.addEventListener("keydown", (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey || event.shiftKey || event.repeat || event.isComposing) return;
     if (typing(event.target)) return;
+    if (!document.dispatchEvent(new CustomEvent("arena:key", { detail: event, cancelable: true }))) {
+      event.preventDefault();
+      return;
+    }
     const button = document.getElementById(KEYS[event.key.toLowerCase()] ?? "");
     if (!(button instanceof HTMLButtonElement) || button.disabled || !button.checkVisibility()) return;
     event.preventDefault();
