@@ -98,9 +98,10 @@ class ScriptedVisitor:
         head, events = self.listen(session)
         return Overheard(self._battle(send, events), head, events)
 
-    def vote(self, battle: str, winner: str = "model_a") -> str:
-        """Vote on the Battle page; what the page is told."""
-        return self.call(self.function(f"vote-{winner}")["id"], [battle])
+    def vote(self, battle: str, winner: str = "model_a", session: str = "") -> str:
+        """Vote on the Battle page, without criteria; what the page is told."""
+        function = self.function(f"vote-{winner}")
+        return self.call(function["id"], [battle, *[None] * (len(function["inputs"]) - 1)], session)
 
     def _battle(self, send: Mapping[str, Any], events: Sequence[Heard]) -> str:
         place = send["outputs"].index(self.function("vote-model_a")["inputs"][0])
