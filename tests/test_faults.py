@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import re
 import resource
 import sqlite3
 import subprocess
@@ -19,7 +20,7 @@ from sqlalchemy import Engine, event, func, select, text
 
 from app import build_parts
 from arena.battle import Phase
-from arena.config import load_settings
+from arena.config import SHIPPED_DIR, load_settings
 from arena.counts import rebuild_counts
 from arena.database import Database, open_database
 from arena.errors import BattleError, ConfigError
@@ -296,3 +297,14 @@ async def test_a_model_that_nobody_can_replace_is_asked_again_until_it_answers(
     assert "The fourth time I answer." in view.turns[0].answers
     with world.database.read() as session:
         assert session.get_one(Battle, view.battle_id).state is BattleState.VOTABLE
+
+
+def test_every_row_of_the_page_about_faults_names_a_test_that_exists() -> None:
+    page = (SHIPPED_DIR / "docs" / "faults.md").read_text(encoding="utf-8")
+    tests = "".join(file.read_text(encoding="utf-8") for file in (SHIPPED_DIR / "tests").glob("test_*.py"))
+    rows = [line for line in page.splitlines() if line.startswith("| ") and "---" not in line]
+    faults = [row for row in rows if not row.startswith("| fault |")]
+
+    assert len(faults) >= 14
+    assert [row for row in faults if "`test_" not in row and "the same" not in row] == []
+    assert [name for name in re.findall(r"`(test_\w+)`", page) if f"def {name}(" not in tests] == []
