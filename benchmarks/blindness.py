@@ -7,7 +7,8 @@ model sat on, and guesses the other half. Shown are its hits, and how many a coi
 - same text, common pace: what the arena promises to hide;
 - same text, live pace: the same guesser where nothing is hidden;
 - either text half as long, by turns, common pace: what remains. Once the shorter answer is shown to its end, the rest
-  of the longer one is held until its stream has ended: a pause there tells that it was still being written.
+  of the longer one is held until its stream has ended: a pause there tells that it was still being written. A second
+  guesser looks at nothing else than which answer went on, and the longest pause.
 """
 
 import argparse
@@ -47,17 +48,20 @@ def main() -> None:
     """Play every case and print its hits."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--battles", type=int, default=120, help="for each case; half are learned from")
-    battles = parser.parse_args().battles // (2 * VISITORS) * 2 * VISITORS
+    parser.add_argument("--case", type=int, choices=range(1, len(CASES) + 1), help="only this one")
+    given = parser.parse_args()
+    battles = given.battles // (2 * VISITORS) * 2 * VISITORS
     logging.disable(logging.ERROR)
     print(
         f"{battles // 2} battles guessed; a coin reaches {surely_more_than_chance(battles // 2)} once in 10,000 times"
     )
-    for name, pace, quick, slow in CASES:
+    for name, pace, quick, slow in CASES if given.case is None else CASES[given.case - 1 : given.case]:
         with tempfile.TemporaryDirectory() as folder:
             seen, truth = play(Path(folder), pace, quick, slow, battles)
         half = battles // 2
         right = hits(seen[:half], truth[:half], seen[half:], truth[half:])
-        print(f"{name}: {right} of {half} ({right / half:.0%})", flush=True)
+        by_pause = hits(seen[:half, -1:], truth[:half], seen[half:, -1:], truth[half:])
+        print(f"{name}: {right} of {half} ({right / half:.0%}); by the pause alone {by_pause}", flush=True)
 
 
 def play(folder: Path, pace: str, quick: int, slow: int, battles: int) -> tuple[Features, np.ndarray]:
