@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
-from arena import backup_commands, preference_commands, voter_commands
+from arena import backup_commands, judge_commands, preference_commands, voter_commands
 from arena.errors import ArenaError, ConfigError
 from arena.terminal import Progress, output, print_json, print_table, progress, tell
 
@@ -202,6 +202,8 @@ def _parser() -> argparse.ArgumentParser:
     voter_commands.add_voters(commands, _command, lambda given: _database(_settings(given)))
 
     preference_commands.add_preferences(commands, _command, _settings, _database)
+
+    judge_commands.add_judge(commands, _command, _settings, _roster, _database)
 
     backup_commands.add_backups(commands, _command, _settings)
 

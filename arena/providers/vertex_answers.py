@@ -1,11 +1,11 @@
 """What Vertex AI's chunks mean: text, thinking, the end, and answers that it withholds."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from arena.errors import FailureKind
-from arena.providers.base import Delta, Finish, Message
+from arena.providers.base import Delta, Finish, JsonSchema, Message
 from arena.providers.failures import failure
 
 if TYPE_CHECKING:
@@ -70,3 +70,13 @@ def contents_of(messages: Sequence[Message]) -> "list[types.Content]":
 
     roles = {"user": "user", "assistant": "model"}
     return [types.Content(role=roles[said.role], parts=[types.Part(text=said.content)]) for said in messages]
+
+
+def openapi(schema: JsonSchema) -> dict[str, Any]:
+    """A JSON schema in the words of Vertex AI, whose objects are closed anyway and whose properties come in order."""
+    told: dict[str, Any] = {key: value for key, value in schema.items() if key != "additionalProperties"}
+    properties: Mapping[str, JsonSchema] = schema.get("properties", {})
+    if properties:
+        told["properties"] = {name: openapi(part) for name, part in properties.items()}
+        told["property_ordering"] = list(properties)
+    return told

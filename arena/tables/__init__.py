@@ -4,6 +4,7 @@ from arena.tables.base import Base, UtcDateTime, new_id, now
 from arena.tables.battles import Battle, ImportedVote, Seat, Vote, VoterDecision
 from arena.tables.conversations import Answer, AnswerStyle, Conversation, ModelRevision, Prompt, Voter
 from arena.tables.counts import Counter, PairCount
+from arena.tables.judge import JudgeVerdict
 from arena.tables.minutes import Minute
 from arena.tables.preferences import WithheldBattle
 from arena.tables.words import BattleState, ConversationKind, Mode, Side, VoterVerdict, VoteState, Winner
@@ -18,6 +19,7 @@ __all__ = [
     "ConversationKind",
     "Counter",
     "ImportedVote",
+    "JudgeVerdict",
     "Minute",
     "Mode",
     "ModelRevision",
