@@ -4,7 +4,7 @@ PROCESSES ?= 2
 TRL ?= $(CURDIR)/.venv-trl/try
 
 .DEFAULT_GOAL := help
-.PHONY: help check check-fast check-trl lint test fmt run
+.PHONY: audit help check check-fast check-trl lint test fmt run
 
 help: ## list these commands
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-12s %s\n", $$1, $$2}'
@@ -23,6 +23,9 @@ lint: ## format, rules, types, layers
 
 test: ## the tests alone
 	pytest -n $(PROCESSES) --dist loadfile
+
+audit: ## ask PyPI whether a pinned package has a known vulnerability; needs the network
+	pip-audit --strict --no-deps --disable-pip --progress-spinner off -r requirements.txt
 
 fmt: ## format, and mend what can be mended
 	ruff format .

@@ -19,19 +19,25 @@ from arena.config import Settings, load_settings, prepare_process, read_environm
 from arena.errors import ConfigError
 
 if TYPE_CHECKING:
-    from fastapi import FastAPI
+    from fastapi import APIRouter, FastAPI
 
     from arena.battle import Arena
+    from arena.boards import Boards
+    from arena.campaigns.judging import Judging
     from arena.challenges import Challenge
     from arena.database import Database
+    from arena.finetune import TuningDesk
     from arena.fleet import Fleet
     from arena.keeping import Keeper
     from arena.leaderboard import Leaderboard
+    from arena.moderation import Moderation
     from arena.monitoring import Monitor
+    from arena.refusals import Refusals
     from arena.roster import Roster
     from arena.rubric import Rubric
     from arena.style import StyleControl
     from arena.targets import Targets
+    from arena.web.huggingface import Registration
     from arena.web.session import CookieRules, Sessions
     from arena.web.streams import PageStreams
 
@@ -39,6 +45,8 @@ log = logging.getLogger("arena")
 LOG_BYTES, LOG_FILES = 5_000_000, 5
 BACKLOG = 2048
 """Connections that may wait to be accepted."""
+NOTE_EVERY_S = 120.0
+"""How often it is looked whether votes have moved the ratings, to note where they stand."""
 _WHY_DEMO = "fewer than two models of the roster have credentials; `python -m arena check` tells what is missing."
 
 
@@ -54,12 +62,16 @@ class Parts:
     leaderboard: "Leaderboard"
     style: "StyleControl"
     arena: "Arena"
+    tuning: "TuningDesk"
+    judging: "Judging"
     monitor: "Monitor"
     targets: "Targets"
     keeper: "Keeper"
     streams: "PageStreams"
     sessions: "Sessions"
     cookies: "CookieRules"
+    refusals: "Refusals"
+    moderation: "Moderation"
 
     async def drain(self) -> None:
         """Take no new battles, and let running ones finish for up to `drain_s`."""
@@ -70,7 +82,9 @@ class Parts:
 
     async def aclose(self) -> None:
         """Close every connection."""
+        await self.tuning.aclose()
         await self.fleet.aclose()
+        await self.moderation.aclose()
         self.style.close()
         self.database.close()
 
@@ -85,21 +99,27 @@ def build_app(settings: Settings) -> "FastAPI":
     prepare_process()
     from fastapi import FastAPI
 
+    from arena.boards import Boards
     from arena.ui import mount_pages
     from arena.ui.context import PageContext
     from arena.web.assets import AssetCache
     from arena.web.gate import Gate
-    from arena.web.routes import Door
+    from arena.web.huggingface import SIGN_IN, Registration
 
     parts = build_parts(settings)
     settings = parts.settings
     app = FastAPI(title="COAIA Arena", openapi_url=None, lifespan=_lifespan)
     app.state.parts = parts
-    app.include_router(Door(parts.monitor, parts.sessions, parts.cookies, settings).router())
+    boards = Boards(parts.database, parts.leaderboard)
+    registration = Registration.of(read_environment())
+    for router in _routers(parts, boards, registration):
+        app.include_router(router)
     context = PageContext(
         arena=parts.arena,
+        judging=parts.judging,
         fleet=parts.fleet,
         leaderboard=parts.leaderboard,
+        boards=boards,
         style=parts.style,
         targets=parts.targets,
         keeper=parts.keeper,
@@ -110,13 +130,39 @@ def build_app(settings: Settings) -> "FastAPI":
         demo=settings.demo,
         voter=parts.sessions.voter,
         is_operator=parts.sessions.is_operators_page,
+        sign_in=SIGN_IN if registration is not None else "",
+        refused=parts.refusals.count,
     )
     _with_running_loop(lambda: mount_pages(app, context))
     app.add_middleware(AssetCache)
     app.add_middleware(
-        Gate, sessions=parts.sessions, cookies=parts.cookies, streams=parts.streams, hops=settings.forwarded_hops
+        Gate,
+        sessions=parts.sessions,
+        cookies=parts.cookies,
+        streams=parts.streams,
+        hops=settings.forwarded_hops,
+        refused=parts.refusals.count,
+        body_s=settings.body_s,
     )
     return app
+
+
+def _routers(parts: Parts, boards: "Boards", registration: "Registration | None") -> "Sequence[APIRouter]":
+    """What answers beside the pages."""
+    from arena.web.downloads import Downloads
+    from arena.web.huggingface import HubSignIn
+    from arena.web.my_data import MyData
+    from arena.web.routes import Door
+
+    sessions, cookies, count = parts.sessions, parts.cookies, parts.refusals.count
+    routers = [
+        Door(parts.monitor, sessions, cookies, parts.settings, count).router(),
+        Downloads(boards, parts.leaderboard).router(),
+        MyData(parts.arena, parts.database, sessions, cookies, parts.settings).router(),
+    ]
+    if registration is not None:
+        routers.append(HubSignIn(registration, parts.database, sessions, cookies, count).router())
+    return routers
 
 
 def _with_running_loop(build: Callable[[], None]) -> None:
@@ -141,12 +187,13 @@ def build_parts(settings: Settings) -> Parts:
 
     """
     from arena.battle import Arena
-    from arena.fleet import Fleet
+    from arena.finetune import TuningDesk
     from arena.leaderboard import Leaderboard
+    from arena.limits import Limits
     from arena.machine_check import require_local_database
-    from arena.providers.factory import build_providers
+    from arena.providers.factory import build_moderation
+    from arena.refusals import Refusals
     from arena.style import StyleControl
-    from arena.voters import BattleLimits
     from arena.web.streams import PageStreams
 
     settings, roster = _decide_demo(settings)
@@ -154,37 +201,42 @@ def build_parts(settings: Settings) -> Parts:
     sessions, cookies = _build_sessions(settings)
     challenges, rubric = _read_questions(settings)
     database, keeper = _open_database(settings)
-    fleet = Fleet(roster, build_providers(settings, roster), settings)
-    leaderboard = Leaderboard(database)
+    fleet = _build_fleet(settings, roster, database)
+    leaderboard, moderation = Leaderboard(database), build_moderation(settings)
     arena = Arena(
         database=database,
         fleet=fleet,
         leaderboard=leaderboard,
-        limits=BattleLimits(settings),
+        limits=Limits(database, settings),
         settings=settings,
         challenges=challenges,
         rubric=rubric,
+        moderation=moderation,
     )
-    streams = PageStreams()
-    targets, monitor = _watch(arena, fleet, database, streams)
+    streams, refusals = PageStreams(), Refusals()
+    targets, monitor = _watch(arena, fleet, database, streams, refusals)
     arena.on_answered(monitor.answered)
     if keeper.logs_votes:
         arena.on_stored(keeper.stored)
     return Parts(
-        settings,
-        challenges,
-        rubric,
-        database,
-        fleet,
-        leaderboard,
-        StyleControl(database),
-        arena,
-        monitor,
-        targets,
-        keeper,
-        streams,
-        sessions,
-        cookies,
+        settings=settings,
+        challenges=challenges,
+        rubric=rubric,
+        database=database,
+        fleet=fleet,
+        leaderboard=leaderboard,
+        style=StyleControl(database),
+        arena=arena,
+        tuning=TuningDesk(database, roster, settings, fleet=fleet),
+        judging=_build_judging(settings, database, leaderboard, rubric),
+        monitor=monitor,
+        targets=targets,
+        keeper=keeper,
+        streams=streams,
+        sessions=sessions,
+        cookies=cookies,
+        refusals=refusals,
+        moderation=moderation,
     )
 
 
@@ -206,13 +258,31 @@ def _open_database(settings: Settings) -> tuple["Database", "Keeper"]:
     return database, Keeper(settings, database, hub)
 
 
-def _watch(arena: "Arena", fleet: "Fleet", database: "Database", streams: "PageStreams") -> tuple["Targets", "Monitor"]:
+def _watch(
+    arena: "Arena", fleet: "Fleet", database: "Database", streams: "PageStreams", refusals: "Refusals"
+) -> tuple["Targets", "Monitor"]:
     from arena.monitoring import Monitor
     from arena.targets import Targets
 
     targets = Targets(database=database, fleet=fleet, arena=arena)
-    monitor = Monitor(arena=arena, fleet=fleet, database=database, targets=targets, open_streams=streams.__len__)
+    monitor = Monitor(
+        arena=arena,
+        fleet=fleet,
+        database=database,
+        targets=targets,
+        open_streams=streams.__len__,
+        refused=refusals.by_reason,
+    )
     return targets, monitor
+
+
+def _build_judging(settings: Settings, database: "Database", leaderboard: "Leaderboard", rubric: "Rubric") -> "Judging":
+    """Campaigns count their new voters by themselves: a campaign never keeps anybody from a battle."""
+    from arena.campaigns.arrivals import Arrivals
+    from arena.campaigns.judging import Judging
+
+    arrivals = Arrivals(settings.battles_per_minute)
+    return Judging(database=database, leaderboard=leaderboard, arrivals=arrivals, demo=settings.demo, rubric=rubric)
 
 
 def _read_questions(settings: Settings) -> tuple[Sequence["Challenge"], "Rubric"]:
@@ -221,6 +291,16 @@ def _read_questions(settings: Settings) -> tuple[Sequence["Challenge"], "Rubric"
     from arena.rubric import load_rubric
 
     return load_challenges(settings.data_dir), load_rubric(settings.data_dir)
+
+
+def _build_fleet(settings: Settings, roster: "Roster", database: "Database") -> "Fleet":
+    """The roster file's models, and those that came of tuning jobs."""
+    from arena.finetune import with_tuned
+    from arena.fleet import Fleet
+    from arena.providers.factory import build_providers
+
+    whole = roster if settings.demo else with_tuned(database, roster, read_environment())
+    return Fleet(whole, build_providers(settings, whole), settings)
 
 
 def _build_sessions(settings: Settings) -> tuple["Sessions", "CookieRules"]:
@@ -250,8 +330,10 @@ async def _lifespan(app: "FastAPI") -> AsyncIterator[None]:
     """Ask every platform for its models once pages are served; at the end close what is open."""
     parts: Parts = app.state.parts
     # What goes wrong in a warm-up is told to the first who asks for the same.
+    if not parts.settings.demo:
+        parts.tuning.start_following()
     preparing = asyncio.gather(_prepare(parts), _warm_up(parts), return_exceptions=True)
-    keeping = [asyncio.create_task(parts.targets.keep()), asyncio.create_task(parts.keeper.keep())]
+    keeping = [asyncio.create_task(work) for work in (parts.targets.keep(), parts.keeper.keep(), _note_history(parts))]
     try:
         yield
     finally:
@@ -276,6 +358,20 @@ async def _prepare(parts: Parts) -> None:
     """Ask every platform for its models; the minute of the start is then told with those that answered."""
     await parts.fleet.prepare()
     await parts.targets.record()
+
+
+async def _note_history(parts: Parts) -> None:
+    """Note now and then how the ratings stand; nothing is noted while no votes come."""
+    from sqlalchemy.exc import SQLAlchemyError
+
+    from arena.history import note_standings
+
+    while True:
+        try:
+            await parts.database.run(note_standings, parts.database, parts.leaderboard)
+        except SQLAlchemyError:  # the next note tells as much
+            log.warning("How the ratings stand could not be noted", exc_info=True)
+        await asyncio.sleep(NOTE_EVERY_S)
 
 
 def serve(settings: Settings, service: Path | None = None) -> None:
@@ -363,6 +459,7 @@ def _look_around(settings: Settings) -> None:
 
 def _start_log(settings: Settings, service: Path | None) -> None:
     """Log to standard error, or for a service in the background to files that are rotated."""
+    from arena.logs import start_log
     from arena.running import Files
 
     handler: logging.Handler = logging.StreamHandler()
@@ -370,11 +467,7 @@ def _start_log(settings: Settings, service: Path | None) -> None:
         file = Files(service).log
         file.parent.mkdir(parents=True, exist_ok=True)
         handler = logging.handlers.RotatingFileHandler(file, maxBytes=LOG_BYTES, backupCount=LOG_FILES)
-    logging.basicConfig(
-        level=settings.log_level.upper(), handlers=[handler], format="%(asctime)s %(levelname)s %(name)s: %(message)s"
-    )
-    for talkative in ("alembic.runtime.plugins", "httpx", "httpx2", "uvicorn"):
-        logging.getLogger(talkative).setLevel(max(logging.WARNING, logging.getLogger().level))
+    start_log(handler, settings.log_level, settings.log_format)
 
 
 def _say(sentence: str) -> None:

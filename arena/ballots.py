@@ -16,7 +16,18 @@ from sqlalchemy import ColumnElement, Select, Text, case, cast, func, select
 from arena.counts import PairCounts
 from arena.database import Database
 from arena.rubric import split_key
-from arena.tables import Battle, Conversation, ImportedVote, Mode, ModelRevision, Vote, VoteState, Winner
+from arena.tables import (
+    Battle,
+    Conversation,
+    ImportedVote,
+    Mode,
+    ModelRevision,
+    Vote,
+    Voter,
+    VoteState,
+    Winner,
+    counted_in,
+)
 
 Numbers = NDArray[np.int64]
 RATED_SCOPES = (Mode.BATTLE.value, Mode.IMPORTED.value)
@@ -28,7 +39,7 @@ class Slice:
     """Which votes: those that fulfil everything that is not `None`."""
 
     scopes: tuple[str, ...] = RATED_SCOPES
-    """`battle`, `imported` or `campaign`."""
+    """`battle`, `imported` or `campaign:<id>`."""
     criterion: str = ""
     """Empty for the overall verdict, else its key in the counts: see `arena.rubric`."""
     tag: str | None = None
@@ -41,6 +52,8 @@ class Slice:
     """Of both models."""
     voters: frozenset[str] | None = None
     """Ids."""
+    signed_in: bool | None = None
+    """Whether the voter has an account."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +130,9 @@ def count_languages(database: Database, scopes: Sequence[str] = RATED_SCOPES) ->
         .select_from(Vote)
         .join(Battle, Battle.id == Vote.battle_id)
         .join(Conversation, Conversation.id == Battle.conversation_id)
-        .where(Vote.rated, Vote.state == VoteState.COUNTED, Battle.mode.in_(scopes), Conversation.language.is_not(None))
+        .where(
+            Vote.rated, Vote.state == VoteState.COUNTED, counted_in().in_(scopes), Conversation.language.is_not(None)
+        )
         .group_by(Conversation.language)
         .order_by(number.desc(), Conversation.language)
     )
@@ -128,7 +143,7 @@ def count_languages(database: Database, scopes: Sequence[str] = RATED_SCOPES) ->
 def _grouped(part: Slice) -> Select[*tuple[Any, ...]]:
     """Voter, the revisions in the seats, and how often A won, B won, both tied, both were bad."""
     verdict: ColumnElement[str] = cast(Vote.winner, Text)
-    conditions = [Vote.rated, Vote.state == VoteState.COUNTED, Battle.mode.in_(part.scopes)]
+    conditions = [Vote.rated, Vote.state == VoteState.COUNTED, counted_in().in_(part.scopes)]
     if part.criterion:
         criterion, version = split_key(part.criterion)
         verdict = Vote.criteria[criterion].as_string()
@@ -143,6 +158,9 @@ def _grouped(part: Slice) -> Select[*tuple[Any, ...]]:
     if part.platform is not None:
         theirs = select(ModelRevision.id).where(ModelRevision.platform == part.platform)
         conditions += [Battle.revision_a.in_(theirs), Battle.revision_b.in_(theirs)]
+    if part.signed_in is not None:
+        accounts = select(Voter.id).where(Voter.account.is_not(None))
+        conditions.append(Vote.voter_id.in_(accounts) if part.signed_in else Vote.voter_id.not_in(accounts))
     sums = [func.sum(case((verdict == winner.value, 1), else_=0)) for winner in Winner]
     statement = select(Vote.voter_id, Battle.revision_a, Battle.revision_b, *sums).join(
         Battle, Battle.id == Vote.battle_id

@@ -12,7 +12,14 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
-from arena import backup_commands, judge_commands, preference_commands, voter_commands
+from arena import (
+    backup_commands,
+    campaign_commands,
+    judge_commands,
+    preference_commands,
+    tuning_commands,
+    voter_commands,
+)
 from arena.errors import ArenaError, ConfigError
 from arena.terminal import Progress, output, print_json, print_table, progress, tell
 
@@ -52,7 +59,7 @@ def check(given: argparse.Namespace) -> int:
 
     logging.basicConfig(level=logging.ERROR, format="%(message)s")
     settings = _settings(given)
-    roster = _roster(settings)
+    roster = _with_tuned(settings, _roster(settings))
     with progress("Asking the models", sys.stderr) as bar:
         checks = asyncio.run(_ask(settings, roster, bar))
     for warning in roster.warnings:
@@ -74,6 +81,20 @@ def _roster(settings: "Settings") -> "Roster":
     if not len(roster):
         raise ConfigError(f"{settings.models}: has no models; add at least two.")
     return roster
+
+
+def _with_tuned(settings: "Settings", roster: "Roster") -> "Roster":
+    """The roster with the models that came of tuning jobs; no database is made to look for them."""
+    from sqlalchemy import make_url
+
+    from arena.config import read_environment
+    from arena.finetune import with_tuned
+
+    url = make_url(settings.resolved_database_url)
+    if settings.demo or (url.get_backend_name() == "sqlite" and not Path(url.database or "").is_file()):
+        return roster
+    with _database(settings) as database:
+        return with_tuned(database, roster, read_environment())
 
 
 async def _ask(settings: "Settings", roster: "Roster", bar: Progress) -> Sequence["ModelCheck"]:
@@ -150,11 +171,13 @@ def import_votes(given: argparse.Namespace) -> int:
 
 
 def rebuild_counts(given: argparse.Namespace) -> int:
-    """Recompute the counts behind the ratings from the votes."""
+    """Recompute the counts behind the ratings, and how the ratings moved, from the votes."""
     from arena import counts
+    from arena.history import rebuild_history
 
     with _database(_settings(given)) as database:
         sys.stdout.write(f"{_count(counts.rebuild_counts(database), 'vote')} counted\n")
+        sys.stdout.write(f"{_count(rebuild_history(database), 'moment')} of the ratings' history worked out\n")
     return 0
 
 
@@ -200,12 +223,18 @@ def _parser() -> argparse.ArgumentParser:
     _add_votes(votes.add_subparsers(required=True))
 
     voter_commands.add_voters(commands, _command, lambda given: _database(_settings(given)))
+    voter_commands.add_forget(commands, _command, lambda given: _database(_settings(given)))
 
     preference_commands.add_preferences(commands, _command, _settings, _database)
+
+    tools = campaign_commands.Tools(_settings, _roster, _database)
+    campaign_commands.add_campaigns(commands, _command, tools)
 
     judge_commands.add_judge(commands, _command, _settings, _roster, _database)
 
     backup_commands.add_backups(commands, _command, _settings)
+
+    tuning_commands.add_tuning(commands, _command, _settings, _database)
 
     command = _command(
         commands, "rebuild-counts", "recompute the counts behind the ratings from the votes", "rebuild-counts"

@@ -52,6 +52,9 @@ class Settings(BaseSettings):
     temporary_storage: bool = False
     """A restart empties the data folder's disk, as on a Space: pages say so where a vote could be lost."""
 
+    tuning_file: Path | None = None
+    """Base models that may be tuned, with prices; default `tuning.yaml` in the data folder, else the one that ships."""
+
     database_url: str | None = None
     """Any SQLAlchemy URL of SQLite or PostgreSQL; default `sqlite:///<data dir>/arena.db`."""
 
@@ -105,10 +108,40 @@ class Settings(BaseSettings):
     """Most turns of one conversation."""
 
     max_battles: int = Field(default=200, ge=1)
-    """Most battles running at once; a further one is told to come back."""
+    """Most battles and chat turns running at once; further ones wait in line and are told their place."""
+
+    max_waiting: int = Field(default=200, ge=0)
+    """Longest line before a full arena; whoever finds it full is asked to come back."""
 
     battles_per_minute: int = Field(default=20, ge=1)
-    """Most battles one voter may start in a minute."""
+    """Most battles one voter may start in a minute; one address five times as many. Further turns count too."""
+
+    battles_per_day: int | None = Field(default=None, ge=1)
+    """Most battles one voter may start in a day (UTC); one address five times as many."""
+
+    battles_per_minute_in_all: int | None = Field(default=None, ge=1)
+    """Most battles that all visitors together may start in a minute."""
+
+    battles_per_day_in_all: int | None = Field(default=None, ge=1)
+    """Most battles that all visitors together may start in a day (UTC)."""
+
+    spend_per_day: float | None = Field(default=None, gt=0)
+    """Most US dollars that answers may cost in a day (UTC), by the prices in the roster."""
+
+    moderation: Literal["off", "openai"] = "off"
+    """`openai`: prompts are first shown to OpenAI's moderation endpoint, and refused if it objects."""
+
+    moderation_unavailable: Literal["allow", "refuse"] = "refuse"
+    """What happens to a prompt when the moderation cannot be asked."""
+
+    moderation_s: float = Field(default=3.0, gt=0)
+    """Deadline for the moderation of a prompt, in seconds."""
+
+    forgotten_votes: Literal["deleted", "kept"] = "deleted"
+    """The votes of a voter who asks to be forgotten: `deleted`, or `kept` without any text under a new random id."""
+
+    body_s: float = Field(default=15.0, gt=0)
+    """How long a request's body may take to arrive, in seconds."""
 
     rest_after_failures: int = Field(default=3, ge=1)
     """Failures in a row after which a model is rested."""
@@ -157,6 +190,9 @@ class Settings(BaseSettings):
 
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     """How much the log says."""
+
+    log_format: Literal["text", "json"] = "text"
+    """`text` for people, `json` for programs: one object a line, with the battle's id where there is one."""
 
     @property
     def resolved_database_url(self) -> str:

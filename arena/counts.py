@@ -18,7 +18,7 @@ from sqlalchemy.orm import Session
 
 from arena.database import Database
 from arena.rubric import criterion_key
-from arena.tables import Battle, Counter, Mode, ModelRevision, PairCount, Vote, VoteState, Winner
+from arena.tables import Battle, Counter, ModelRevision, PairCount, Vote, VoteState, Winner, counted_in
 
 VOTES = "votes"
 """Name of the counter that numbers votes, and changes to votes, in commit order."""
@@ -272,17 +272,20 @@ def rebuild_counts(database: Database) -> int:
 
 
 def verdicts_of(
-    mode: Mode,
+    scope: str,
     revision_a: int,
     revision_b: int,
     winner: Winner,
     criteria: Mapping[str, str],
     rubric_version: str | None = None,
 ) -> Sequence[Verdict]:
-    """What one rated vote counts for: its overall verdict, and one for each criterion that was rated."""
-    overall = Verdict(mode.value, revision_a, revision_b, winner)
+    """What one rated vote counts for: its overall verdict, and one for each criterion that was rated.
+
+    `scope` is the battle's `counted_in`: for most its mode.
+    """
+    overall = Verdict(str(scope), revision_a, revision_b, winner)
     rated = [
-        Verdict(mode.value, revision_a, revision_b, Winner(word), criterion_key(name, rubric_version))
+        Verdict(str(scope), revision_a, revision_b, Winner(word), criterion_key(name, rubric_version))
         for name, word in criteria.items()
     ]
     return [overall, *rated]
@@ -291,7 +294,7 @@ def verdicts_of(
 def _counted_verdicts(session: Session) -> Iterator[Sequence[Verdict]]:
     """The verdicts of each vote that counts, read in portions."""
     statement = (
-        select(Battle.mode, Battle.revision_a, Battle.revision_b, Vote.winner, Vote.criteria, Vote.rubric_version)
+        select(counted_in(), Battle.revision_a, Battle.revision_b, Vote.winner, Vote.criteria, Vote.rubric_version)
         .join(Battle, Battle.id == Vote.battle_id)
         .where(Vote.rated, Vote.state == VoteState.COUNTED)
     )

@@ -139,7 +139,8 @@ def open_database(url: str) -> Database:
 
 def _create_engine(url: str) -> Engine:
     try:
-        engine = create_engine(url, pool_pre_ping=not url.startswith("sqlite"))
+        # What a statement that failed was to store is a visitor's own, and errors are logged.
+        engine = create_engine(url, pool_pre_ping=not url.startswith("sqlite"), hide_parameters=True)
     except (ArgumentError, NoSuchModuleError, ModuleNotFoundError) as error:
         raise ConfigError("ARENA_DATABASE_URL must be sqlite:///FILE or postgresql+psycopg://…") from error
     if engine.dialect.name == "sqlite":

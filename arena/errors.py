@@ -20,8 +20,27 @@ class BackupError(ArenaError):
     """A backup could not be made, or a file is none; nothing was changed."""
 
 
+class TuningError(ArenaError):
+    """A tuning job could not be started, followed, cancelled or registered.
+
+    For the operator only: it may hold the platform's own words, never a key.
+    """
+
+
 class BattleError(ArenaError):
-    """A visitor asked for something that the battle's present state, or a limit, does not allow."""
+    """A visitor asked for something that the battle's present state, or a limit, does not allow.
+
+    `reason` is a word under which refusals are counted, such as `limit_minute` or `not_yours`.
+    """
+
+    def __init__(self, sentence: str, *, reason: str = "not_possible") -> None:
+        super().__init__(sentence)
+        self.reason = reason
+
+
+def reason_of(error: ArenaError) -> str:
+    """The word under which a refusal is counted."""
+    return error.reason if isinstance(error, BattleError) else "not_possible"
 
 
 class FailureKind(StrEnum):

@@ -103,12 +103,13 @@ class Fleet:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """`providers` maps api_type to its provider; `clock` tells seconds, for rests and further looks."""
-        self._providers = providers
+        self._providers = dict(providers)
         self._settings = settings
         self._clock = clock
         self.warnings = roster.warnings
         """What was left out of the roster file, one sentence each; for the operator."""
         self._health = {entry.id: _Health(entry) for entry in roster}
+        self._entries = tuple(roster)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._looks: set[asyncio.Task[ModelStatus]] = set()
 
@@ -119,6 +120,23 @@ class Fleet:
         """
         self._loop = asyncio.get_running_loop()
         await asyncio.gather(*(self.prepare_one(model_id) for model_id in self._health))
+
+    def admit(self, entry: ModelEntry, provider: Callable[[], Provider]) -> bool:
+        """Take a model in while the arena runs; `False` if its id is here already. Within the event loop.
+
+        `provider` makes the provider of its api_type where no other model has brought it. The model is made ready in
+        the background, and drawn from then on.
+        """
+        if entry.id in self._health:
+            return False
+        if entry.api_type not in self._providers:
+            self._providers[entry.api_type] = provider()
+        # A new mapping: whoever is reading the old one in another thread must not see it grow.
+        self._health = {**self._health, entry.id: _Health(entry)}
+        self._entries = (*self._entries, entry)
+        if self._loop is not None:
+            self._start_look(entry.id)
+        return True
 
     async def prepare_one(self, model_id: str) -> ModelStatus:
         """Look again at one model (the operator's button, or a changed deployment); a rest ends in a trial."""
@@ -152,6 +170,10 @@ class Fleet:
         """Every model of the roster, in its order."""
         self._look_again(self._clock())
         return [self._status(health) for health in self._health.values()]
+
+    def entries(self) -> Sequence[ModelEntry]:
+        """The models, in the roster's order: the very same object until another model is taken in."""
+        return self._entries
 
     def entry(self, model_id: str) -> ModelEntry:
         """The roster's entry; raises KeyError for a model that is not in it."""

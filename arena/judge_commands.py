@@ -42,6 +42,7 @@ def add_judge(
     what = "let a judge model score pairs of answers against the rubric; safe to stop and to run again"
     judge = new_command(commands, "judge", what, "judge --judge gpt-judge --limit 100 --budget 2.50")
     judge.add_argument("--judge", metavar="ID", help="an entry with `role: judge`; default: the only one")
+    judge.add_argument("--campaign", metavar="ID", help="only answers of this campaign")
     judge.add_argument(
         "--scope",
         choices=SCOPES,
@@ -86,7 +87,7 @@ def run_judge(given: argparse.Namespace, settings: "Settings", roster_of: "Roste
     report = JudgeReport(0)
     with opened(settings) as database, judging_alone(database):
         with database.read() as session:
-            pairs = find_pairs(session, given.scope)[: given.limit]
+            pairs = find_pairs(session, given.scope, given.campaign)[: given.limit]
         if not pairs:
             tell("There is no such pair of answers yet.")
             return 0

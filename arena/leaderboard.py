@@ -40,6 +40,9 @@ WITH_EACH_VOTE = 200
 BUSY_SHARE = 0.05
 """The share of its time that the background may spend on looking at the votes again."""
 
+MOST_SLICES = 200
+"""So many slices' standings are kept, the latest ones: readers can ask for very many."""
+
 
 @dataclass(frozen=True, slots=True)
 class Comparisons:
@@ -134,7 +137,11 @@ class Leaderboard:
         crowd = look_at(table, ballots, stamp.sequence)
         standings = table.standings(crowd, table.inflation(crowd), stamp.counted_at)
         ended = time.monotonic()
-        self._slices[key] = (standings, stamp.sequence, ended + (ended - began) / BUSY_SHARE)
+        with self._lock:
+            self._slices.pop(key, None)
+            self._slices[key] = (standings, stamp.sequence, ended + (ended - began) / BUSY_SHARE)
+            while len(self._slices) > MOST_SLICES:
+                self._slices.pop(next(iter(self._slices)))
         return standings
 
     def languages(self, least: int) -> Sequence[str]:

@@ -59,6 +59,7 @@ class _Snapshot:
     database_bytes: int
     statuses: Sequence[ModelStatus]
     open_streams: int
+    refused: Mapping[str, int]
     uptime_s: float
     kept: Sequence[Kept]
 
@@ -74,13 +75,16 @@ class Monitor:
         database: Database,
         targets: Targets,
         open_streams: Callable[[], int],
+        refused: Callable[[], Mapping[str, int]] = dict,
     ) -> None:
+        """`refused` tells how many calls were refused, by reason."""
         self._arena = arena
         self._fleet = fleet
         self._database = database
         self._targets = targets
         self._started = time.monotonic()
         self._open_streams = open_streams
+        self._refused = refused
         self._draining = False
         self._histograms = CollectorRegistry()
         self._first_token = Histogram(
@@ -137,6 +141,7 @@ class Monitor:
             database_bytes=await self._database.run(self._database_bytes),
             statuses=self._fleet.statuses(),
             open_streams=self._open_streams(),
+            refused=self._refused(),
             uptime_s=self.uptime_s,
             kept=await self._targets.measure(),
         )
@@ -188,6 +193,7 @@ class _SnapshotCollector(Collector):
         yield self._battles()
         yield CounterMetricFamily("arena_votes", "Votes that count.", value=seen.votes)
         yield self._failures()
+        yield self._refusals()
         ready = sum(status.state is ModelState.READY for status in seen.statuses)
         yield GaugeMetricFamily("arena_models_ready", "Models that can be asked now.", value=ready)
         yield GaugeMetricFamily("arena_models", "Models in the roster.", value=len(seen.statuses))
@@ -216,6 +222,12 @@ class _SnapshotCollector(Collector):
                 if (value := getattr(kept, name)) is not None:
                     family.add_metric([kept.window], value)
             yield family
+
+    def _refusals(self) -> Metric:
+        family = CounterMetricFamily("arena_refused_calls", "Refused calls since the start.", labels=["reason"])
+        for reason, count in sorted(self._snapshot.refused.items()):
+            family.add_metric([reason], count)
+        return family
 
     def _failures(self) -> Metric:
         family = CounterMetricFamily(

@@ -33,6 +33,27 @@ def ensure_revision(session: Session, model: ModelEntry, deployment: str | None)
     raise RuntimeError(f"The revision of {model.id} could not be stored.")
 
 
+def foreign_revision(session: Session, model_id: str) -> ModelRevision:
+    """The revision of a model that answered elsewhere, made if it is new; a namesake in the roster is another model."""
+    fingerprint = hashlib.sha256(f"imported:{model_id}".encode()).hexdigest()
+    revision = session.scalar(select(ModelRevision).where(ModelRevision.fingerprint == fingerprint))
+    if revision is not None:
+        return revision
+    namesakes = session.scalar(select(func.max(ModelRevision.number)).where(ModelRevision.model_id == model_id))
+    revision = ModelRevision(
+        fingerprint=fingerprint,
+        model_id=model_id,
+        number=(namesakes or 0) + 1,
+        platform="imported",
+        api_name=model_id,
+        sampling={},
+        display_name=model_id,
+    )
+    session.add(revision)
+    session.flush()
+    return revision
+
+
 def fingerprint_of(model: ModelEntry, deployment: str | None) -> str:
     """SHA-256 of what decides which model answers."""
     deciding = [

@@ -132,6 +132,19 @@ def load_roster(path: Path, environment: Mapping[str, str]) -> Roster:
     return Roster(models, tuple(warnings))
 
 
+def read_entry(place: str, model_id: str, raw: object, environment: Mapping[str, str]) -> ModelEntry:
+    """One entry that does not stand in the roster file; `place` names it in errors.
+
+    Raises:
+        ConfigError: as `load_roster`, for this entry.
+
+    """
+    entry = _parse_entry(Path(place), model_id, raw, environment, [])
+    if entry is None:
+        raise ConfigError(f"{place}: {model_id}: is of a platform that the arena does not have.")
+    return entry
+
+
 def _read_mapping(path: Path) -> dict[str, Any]:
     try:
         text = path.read_text(encoding="utf-8")
@@ -186,7 +199,8 @@ def _parse_entry(
     for key in _FASTCHAT_ONLY:
         fields.pop(key, None)
     missing: list[str] = []
-    expanded = {key: _expand(value, environment, missing) for key, value in fields.items() if value is not None}
+    filled = {key: value for key, value in fields.items() if value is not None}
+    expanded = {key: expand_variables(value, environment, missing) for key, value in filled.items()}
     if "missing_variables" in expanded or "id" in expanded:
         raise ConfigError(f"{path}: {model_id}: the id is the entry's key; {_accepted_keys()}.")
     try:
@@ -213,7 +227,7 @@ def _skip_reason(fields: Mapping[str, Any]) -> str | None:
     return None
 
 
-def _expand(value: object, environment: Mapping[str, str], missing: list[str]) -> object:
+def expand_variables(value: object, environment: Mapping[str, str], missing: list[str]) -> object:
     """`value` with each `${NAME}` replaced; names nobody set are added to `missing` and become empty."""
 
     def lookup(match: re.Match[str]) -> str:
@@ -225,9 +239,9 @@ def _expand(value: object, environment: Mapping[str, str], missing: list[str]) -
     if isinstance(value, str):
         return _VARIABLE.sub(lookup, value)
     if isinstance(value, dict):
-        return {key: _expand(item, environment, missing) for key, item in value.items()}
+        return {key: expand_variables(item, environment, missing) for key, item in value.items()}
     if isinstance(value, list):
-        return [_expand(item, environment, missing) for item in value]
+        return [expand_variables(item, environment, missing) for item in value]
     return value
 
 

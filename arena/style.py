@@ -31,6 +31,7 @@ from arena.tables import (
     Vote,
     VoteState,
     Winner,
+    counted_in,
     now,
 )
 
@@ -264,7 +265,7 @@ def _style_votes(scopes: Sequence[str], after: int, up_to: int) -> Select[Any]:
             Vote.state == VoteState.COUNTED,
             Vote.sequence > after,
             Vote.sequence <= up_to,
-            Battle.mode.in_(scopes),
+            counted_in().in_(scopes),
             Battle.revision_a != Battle.revision_b,
         )
         .group_by(Vote.battle_id, Vote.voter_id, Battle.revision_a, Battle.revision_b, Vote.winner)

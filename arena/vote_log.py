@@ -217,7 +217,14 @@ def _counted(session: Session, vote: Vote | None) -> Counter[Any]:
         return Counter()
     battle = session.get_one(Battle, vote.battle_id)
     return Counter(
-        verdicts_of(battle.mode, battle.revision_a, battle.revision_b, vote.winner, vote.criteria, vote.rubric_version)
+        verdicts_of(
+            battle.scope or battle.mode,
+            battle.revision_a,
+            battle.revision_b,
+            vote.winner,
+            vote.criteria,
+            vote.rubric_version,
+        )
     )
 
 

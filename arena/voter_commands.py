@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any
 
-from arena.terminal import print_json, print_table
+from arena.terminal import print_json, print_table, tell
 
 if TYPE_CHECKING:
     from arena.database import Database
@@ -37,6 +37,37 @@ def add_voters(commands: Any, new_command: "NewCommand", opened: "Opened") -> No
     decide.add_argument("--reason", required=True, help="kept with the decision and with the votes")
     decide.add_argument("--dry-run", action="store_true", help="only tell what would change")
     decide.set_defaults(run=lambda given: decide_voter(given, opened))
+
+
+def add_forget(commands: Any, new_command: "NewCommand", opened: "Opened") -> None:  # noqa: ANN401 - argparse's own
+    """Add `forget`."""
+    command = new_command(commands, "forget", "delete what a voter wrote and was answered", "forget 3f2a --dry-run")
+    command.add_argument("voter", metavar="VOTER", help="its id, or how that begins")
+    command.add_argument("--dry-run", action="store_true", help="only tell what would be deleted")
+    command.set_defaults(run=lambda given: forget_voter(given, opened))
+
+
+def forget_voter(given: argparse.Namespace, opened: "Opened") -> int:
+    """Forget one voter; the setting ARENA_FORGOTTEN_VOTES says what becomes of the votes."""
+    from arena.config import load_settings
+    from arena.forgetting import forget, holdings_of
+    from arena.voter_decisions import find_voter
+
+    policy = load_settings().forgotten_votes
+    with opened(given) as database:
+        voter = find_voter(database, given.voter)
+        held = holdings_of(database, voter)
+        if not given.dry_run:
+            forget(database, voter, policy)
+    fate = "deleted" if policy == "deleted" else "kept without text under a new id"
+    done = "would be" if given.dry_run else "are"
+    sys.stdout.write(
+        f"{voter}: {held.prompts} prompts with their answers and {held.chats} chats {done} deleted; "
+        f"{held.votes} votes {done} {fate}.\n"
+    )
+    if not given.dry_run:
+        tell("Exports and backups made before still hold what they held: make new ones, and delete the old.")
+    return 0
 
 
 def show_voters(given: argparse.Namespace, opened: "Opened") -> int:

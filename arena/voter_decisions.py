@@ -19,7 +19,18 @@ from arena.counts import Verdict, add_verdicts, next_sequence, read_counts, verd
 from arena.database import Database
 from arena.errors import ConfigError
 from arena.ratings import Ratings, rate
-from arena.tables import Battle, Mode, ModelRevision, Vote, Voter, VoterDecision, VoterVerdict, VoteState, Winner, now
+from arena.tables import (
+    Battle,
+    ModelRevision,
+    Vote,
+    Voter,
+    VoterDecision,
+    VoterVerdict,
+    VoteState,
+    Winner,
+    counted_in,
+    now,
+)
 
 Counts = NDArray[np.int64]
 
@@ -265,14 +276,13 @@ def _change(session: Session, votes: ColumnElement[bool], target: VoteState) -> 
     if target is not VoteState.COUNTED:
         votes = and_(votes, Vote.state == VoteState.COUNTED)
     statement = (
-        select(Battle.mode, Battle.revision_a, Battle.revision_b, Vote.winner, Vote.criteria, Vote.rubric_version)
+        select(counted_in(), Battle.revision_a, Battle.revision_b, Vote.winner, Vote.criteria, Vote.rubric_version)
         .join(Battle, Battle.id == Vote.battle_id)
         .where(votes)
     )
     tally: Tally[Verdict] = Tally()
     for row in session.execute(statement, execution_options={"yield_per": 5000}):
-        mode, revision_a, revision_b, winner, criteria, version = row
-        tally.update(verdicts_of(Mode(mode), revision_a, revision_b, winner, criteria, version))
+        tally.update(verdicts_of(*row))
     sign = 1 if target is VoteState.COUNTED else -1
     return {verdict: sign * amount for verdict, amount in tally.items()}
 

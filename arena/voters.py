@@ -1,27 +1,13 @@
-"""Who votes: pseudonymous voters, and how much one of them may ask for."""
+"""Who votes: pseudonymous voters, known by a random id and for limits by a keyed hash of their address."""
 
 import hashlib
 import hmac
-import math
-import time
-from collections import deque
-from collections.abc import Callable
 from dataclasses import dataclass
 
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from arena.config import Settings
-from arena.errors import BattleError
 from arena.tables import Voter
-
-WINDOW_S = 60.0
-"""The window in which starts are counted."""
-
-ADDRESS_SHARE = 5
-"""How many voters' worth of battles one address may start: a school or an office shares one."""
-
-_TIDY_ABOVE = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,49 +19,6 @@ class VoterIdentity:
     """Keyed hash of the visitor's address: serves limits only, is never stored with votes."""
     session: str = ""
     """The page's connection; closing it stops the voter's running battles of that page."""
-
-
-class BattleLimits:
-    """How many battles a voter, and an address, may start in any minute. In this process's memory."""
-
-    def __init__(self, settings: Settings, clock: Callable[[], float] = time.monotonic) -> None:
-        self._per_voter = settings.battles_per_minute
-        self._clock = clock
-        self._starts: dict[str, deque[float]] = {}
-
-    def __len__(self) -> int:
-        """How many voters and addresses it remembers."""
-        return len(self._starts)
-
-    def check(self, voter: VoterIdentity) -> None:
-        """Count one more battle, or raise `BattleError` saying when to come back.
-
-        A refused battle is not counted, so that waiting always helps.
-        """
-        now = self._clock()
-        windows = [(self._window(f"voter {voter.voter_id}", now), self._per_voter)]
-        if voter.address_hash:
-            windows.append((self._window(f"address {voter.address_hash}", now), self._per_voter * ADDRESS_SHARE))
-        wait = max((starts[-limit] + WINDOW_S - now for starts, limit in windows if len(starts) >= limit), default=0.0)
-        if wait > 0:
-            raise BattleError(
-                f"That was a lot of battles in one minute. You can start the next one in {_seconds(wait)}."
-            )
-        for starts, _ in windows:
-            starts.append(now)
-
-    def _window(self, key: str, now: float) -> deque[float]:
-        if len(self._starts) > _TIDY_ABOVE:
-            self._starts = {k: starts for k, starts in self._starts.items() if starts and starts[-1] > now - WINDOW_S}
-        starts = self._starts.setdefault(key, deque())
-        while starts and starts[0] <= now - WINDOW_S:
-            starts.popleft()
-        return starts
-
-
-def _seconds(wait: float) -> str:
-    whole = math.ceil(wait)
-    return "a second" if whole == 1 else f"{whole} seconds"
 
 
 def hash_address(secret: str, address: str) -> str:

@@ -16,11 +16,13 @@ from arena.config import Settings
 from arena.database import Database
 from arena.fleet import Fleet
 from arena.leaderboard import Leaderboard
+from arena.limits import Limits
+from arena.moderation import Moderation
 from arena.providers.factory import deadlines_of
 from arena.providers.openai import OpenAIProvider
 from arena.roster import ModelEntry, Roster
 from arena.tables import Answer, Battle
-from arena.voters import BattleLimits, VoterIdentity
+from arena.voters import VoterIdentity
 from tests.arena_facts import RUBRIC
 from tests.conftest import SettingsFactory
 from tests.scripted_openai import ScriptedOpenAI
@@ -93,6 +95,7 @@ async def make_world(
             entries: Mapping[str, Mapping[str, Any]] | None = None,
             rng: random.Random | None = None,
             store: Database | None = None,
+            moderation: Moderation | None = None,
             **overrides: Any,
         ) -> World:
             settings = make_settings(**{**FAST, **overrides})
@@ -104,10 +107,11 @@ async def make_world(
                 database=store or database,
                 fleet=fleet,
                 leaderboard=leaderboard,
-                limits=BattleLimits(settings),
+                limits=Limits(store or database, settings),
                 settings=settings,
                 challenges=[ORCHARD],
                 rubric=RUBRIC,
+                moderation=moderation,
                 rng=rng,
             )
             stack.push_async_callback(fleet.aclose)

@@ -4,9 +4,18 @@ import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
 from arena.database import Database
-from arena.tables import Mode, Winner
-from tests.arena_facts import add_models, add_vote
+from arena.judge.items import Pair, find_pairs
+from arena.judge.records import Judge, Outcome, Question, keep
+from arena.judge.spending import Spent
+from arena.judge.verdict import Verdict
+from arena.roster import ModelEntry
+from arena.rubric import Rubric
+from arena.tables import Mode, Seat, Vote, Winner
+from tests.arena_facts import add_models, add_vote, judge_again
 from tests.scripted_openai import ScriptedOpenAI
 
 PRICE = {"input": 1.0, "output": 10.0}
@@ -84,3 +93,33 @@ def add_pairs(database: Database, number: int, winner: Winner = Winner.MODEL_A) 
         )
         for n in range(number)
     ]
+
+
+def add_judged_pairs(database: Database, rubric: Rubric, number: int, *, stuck: int = 0) -> list[str]:
+    """Battles that two people judged alike, A and B in turn, and a judge the same way, but `stuck` by seat A."""
+    heron, wren = add_models(database, "heron", "wren")
+    first = rubric.criteria[0].id
+    battles = []
+    for n in range(number):
+        winner = Winner.MODEL_A if n % 2 == 0 else Winner.MODEL_B
+        rated = {"criteria": {first: winner.value}, "rubric_version": rubric.version}
+        battle = add_vote(database, heron, wren, winner, mode=Mode.BATTLE, voter="anna", **rated)
+        judge_again(database, battle, winner, voter="ben", **rated)
+        battles.append(battle)
+    with database.write() as session:
+        judge = Judge("owl-1", ModelEntry(id="owl", api_type="demo", role="judge"), rubric.version)
+        for n, pair in enumerate(sorted(find_pairs(session, "voted"), key=lambda pair: battles.index(pair.battle_id))):
+            for swapped in (False, True):
+                word = _by_seat(session, pair, swapped=swapped) if n >= stuck else Winner.MODEL_A
+                verdict = Verdict(word, dict.fromkeys((c.id for c in rubric), word.value), "Dry, but it holds.")
+                keep(session, judge, Question(pair, swapped), Outcome(verdict, None, "", 1, Spent(100, 10)))
+    return battles
+
+
+def _by_seat(session: Session, pair: Pair, *, swapped: bool) -> Winner:
+    """What the people said of the pair, in the letters of the order that the judge was shown."""
+    vote = session.get_one(Vote, pair.battle_id)
+    seats = session.scalars(select(Seat.answer_id).where(Seat.battle_id == pair.battle_id).order_by(Seat.side)).all()
+    first_is_a = seats[0] == pair.item[0][0]
+    first_won = (vote.winner is Winner.MODEL_A) == first_is_a
+    return Winner.MODEL_A if first_won != swapped else Winner.MODEL_B

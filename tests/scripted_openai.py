@@ -16,6 +16,12 @@ from tests.scripting import Exchange, Fault, Recorded, Script, ScriptedServer, e
 _ERROR_TYPES = {401: "invalid_request_error", 404: "invalid_request_error", 429: "requests", 500: "server_error"}
 _ERROR_CODES = {401: "invalid_api_key", 404: "model_not_found", 429: "rate_limit_exceeded"}
 
+_MODERATION_CATEGORIES = (
+    *("harassment", "harassment/threatening", "hate", "hate/threatening", "illicit", "illicit/violent"),
+    *("self-harm", "self-harm/intent", "self-harm/instructions", "sexual", "sexual/minors"),
+    *("violence", "violence/graphic"),
+)
+
 
 class ScriptedOpenAI(ScriptedServer):
     """OpenAI's protocol; `url` is what a roster's `api_base` or OPENAI_BASE_URL takes."""
@@ -39,37 +45,62 @@ class ScriptedOpenAI(ScriptedServer):
             exchange.respond(200, {"object": "list", "data": models})
         elif path.startswith("/v1/models/"):
             self._describe(exchange, urllib.parse.unquote(path.removeprefix("/v1/models/")))
+        elif path == "/v1/moderations":
+            self.note_request(exchange.request)
+            await self._moderate(exchange)
         elif path == "/v1/chat/completions":
             self.note_request(exchange.request)
             await self._complete(exchange)
         else:
-            exchange.respond(404, _error(404, f"Invalid URL ({exchange.request.method} {path})"))
+            self.note_request(exchange.request)
+            exchange.respond(404, openai_error(404, f"Invalid URL ({exchange.request.method} {path})"))
 
     def _describe(self, exchange: Exchange, model: str) -> None:
         """`models.retrieve`: free, and refused with 401 or 404 like the model's own requests."""
         script = self.script_for(replace(exchange.request, model=model))
         if script is None or script.fault in (401, 404):
             status = 401 if script is not None and script.fault == 401 else 404
-            exchange.respond(status, _error(status, f"The model '{model}' cannot be retrieved."))
+            exchange.respond(status, openai_error(status, f"The model '{model}' cannot be retrieved."))
         else:
             description = {"id": model, "object": "model", "created": 0, "owned_by": "script"}
             exchange.respond(200, {**description, "shutdown_date": script.shutdown_date})
+
+    async def _moderate(self, exchange: Exchange) -> None:
+        """Object on the grounds that the script's text lists, as `violence, hate/threatening`; to nothing if empty."""
+        script = self.script_for(exchange.request)
+        if script is None or isinstance(script.fault, int):
+            status = 404 if script is None or not isinstance(script.fault, int) else script.fault
+            exchange.respond(status, openai_error(status, "The moderation is not there."))
+            return
+        if await self._said_otherwise(exchange, script):
+            return
+        grounds = {name for name in str(script.text).split(", ") if name}
+        found = {name: name in grounds for name in _MODERATION_CATEGORIES}
+        scores = {name: 0.99 if name in grounds else 0.01 for name in found}
+        inputs = {name: ["text"] for name in found}
+        result = {
+            "flagged": bool(grounds),
+            "categories": found,
+            "category_scores": scores,
+            "category_applied_input_types": inputs,
+        }
+        exchange.respond(200, {"id": "modr-1", "model": exchange.request.model, "results": [result]})
 
     async def _complete(self, exchange: Exchange) -> None:
         request = exchange.request
         script = self.script_for(request)
         if script is None:
-            exchange.respond(404, _error(404, f"The model `{request.model}` does not exist."))
+            exchange.respond(404, openai_error(404, f"The model `{request.model}` does not exist."))
             return
         refused = next((name for name in script.refuses if name in request.body), None)
         if refused:
             message = f"Unsupported parameter: '{refused}' is not supported with this model."
-            exchange.respond(400, _error(400, message, refused))
+            exchange.respond(400, openai_error(400, message, refused))
         elif isinstance(script.fault, int):
             headers = {"x-request-id": f"req_scripted{next(self._ids)}"}
             if script.retry_after_s is not None:
                 headers["retry-after"] = f"{script.retry_after_s:g}"
-            exchange.respond(script.fault, _error(script.fault, script.message), headers)
+            exchange.respond(script.fault, openai_error(script.fault, script.message), headers)
         else:
             await self.tell(exchange, self._tell(exchange, script))
 
@@ -89,7 +120,7 @@ class ScriptedOpenAI(ScriptedServer):
         exchange.event(chunk({"role": "assistant", "content": "", "refusal": None}))
         if script.reasoning:
             exchange.event(chunk({"reasoning_content": script.reasoning}))
-        error = json.dumps(_error(500, script.message or "The server had an error")).encode()
+        error = json.dumps(openai_error(500, script.message or "The server had an error")).encode()
         if not await stream_pieces(exchange, script, pieces, lambda piece: chunk({"content": piece}), error):
             return False
         exchange.event(chunk({}, script.finish or "stop"))
@@ -151,7 +182,8 @@ def _whole(model: str, text: str) -> dict[str, Any]:
     return {"id": "chatcmpl-whole", "object": "chat.completion", "created": 0, "model": model, "choices": choices}
 
 
-def _error(status: int, message: str, param: str | None = None) -> dict[str, Any]:
+def openai_error(status: int, message: str, param: str | None = None) -> dict[str, Any]:
+    """The body of an error."""
     kind = _ERROR_TYPES.get(status, "invalid_request_error" if status < 500 else "server_error")
     text = message or f"Scripted status {status}."
     return {"error": {"message": text, "type": kind, "param": param, "code": _ERROR_CODES.get(status)}}

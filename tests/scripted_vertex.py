@@ -103,6 +103,10 @@ class ScriptedVertex(ScriptedServer):
         """Refuse every access token given out so far."""
         self._tokens.clear()
 
+    def admits(self, authorization: str) -> bool:
+        """Whether an `Authorization` header carries an access token that this server gave out."""
+        return authorization.removeprefix("Bearer ") in self._tokens
+
     def credentials(self) -> dict[str, str]:
         """A service account's key file whose token endpoint is this server."""
         return {
@@ -144,15 +148,15 @@ class ScriptedVertex(ScriptedServer):
         path = request.path.partition("?")[0]
         if path == "/token":
             await self._grant(exchange)
-        elif request.authorization.removeprefix("Bearer ") not in self._tokens:
-            exchange.respond(401, _error(401, "Request had invalid authentication credentials."))
+        elif not self.admits(request.authorization):
+            exchange.respond(401, vertex_error(401, "Request had invalid authentication credentials."))
         elif request.method == "GET":
             self._describe(exchange, _resource_of(path))
         elif path.endswith(":streamGenerateContent") and request.path.endswith("alt=sse"):
             self.note_request(request)
             await self._generate(exchange, _resource_of(path))
         else:
-            exchange.respond(404, _error(404, f"{request.method} {path} is not scripted."))
+            exchange.respond(404, vertex_error(404, f"{request.method} {path} is not scripted."))
 
     async def _grant(self, exchange: Exchange) -> None:
         match self.token_fault:
@@ -182,7 +186,7 @@ class ScriptedVertex(ScriptedServer):
         self.note(lambda: self.lookups.append(resource))
         known = resource in self.scripts or self.default is not None
         if not _MODEL.match(resource) or not known:
-            exchange.respond(404, _error(404, f"The Model does not exist: {resource}"))
+            exchange.respond(404, vertex_error(404, f"The Model does not exist: {resource}"))
             return
         if resource not in self.scripts and resource not in self._deployed:
             self.deploy(resource)
@@ -195,18 +199,18 @@ class ScriptedVertex(ScriptedServer):
         request = exchange.request
         if _MODEL.match(resource):
             message = f"{resource} is not supported in the generateContent API; use an endpoint."
-            exchange.respond(400, _error(400, message))
+            exchange.respond(400, vertex_error(400, message))
             return
         script = self.script_for(request)
         if script is None:
-            exchange.respond(404, _error(404, f"Publisher model or endpoint `{resource}` was not found."))
+            exchange.respond(404, vertex_error(404, f"Publisher model or endpoint `{resource}` was not found."))
             return
         refused = next((name for name in script.refuses if name in request.body.get("generationConfig", {})), None)
         if refused:
-            exchange.respond(400, _error(400, f"Unable to submit request because {refused} is not supported."))
+            exchange.respond(400, vertex_error(400, f"Unable to submit request because {refused} is not supported."))
         elif isinstance(script.fault, int):
             headers = {} if script.retry_after_s is None else {"retry-after": f"{script.retry_after_s:g}"}
-            exchange.respond(script.fault, _error(script.fault, script.message), headers)
+            exchange.respond(script.fault, vertex_error(script.fault, script.message), headers)
         else:
             await self.tell(exchange, self._tell(exchange, script))
 
@@ -237,7 +241,7 @@ class ScriptedVertex(ScriptedServer):
         exchange.open_stream()
         if script.reasoning:
             exchange.event(json.dumps(_body(response_id, [{**_part(script.reasoning), "thought": True}])).encode())
-        error = json.dumps(_error(script.error_code, script.message or "Internal error encountered.")).encode()
+        error = json.dumps(vertex_error(script.error_code, script.message or "Internal error encountered.")).encode()
         told = await stream_pieces(
             exchange, script, pieces, lambda piece: json.dumps(_body(response_id, [_part(piece)])).encode(), error
         )
@@ -280,7 +284,8 @@ def _body(response_id: str, parts: list[dict[str, Any]], finish: str | None = No
     return {"candidates": [candidate], "responseId": response_id, "modelVersion": "scripted"}
 
 
-def _error(status: int, message: str) -> dict[str, Any]:
+def vertex_error(status: int, message: str) -> dict[str, Any]:
+    """The body of an error."""
     text = message or f"Scripted status {status}."
     return {"error": {"code": status, "message": text, "status": _STATUSES.get(status, "UNKNOWN")}}
 

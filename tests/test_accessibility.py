@@ -9,7 +9,8 @@ from playwright.sync_api import Browser, Page, expect
 
 from arena.tables import Winner
 from tests.arena_facts import add_models, add_vote
-from tests.ui_fixtures import FAST, OpenPage, Visitor, arena_site, browser, open_page, shared_site, site
+from tests.campaign_facts import add_campaign
+from tests.ui_fixtures import FAST, OpenPage, Site, Visitor, arena_site, browser, open_page, shared_site, site
 
 __all__ = ["browser", "open_page", "shared_site", "site"]
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(240)]
@@ -104,4 +105,19 @@ def test_the_operators_pages(open_page: OpenPage) -> None:
     assert_accessible(visitor.page)
 
     sign_in(visitor)
+    assert_accessible(visitor.page)
+
+
+def test_the_pages_of_a_campaign(open_page: OpenPage, site: Site) -> None:
+    add_campaign(site.parts.database)
+    visitor = open_page("/campaign?id=spring")
+    expect(visitor.button("A is better")).to_be_enabled()
+    assert_accessible(visitor.page)
+    visitor.page.keyboard.press("a")
+    expect(visitor.button("Next pair")).to_be_visible()
+    assert_accessible(visitor.page)
+
+    sign_in(visitor)
+    visitor.page.goto(f"{visitor.site.url}/campaign?id=spring")
+    expect(visitor.button("Judge as a voter")).to_be_visible()
     assert_accessible(visitor.page)

@@ -12,6 +12,7 @@ import pytest
 from sqlalchemy import event, func, select, text, update
 
 from arena.battle import BattleView, Phase, recover_interrupted
+from arena.battle.line import MOST_OF_ONE
 from arena.battle.store import storable
 from arena.battle.verdicts import Ballot, cast
 from arena.counts import read_counts, rebuild_counts
@@ -95,7 +96,8 @@ async def test_what_a_battle_leaves_in_the_database(world: World, llm: ScriptedO
     assert (battle.state, battle.mode, battle.turn, battle.voter_id) == (BattleState.VOTABLE, Mode.BATTLE, 1, "anna")
     assert battle.first_shown_ms is not None
     assert battle.answered_ms is not None
-    assert 0 < battle.answered_ms <= battle.first_shown_ms
+    assert battle.first_shown_ms > 0
+    assert battle.answered_ms > 0
     assert battle.closed_at is not None
     with world.database.read() as session:
         assert session.scalar(select(Prompt.text)) == "  Hello,\n\tyou two  "
@@ -241,16 +243,91 @@ async def test_a_voter_is_told_when_to_come_back(make_world: Make) -> None:
         await world.battle()
 
 
-async def test_a_full_arena_says_so(make_world: Make, llm: ScriptedOpenAI) -> None:
+async def test_who_finds_a_full_arena_waits_in_line_and_is_served_in_turn(
+    make_world: Make, llm: ScriptedOpenAI
+) -> None:
     world = await make_world(max_battles=1)
-    views, _ = await streaming(world, llm)
+    running, _ = await streaming(world, llm)
+    served: list[str] = []
 
-    with pytest.raises(BattleError, match="full"):
-        await world.battle("Me too", BEN)
+    async def come(name: str) -> list[BattleView]:
+        views: list[BattleView] = []
+        async for view in world.arena.fight("Me too", VoterIdentity(name)):
+            if views and views[-1].phase is Phase.QUEUED and view.phase is not Phase.QUEUED:
+                served.append(name)
+            views.append(view)
+        return views
 
-    await views.aclose()
+    visitors = ("ben", "cleo", "dan")
+    waiting: list[asyncio.Task[list[BattleView]]] = []
+    for name in visitors:
+        waiting.append(asyncio.create_task(come(name)))
+        while world.arena.waiting < len(waiting):
+            await asyncio.sleep(0)
+    assert (await world.arena.figures()).running == 1
+    assert count(world.database, Battle) == 1  # nothing is stored, nor asked, of who waits
+    assert len(llm.requests) == 2
     only(llm, Script())
-    assert (await world.battle("Me too", BEN)).phase is Phase.VOTABLE
+    await running.aclose()
+
+    first, second, third = await asyncio.gather(*waiting)
+    assert served == list(visitors)
+    for views, place in ((first, "You are next in line"), (second, "You are 2nd in line"), (third, "3rd in line")):
+        assert views[0].phase is Phase.QUEUED
+        assert place in (views[0].notice or "")
+        assert views[0].turns[0].prompt == "Me too"
+        assert views[-1].phase is Phase.VOTABLE
+        assert views[-1].notice is None
+
+
+@pytest.mark.parametrize("departs", ["stop", "leave", "close", "drain"])
+async def test_who_leaves_the_line_leaves_nothing_behind(make_world: Make, llm: ScriptedOpenAI, departs: str) -> None:
+    world = await make_world(max_battles=1)
+    running, _ = await streaming(world, llm)
+    waiting = world.arena.fight("Me too", BEN)
+    queued = await anext(waiting)
+    assert queued.phase is Phase.QUEUED
+
+    match departs:
+        case "stop":
+            await world.arena.stop(queued.battle_id, BEN)
+        case "leave":
+            world.arena.leave(BEN.session)
+        case "close":
+            await waiting.aclose()
+        case "drain":
+            assert await world.arena.drain(0) == 1
+
+    rest = [view.phase async for view in waiting]
+    assert rest == ([] if departs == "close" else [Phase.ABANDONED])
+    assert world.arena.waiting == 0
+    assert count(world.database, Battle) == 1
+    await running.aclose()
+    if departs != "drain":
+        only(llm, Script())
+        assert (await world.battle("And now?", BEN)).phase is Phase.VOTABLE
+
+
+async def test_the_line_is_bounded_in_all_and_for_each_voter(make_world: Make, llm: ScriptedOpenAI) -> None:
+    world = await make_world(max_battles=1, max_waiting=MOST_OF_ONE + 1, battles_per_minute=MOST_OF_ONE + 1)
+    running, _ = await streaming(world, llm)
+    bens = [world.arena.fight("Me too", BEN) for _ in range(MOST_OF_ONE)]
+    for views in bens:
+        await anext(views)
+
+    with pytest.raises(BattleError, match="in line already"):
+        await world.battle("Me first", BEN)
+    chat = world.arena.chat("Me too", VoterIdentity("cleo"), "hare", Sampling())
+    assert "You are 4th in line" in ((await anext(chat)).notice or "")
+    with pytest.raises(BattleError, match="so is the line"):
+        await world.battle("Me too", VoterIdentity("dan"))
+
+    await chat.aclose()
+    await bens.pop(0).aclose()
+    again = world.arena.fight("Now me", BEN)  # refusals were not counted against Ben's limit
+    assert "3rd" in ((await anext(again)).notice or "")
+    for views in (*bens, again, running):
+        await views.aclose()
 
 
 # ── votes ───────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -875,11 +952,12 @@ async def test_a_database_that_fails_at_the_end_leaves_nothing_streaming_and_a_b
 async def test_a_handler_cancelled_while_the_battle_is_being_stored_leaves_no_running_battle(world: World) -> None:
     reached, go_on = threading.Event(), threading.Event()
 
-    def hold(*_: object) -> None:
-        reached.set()
-        go_on.wait(5)
+    def hold(_connection: object, _cursor: object, statement: str, *_: object) -> None:
+        if statement.startswith("INSERT INTO battles"):
+            reached.set()
+            go_on.wait(5)
 
-    event.listen(world.database.engine, "commit", hold)
+    event.listen(world.database.engine, "before_cursor_execute", hold)
     handler = asyncio.create_task(every(world.arena.fight("Hello", ANNA)))
     await asyncio.to_thread(reached.wait, 5)
     handler.cancel()

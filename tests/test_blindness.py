@@ -204,7 +204,8 @@ def vote_by_hand(url: str, battle_id: str) -> str:
         client.get("/")
         config = client.get("/config").json()
         button = next(c["id"] for c in config["components"] if c["props"].get("elem_id") == "vote-model_a")
-        vote = next(d["id"] for d in config["dependencies"] if [button, "click"] in d["targets"])
-        job = {"data": [battle_id], "fn_index": vote, "session_hash": "stranger", "trigger_id": button}
+        vote = next(d for d in config["dependencies"] if [button, "click"] in d["targets"])
+        data = [battle_id, *[None] * (len(vote["inputs"]) - 1)]
+        job = {"data": data, "fn_index": vote["id"], "session_hash": "stranger", "trigger_id": button}
         client.post("/gradio_api/queue/join", json=job).raise_for_status()
         return client.get("/gradio_api/queue/data", params={"session_hash": "stranger"}).text

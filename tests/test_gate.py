@@ -209,6 +209,55 @@ def test_events_take_json_only(arena: httpx.Client, behind: Everything, given: s
     assert behind.asked == []
 
 
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [
+        ({"data": ["text", 1, 0.5, None, True, ["a", ["b"]]]}, 200),
+        ({"data": []}, 200),
+        ({}, 200),
+        ({"data": [{"path": "/etc/passwd"}]}, 400),
+        ({"data": [["deep", [{"path": "/etc/passwd"}]]]}, 400),
+        ({"data": {"0": "text"}}, 400),
+        (["no object"], 400),
+    ],
+)
+def test_events_give_text_and_numbers_and_nothing_that_could_be_a_file(
+    arena: httpx.Client, behind: Everything, body: object, status: int
+) -> None:
+    assert arena.post(JOIN, json=body).status_code == status
+    assert len(behind.asked) == (status == 200)
+
+
+def test_a_body_that_is_no_json_goes_no_further(arena: httpx.Client, behind: Everything) -> None:
+    headers = {"Content-Type": "application/json"}
+
+    assert arena.post(JOIN, content=b'{"data": [', headers=headers).status_code == 400
+    assert behind.asked == []
+
+
+def test_a_body_that_does_not_come_is_not_waited_for(behind: Everything, sessions: Sessions) -> None:
+    refused: list[str] = []
+    app = Gate(
+        AssetCache(behind),
+        sessions=sessions,
+        cookies=CookieRules(),
+        streams=PageStreams(),
+        hops=0,
+        refused=refused.append,
+        body_s=0.05,
+    )
+    with served(app) as address:
+        url = urlsplit(address)
+        with socket.create_connection((url.hostname, url.port)) as connection:
+            head = f"POST {JOIN} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{{"
+            connection.sendall(head.encode())
+            answer = connection.makefile("rb").read()  # to the end: the connection is closed
+
+    assert answer.startswith(b"HTTP/1.1 408 ")
+    assert refused == ["body_too_slow"]
+    assert behind.asked == []
+
+
 def test_the_password_form_is_a_form(arena: httpx.Client) -> None:
     assert arena.post("/login", data={"password": "x"}).status_code == 200
     assert arena.post("/login", json={"password": "x"}).status_code == 415

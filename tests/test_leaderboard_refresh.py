@@ -6,13 +6,17 @@ from typing import Any
 
 import pytest
 
+from arena.boards import Boards
+from arena.campaigns.arrivals import Arrivals
+from arena.campaigns.judging import Judging
 from arena.errors import FailureKind
 from arena.keeping import Keeper
 from arena.style import StyleControl
 from arena.tables import Winner
 from arena.targets import Targets
+from arena.ui.board_cache import BoardCache
 from arena.ui.context import PageContext
-from arena.ui.leaderboard_page import REFRESH_S, BoardCache, RefreshPace
+from arena.ui.leaderboard_page import REFRESH_S, RefreshPace
 from tests.arena_facts import add_models, add_vote
 from tests.battle_fixtures import World, llm, make_world
 
@@ -33,8 +37,12 @@ def context_of(world: World) -> PageContext:
     """What a page that asks for nobody's identity is given."""
     return PageContext(
         arena=world.arena,
+        judging=Judging(
+            database=world.database, leaderboard=world.leaderboard, arrivals=Arrivals(per_minute=20), demo=False
+        ),
         fleet=world.fleet,
         leaderboard=world.leaderboard,
+        boards=Boards(world.database, world.leaderboard),
         style=StyleControl(world.database),
         targets=Targets(database=world.database, fleet=world.fleet, arena=world.arena),
         keeper=Keeper(world.settings, world.database, None),
@@ -62,24 +70,24 @@ async def test_the_page_is_made_again_after_a_vote_and_not_before(make_world: Ca
     assert await board.current() == empty
     add_vote(world.database, heron, wren, Winner.MODEL_A)
     clock.seconds += 10
-    html, mark = await board.current()
-    assert "1 vote by 1 person" in html
-    assert mark != empty[1]
+    page = await board.current()
+    assert "1 vote by 1 person" in page.head
+    assert page.mark != empty.mark
 
 
 async def test_the_page_is_made_again_when_a_model_stops_being_ready(make_world: Callable[..., Any]) -> None:
     world: World = await make_world()
     clock = Clock()
     board = board_of(world, clock)
-    ready, mark = await board.current()
-    assert "Resting" not in ready
+    ready = await board.current()
+    assert "Resting" not in ready.body
 
     for _ in range(world.settings.rest_after_failures):
         world.fleet.record_failure("hare", FailureKind.SERVER_ERROR)
     clock.seconds += 10
-    html, later = await board.current()
-    assert html.count("Resting") == 1
-    assert later != mark
+    later = await board.current()
+    assert later.body.count("Resting") == 1
+    assert later.mark != ready.mark
 
 
 async def test_pages_that_ask_at_once_get_the_same_answer(make_world: Callable[..., Any]) -> None:
@@ -91,7 +99,7 @@ async def test_pages_that_ask_at_once_get_the_same_answer(make_world: Callable[.
 async def test_a_restart_does_not_give_an_old_mark_to_a_new_page(make_world: Callable[..., Any]) -> None:
     world: World = await make_world()
     before, after = board_of(world, Clock()), board_of(world, Clock())
-    assert (await before.current())[1] != (await after.current())[1]
+    assert (await before.current()).mark != (await after.current()).mark
 
 
 def questions_per_s(pages: int, *, minutes: int = 6) -> float:

@@ -165,7 +165,13 @@ def _stage(world: World, replacements: Sequence[str] | None = None, a: str = "to
         return next((name for name in replacements or () if name != opponent and name not in tried), None)
 
     parts = Part(a, HELLO), Part(b, HELLO)
-    return Stage(world.fleet, world.settings, parts, None if replacements is None else draw)
+    return Stage(
+        world.fleet,
+        world.settings,
+        parts,
+        None if replacements is None else draw,
+        frame_s=lambda: 1.0 / world.settings.frames_per_s,
+    )
 
 
 async def _frames(stage: Stage) -> list[Frame]:

@@ -310,38 +310,6 @@ def test_nothing_jumps_while_answers_are_written(open_page: OpenPage, site: Site
     assert visitor.page.evaluate("window.jumps") < 0.02
 
 
-TEXT = "#panes .message"
-HOSTILE = """Hello <script>window.pwned = 1</script><img src="https://evil.example/x.png" onerror="window.pwned = 2">
-
-![remote](https://evil.example/pixel.png) <iframe src="https://evil.example"></iframe>
-<a href="javascript:pwned=3">a</a>
-
-<div style="position:fixed;inset:0;z-index:9999;background:red"><button>A is better</button></div>
-
-<style>body { display: none }</style><form action="https://evil.example"><input name="x"></form> The end of it.
-"""
-
-
-def test_a_hostile_answer_runs_nothing_fetches_nothing_and_covers_nothing(open_page: OpenPage, site: Site) -> None:
-    site.script(Script(text=HOSTILE))
-    visitor = open_page(forgive=True)
-    fetched: list[str] = []
-    visitor.page.on("requestfinished", lambda request: fetched.append(request.url))
-
-    visitor.send(HOSTILE)
-
-    expect(visitor.pane("A")).to_contain_text("The end of it.")
-    vote = visitor.button("A is better")
-    expect(vote).to_be_enabled()
-    assert visitor.page.evaluate("window.pwned") is None
-    assert visitor.page.locator(f"{TEXT} :is(script, iframe, style, [href^=javascript], [onerror])").count() == 0
-    assert visitor.page.locator(f"{TEXT} :is(form, input, button):visible").count() == 0
-    assert not [url for url in fetched if not url.startswith(site.url)]
-    expect(visitor.page.locator(".challenge blockquote")).to_have_text(HOSTILE.strip())
-    vote.click()
-    expect(visitor.page.get_by_role("heading", name="You found A better.")).to_be_visible()
-
-
 def test_the_colours_follow_the_visitors_choice_over_the_systems(open_page: OpenPage) -> None:
     visitor = open_page(color_scheme="dark")
     body = visitor.page.locator("body")

@@ -14,7 +14,10 @@ from tests.ui_fixtures import OpenPage, Site, arena_site, browser, open_page, sh
 __all__ = ["browser", "open_page", "shared_site", "site"]
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(180)]
 
-COLUMNS = ["Rank", "Model", "Platform", "Version", "Rating", "95% CI", "Plot", "Votes", "Win rate", "Readiness"]
+COLUMNS = [
+    *("Rank", "Model", "Platform", "Rating", "95% CI", "Plot", "Votes", "People"),
+    *("Win rate", "Ties", "Both bad", "First token", "Status"),
+]
 
 
 def test_an_open_leaderboard_shows_a_vote_without_being_reloaded(browser: Browser, tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from arena.database import Database
 from arena.leaderboard import Leaderboard, Slice
 from arena.style import StyleControl, StyleStandings
 from arena.tables import Winner
-from arena.ui.analytics import Analytics, Slices, lay_out, tabulate_slice
+from arena.ui.analytics import Analytics, Slices, lay_out, tabulate_slice, tell_fragility
 from arena.ui.html import render
 from arena.ui.matchups import FITTING_MODELS, MOST_MODELS, draw_heatmap, shade
 from tests.arena_facts import add_models, add_vote
@@ -21,7 +21,7 @@ def page_of(database: Database, *, style: StyleStandings | None = None, slices: 
 
 
 def html_of(page: Analytics) -> str:
-    return render("analytics.html", page=page)
+    return render("analytics.html", page=page, operator=False)
 
 
 def vote(database: Database, first: int, second: int, *winners: tuple[Winner, int]) -> None:
@@ -128,7 +128,7 @@ def test_platforms_that_have_not_met_and_a_single_platform_say_so(database: Data
 def test_how_few_votes_hold_the_leader_up_is_told_with_who_would_lead_instead(database: Database) -> None:
     heron, wren = add_models(database, "heron", "wren")
     vote(database, heron, wren, (Winner.MODEL_A, 11), (Winner.MODEL_B, 9))
-    told = page_of(database).fragility
+    told = tell_fragility(Leaderboard(database).comparisons())
     assert told.startswith("Had ")
     assert "of the 20 not been given" in told
     assert told.endswith("Wren would lead instead of Heron.")

@@ -2,40 +2,43 @@
 
 import asyncio
 import random
-from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import aclosing
 from datetime import datetime
 from functools import partial
 
+from arena.battle.admission import Admission
+from arena.battle.beside import Beside
+from arena.battle.bills import Bill
 from arena.battle.casting import Casting
 from arena.battle.chats import ChatRecord, ChatRun, read_chat
 from arena.battle.figures import count_battles
-from arena.battle.requests import check_named, check_prompt
+from arena.battle.requests import check_named
 from arena.battle.retelling import Retelling, history_views, turn_views
 from arena.battle.run import BattleRun, Scene
 from arena.battle.runs import Runs
 from arena.battle.seats import Attempt, Part, Seat
 from arena.battle.stage import Stage
-from arena.battle.store import NewBattle, start_battle, start_turn, write_language
+from arena.battle.store import NewBattle, start_battle, start_turn
 from arena.battle.verdicts import Ballot
-from arena.battle.views import BattleView, ChatView, Figures, Restored, TurnView
+from arena.battle.views import BattleView, ChatView, Figures, Phase, Restored, TurnView
 from arena.challenges import Challenge
 from arena.config import Settings
 from arena.database import Database
 from arena.errors import BattleError
 from arena.evidence import VoteEvidence
 from arena.fleet import Fleet
-from arena.identity import identity_patterns
-from arena.language import tell_language
+from arena.forgetting import Forgotten, forget
 from arena.leaderboard import Leaderboard
+from arena.limits import Limits
 from arena.matchmaking import Forecast
+from arena.moderation import Moderation
 from arena.providers.base import Message, Sampling
 from arena.rubric import NO_RUBRIC, Rubric
 from arena.tables import BattleState, Mode, Side, Winner, new_id
-from arena.voters import BattleLimits, VoterIdentity
+from arena.voters import VoterIdentity
 
-AnswerListener = Callable[[str, float, float], None]
-"""Told the model's id, the seconds to its first token and to its end."""
+AnswerListener = Callable[[str, float, float], None]  # the model's id, the seconds to its first token and to its end
 
 
 class Arena:
@@ -47,8 +50,9 @@ class Arena:
         database: Database,
         fleet: Fleet,
         leaderboard: Leaderboard,
-        limits: BattleLimits,
+        limits: Limits,
         settings: Settings,
+        moderation: Moderation | None = None,
         challenges: Sequence[Challenge] = (),
         rubric: Rubric = NO_RUBRIC,
         rng: random.Random | None = None,
@@ -59,15 +63,14 @@ class Arena:
         """
         self._database = database
         self._fleet = fleet
-        self._limits = limits
         self._settings = settings
         self._challenges = {challenge.id: challenge for challenge in challenges}
         self._evidence = VoteEvidence(database)
         self._casting = Casting(fleet, rng or random.SystemRandom(), settings.draw, lambda: self._evidence.latest)
-        self._patterns = identity_patterns(status.model for status in fleet.statuses())
         self._retelling = Retelling(database, leaderboard, rubric, max_turns=settings.max_turns, demo=settings.demo)
-        self._runs = Runs(settings.max_battles)
-        self._background: set[asyncio.Task[None]] = set()
+        self._runs = Runs(settings.max_battles, settings.max_waiting, settings.frames_per_s)
+        self._admission = Admission(database, fleet, self._runs, settings, limits, moderation or Moderation())
+        self._beside = Beside(database, self._evidence, learns=settings.draw != "uniform")
         self._listeners: list[AnswerListener] = []
         self._stored: Callable[[str], None] | None = None
 
@@ -91,9 +94,11 @@ class Arena:
         stored only if the prompt is that challenge's text.
         Raises `BattleError` for an empty or too long prompt, a limit, or fewer than two models that can be drawn.
         """
-        self._admit(prompt, voter, 0)
-        begun = self._begin(prompt, voter, challenge=self._challenge(challenge_id, prompt))
-        async with aclosing(begun) as views:
+        asked, challenge = (Message("user", prompt),), self._challenge(challenge_id, prompt)
+        async with (
+            self._admission.turn(asked, voter, 0) as bill,
+            aclosing(self._begin(asked, voter, bill, challenge=challenge)) as views,
+        ):
             async for view in views:
                 yield view
 
@@ -109,17 +114,18 @@ class Arena:
         if not {model.id for model in self._fleet.nameable()}.issuperset(record.models):
             raise BattleError("A further turn is not possible at the moment. You can vote, or try again in a minute.")
         earlier = turn_views(record)
-        self._admit(prompt, voter, len(earlier))
         messages = [(*record.conversation(side), Message("user", prompt)) for side in Side]
-        a, b = (Part(*part) for part in zip(record.models, messages, record.samplings, strict=True))
-        stage = self._stage((a, b), replaceable=False)
-        scene = Scene(
-            record.id, record.question, prompt, earlier, answered_before=True, can_follow_up=self._room(earlier)
-        )
-        store = partial(start_turn, self._database, record, prompt, stage.first_attempts)
-        async with aclosing(self._runs.play(self._battle_run(voter, stage, scene, store))) as views:
-            async for view in views:
-                yield view
+        longest = max(messages, key=lambda said: sum(len(message.content) for message in said))
+        async with self._admission.turn(longest, voter, len(earlier), record.models) as bill:
+            a, b = (Part(*part) for part in zip(record.models, messages, record.samplings, strict=True))
+            stage = self._stage((a, b), bill, replaceable=False)
+            scene = Scene(
+                record.id, record.question, prompt, earlier, answered_before=True, can_follow_up=self._room(earlier)
+            )
+            store = partial(start_turn, self._database, record, prompt, stage.first_attempts)
+            async with aclosing(self._runs.play(self._battle_run(voter, stage, scene, store))) as views:
+                async for view in views:
+                    yield view
 
     async def continue_from(
         self, battle_id: str, side: Side, prompt: str, voter: VoterIdentity
@@ -129,8 +135,11 @@ class Arena:
         if record.state is not BattleState.VOTED:
             raise BattleError("You can continue from an answer after your vote.")
         history = record.conversation(side)
-        self._admit(prompt, voter, len(history) // 2)
-        async with aclosing(self._begin(prompt, voter, history=history, continues=(battle_id, side))) as views:
+        asked = (*history, Message("user", prompt))
+        async with (
+            self._admission.turn(asked, voter, len(history) // 2) as bill,
+            aclosing(self._begin(asked, voter, bill, continues=(battle_id, side))) as views,
+        ):
             async for view in views:
                 yield view
 
@@ -139,9 +148,11 @@ class Arena:
     ) -> AsyncGenerator[BattleView]:
         """Start a side-by-side battle between two different models of the visitor's choice; never rated."""
         check_named(model_ids, sampling, self._fleet)
-        self._admit(prompt, voter, 0)
-        begun = self._begin(prompt, voter, models=model_ids, sampling=sampling)
-        async with aclosing(begun) as views:
+        asked = (Message("user", prompt),)
+        async with (
+            self._admission.turn(asked, voter, 0, model_ids, sampling) as bill,
+            aclosing(self._begin(asked, voter, bill, models=model_ids, sampling=sampling)) as views,
+        ):
             async for view in views:
                 yield view
 
@@ -155,20 +166,21 @@ class Arena:
             chat = await self._database.run(read_chat, self._database, conversation_id, voter.voter_id)
         if any(run.key == chat.conversation_id for run in self._runs):
             raise BattleError("This chat is still being answered.")
-        self._admit(prompt, voter, len(chat.turns))
         part = Part(model_id, (*chat.messages, Message("user", prompt)), sampling)
-        run = ChatRun(
-            voter=voter,
-            database=self._database,
-            seat=lambda unseen: Seat(self._fleet, self._settings, part, may_restart=unseen),
-            chat=chat,
-            prompt=prompt,
-            frame_s=1.0 / self._settings.frames_per_s,
-            answered=self._answered,
-        )
-        async with aclosing(self._runs.play(run)) as views:
-            async for view in views:
-                yield view
+        async with self._admission.turn(part.messages, voter, len(chat.turns), (model_id,), sampling) as bill:
+            run = ChatRun(
+                voter=voter,
+                database=self._database,
+                seat=lambda unseen: Seat(self._fleet, self._settings, part, may_restart=unseen),
+                chat=chat,
+                prompt=prompt,
+                frame_s=self._runs.frame_s,
+                answered=self._answered,
+            )
+            bill.seats = (run.seat,)
+            async with aclosing(self._runs.play(run)) as views:
+                async for view in views:
+                    yield view
 
     async def vote(
         self,
@@ -188,7 +200,7 @@ class Arena:
         ballot = Ballot(battle_id, voter.voter_id, winner, criteria or {}, rubric_version)
         view = await self._database.run(self._retelling.vote, ballot)
         await self._tell_stored(battle_id)
-        self._learn()
+        self._beside.learn()
         return view
 
     async def withdraw(self, battle_id: str, voter: VoterIdentity) -> BattleView:
@@ -209,6 +221,12 @@ class Arena:
         runs = [run for run in self._runs if run.key == battle_id and run.voter.voter_id == voter.voter_id]
         await asyncio.gather(*(asyncio.shield(run.end("stopped by the visitor")) for run in runs))
 
+    async def forget(self, voter: VoterIdentity) -> Forgotten:
+        """Stop what the voter runs, then forget the voter; what becomes of votes is a setting."""
+        runs = [run for run in self._runs if run.voter.voter_id == voter.voter_id]
+        await asyncio.gather(*(asyncio.shield(run.end("forgotten")) for run in runs))
+        return await self._database.run(forget, self._database, voter.voter_id, self._settings.forgotten_votes)
+
     def leave(self, session: str) -> None:
         """The page of that session is gone: cancel what it was streaming, keep what was finished. From any thread."""
         for run in self._runs:
@@ -227,6 +245,11 @@ class Arena:
         """Battles by outcome, from the database; with `since`, only those that started then or later."""
         return await self._database.run(count_battles, self._database, len(self._runs), since)
 
+    @property
+    def waiting(self) -> int:
+        """How many visitors wait in line before the full arena."""
+        return self._runs.waiting
+
     def forecast(self) -> Forecast:
         """What the next draw looks like and why, for the operator."""
         return self._casting.forecast()
@@ -234,25 +257,25 @@ class Arena:
     async def drain(self, seconds: float) -> int:
         """Refuse new battles, let running ones finish for up to `seconds`, cancel the rest; returns how many it cut."""
         cut = await self._runs.drain(seconds)
-        if self._background:
-            await asyncio.wait(self._background)
+        await self._beside.finish()
         return cut
 
     async def _begin(
         self,
-        prompt: str,
+        messages: tuple[Message, ...],
         voter: VoterIdentity,
+        bill: Bill,
         *,
         models: tuple[str, str] | None = None,
         sampling: Sampling | None = None,
-        history: tuple[Message, ...] = (),
         continues: tuple[str, Side] | None = None,
         challenge: Challenge | None = None,
     ) -> AsyncGenerator[BattleView]:
-        """A battle's first turn; without `models` they are drawn, and replaced where they fail unseen."""
-        messages = (*history, Message("user", prompt))
+        """A battle's first turn, its prompt the last message; models are drawn, and replaced, unless they are named."""
+        history, prompt = messages[:-1], messages[-1].content
         a, b = models or self._casting.pair()
-        stage = self._stage((Part(a, messages, sampling), Part(b, messages, sampling)), replaceable=models is None)
+        parts = (Part(a, messages, sampling), Part(b, messages, sampling))
+        stage = self._stage(parts, bill, replaceable=models is None)
         new = NewBattle(
             voter_id=voter.voter_id,
             mode=Mode.SIDE_BY_SIDE if models else Mode.BATTLE,
@@ -269,17 +292,13 @@ class Arena:
         scene = Scene(new.id, new.question, prompt, earlier, answered_before=False, can_follow_up=self._room(earlier))
         run = self._battle_run(voter, stage, scene, partial(start_battle, self._database, new))
         async with aclosing(self._runs.play(run)) as views:
-            yield await anext(views)
-            self._soon(self._note_language(new.conversation_id, prompt))
-            self._learn()
+            stored = False
             async for view in views:
                 yield view
-
-    def _admit(self, prompt: str, voter: VoterIdentity, earlier_turns: int) -> None:
-        """Refuse what cannot be asked: the words, the conversation's length, the arena's room, the voter's limits."""
-        check_prompt(prompt, earlier_turns, self._settings)
-        self._runs.admit()
-        self._limits.check(voter)
+                if not stored and view.phase not in (Phase.QUEUED, Phase.ABANDONED):
+                    stored = True
+                    self._beside.note_language(new.conversation_id, prompt)
+                    self._beside.learn()
 
     def _challenge(self, challenge_id: str | None, prompt: str) -> Challenge | None:
         challenge = self._challenges.get(challenge_id or "")
@@ -289,18 +308,20 @@ class Arena:
         """Whether a further turn may follow the one after `earlier`."""
         return len(earlier) + 1 < self._settings.max_turns
 
-    def _stage(self, parts: tuple[Part, Part], *, replaceable: bool) -> Stage:
+    def _stage(self, parts: tuple[Part, Part], bill: Bill, *, replaceable: bool) -> Stage:
         replacement = self._casting.replacement if replaceable else None
         try:
-            return Stage(self._fleet, self._settings, parts, replacement)
+            stage = Stage(self._fleet, self._settings, parts, replacement, frame_s=self._runs.frame_s)
         except KeyError as error:
             raise BattleError("This conversation cannot go on: a model has left. You can still vote.") from error
+        bill.seats = stage.seats
+        return stage
 
     def _battle_run(self, voter: VoterIdentity, stage: Stage, scene: Scene, store: Callable[[], int]) -> BattleRun:
         return BattleRun(
             voter=voter,
             database=self._database,
-            patterns=self._patterns,
+            patterns=self._casting.patterns(),
             stage=stage,
             scene=scene,
             store=store,
@@ -311,18 +332,3 @@ class Arena:
         progress = attempt.progress
         for listener in self._listeners:
             listener(attempt.model.id, (progress.first_token_ms or 0.0) / 1000, (progress.total_ms or 0.0) / 1000)
-
-    async def _note_language(self, conversation_id: str, prompt: str) -> None:
-        """Tell the language beside the battle, which must not wait for it."""
-        code, method = await asyncio.to_thread(tell_language, prompt)
-        await self._database.run(write_language, self._database, conversation_id, code, method)
-
-    def _learn(self) -> None:
-        """Let the next draw know of the latest votes, also those of other processes, beside what runs."""
-        if self._settings.draw != "uniform":
-            self._soon(self._database.run(self._evidence.refresh))
-
-    def _soon(self, work: Coroutine[None, None, None]) -> None:
-        task = asyncio.create_task(work)
-        self._background.add(task)
-        task.add_done_callback(self._background.discard)

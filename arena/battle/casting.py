@@ -1,10 +1,11 @@
 """Who fights now: the drawing rules of the roster applied to the models that can be drawn."""
 
 import random
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 from arena.errors import BattleError
 from arena.fleet import Fleet
+from arena.identity import IdentityPatterns, identity_patterns
 from arena.matchmaking import (
     Evidence,
     Forecast,
@@ -16,6 +17,7 @@ from arena.matchmaking import (
     pair_chances,
     seat_pair,
 )
+from arena.roster import ModelEntry
 
 
 class Casting:
@@ -27,10 +29,7 @@ class Casting:
         self._rng = rng
         self._strategy = strategy
         self._evidence = evidence
-        models = [status.model for status in fleet.statuses()]
-        self._targets = {model.id: model.targets for model in models}
-        self._excludes = {model.id: model.excludes for model in models}
-        self._names = {model.id: model.display_name or model.id for model in models}
+        self._named: tuple[Sequence[ModelEntry], IdentityPatterns] | None = None
         self._drawn_by: tuple[Mapping[str, float], Evidence, PairChances] | None = None
 
     def pair(self) -> tuple[str, str]:
@@ -40,17 +39,23 @@ class Casting:
     def replacement(self, opponent: str, tried: Collection[str]) -> str | None:
         """Who takes the seat of a model that failed, against `opponent`."""
         weights = self._fleet.drawable()
-        return draw_replacement(opponent, tried, weights, self._targets, self._excludes, self._rng)
+        rules = self._rules(weights)
+        return draw_replacement(opponent, tried, weights, rules.targets, rules.excludes, self._rng)
+
+    def patterns(self) -> IdentityPatterns:
+        """How an answer would say which of the models wrote it; made again when a model is taken in."""
+        entries = self._fleet.entries()
+        if self._named is None or self._named[0] is not entries:
+            self._named = (entries, identity_patterns(entries))
+        return self._named[1]
 
     def forecast(self) -> Forecast:
         """What the next draw looks like, for the operator."""
+        names = {model.id: model.display_name or model.id for model in self._fleet.entries()}
         try:
-            return explain(self._chances(), self._rules(self._fleet.drawable()), self._names)
+            return explain(self._chances(), self._rules(self._fleet.drawable()), names)
         except BattleError:
             return Forecast(self._strategy, pairs=0, open=0, leader=None, likely=())
-
-    def _rules(self, weights: Mapping[str, float]) -> Rules:
-        return Rules(weights, self._targets, self._excludes)
 
     def _chances(self) -> PairChances:
         """The chances, computed again only when a vote or a model's state changed them."""
@@ -61,3 +66,9 @@ class Casting:
         chances = pair_chances(self._strategy, evidence, self._rules(weights))
         self._drawn_by = (weights, evidence, chances)
         return chances
+
+    def _rules(self, weights: Mapping[str, float]) -> Rules:
+        """The roster's rules, those of models taken in since the start too."""
+        models = self._fleet.entries()
+        targets = {model.id: model.targets for model in models}
+        return Rules(weights, targets, {model.id: model.excludes for model in models})

@@ -8,6 +8,7 @@ from sqlalchemy import func, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
+from arena.battle.line import place_in_line
 from arena.battle.runs import Run
 from arena.battle.seats import Attempt, Seat
 from arena.battle.store import write_attempt
@@ -18,6 +19,7 @@ from arena.providers.base import Message
 from arena.tables import Answer, Conversation, ConversationKind, Prompt
 from arena.voters import VoterIdentity, ensure_voter
 
+LEFT_NOTICE = "You have left the line, and nothing was asked."
 FAILED_NOTICE = "The model could not finish its answer. You can send it again."
 
 
@@ -48,7 +50,7 @@ def read_chat(database: Database, conversation_id: str, voter_id: str) -> ChatRe
     with database.read() as session:
         conversation = session.get(Conversation, conversation_id)
         if conversation is None or conversation.voter_id != voter_id or conversation.kind != ConversationKind.CHAT:
-            raise BattleError("This chat is not yours, or it no longer exists.")
+            raise BattleError("This chat is not yours, or it no longer exists.", reason="not_yours")
         rows = session.execute(
             select(Prompt.text, Answer.text)
             .join(Answer, (Answer.conversation_id == Prompt.conversation_id) & (Answer.turn == Prompt.turn))
@@ -69,14 +71,17 @@ class ChatRun(Run[ChatView]):
         seat: Callable[[Callable[[], bool]], Seat],
         chat: ChatRecord,
         prompt: str,
-        frame_s: float,
+        frame_s: Callable[[], float],
         answered: Callable[[Attempt], None],
     ) -> None:
-        """`seat` makes the seat, given what tells whether an attempt may still be replaced unseen."""
+        """`seat` makes the seat, given what tells whether an attempt may still be replaced unseen.
+
+        `frame_s` are the seconds to the next frame.
+        """
         super().__init__(chat.conversation_id, voter)
         self._database = database
         self._shown = False
-        self._seat = seat(lambda: not self._shown)
+        self.seat = seat(lambda: not self._shown)
         self._chat = chat
         self._prompt = prompt
         self._frame_s = frame_s
@@ -89,13 +94,13 @@ class ChatRun(Run[ChatView]):
         """See `Run.start`."""
         self._turn = await self._database.run(self._store)
         if not self._halted:
-            self._task = asyncio.create_task(self._seat.run())
+            self._task = asyncio.create_task(self.seat.run())
 
     async def frames(self) -> AsyncGenerator[ChatView]:
         """See `Run.frames`."""
         shown = -1
         while self._task is not None and not self._halted:
-            length = len(self._seat.current.progress.text)
+            length = len(self.seat.current.progress.text)
             if length != shown:
                 shown = length
                 self._shown = length > 0
@@ -103,7 +108,7 @@ class ChatRun(Run[ChatView]):
             if self._task.done() and not self._halted:
                 self._task.result()  # a bug surfaces here
                 return
-            await asyncio.sleep(self._frame_s)
+            await asyncio.sleep(self._frame_s())
 
     def halt(self) -> None:
         """See `Run.halt`."""
@@ -111,19 +116,27 @@ class ChatRun(Run[ChatView]):
         if self._task is not None:
             self._task.cancel()
 
+    def queued(self, place: int) -> ChatView:
+        """See `Run.queued`."""
+        return ChatView(self.key, (*self._chat.turns, (self._prompt, "")), running=True, notice=place_in_line(place))
+
+    def unserved(self) -> ChatView:
+        """See `Run.unserved`."""
+        return ChatView(self.key, self._chat.turns, running=False, notice=LEFT_NOTICE)
+
     async def finish(self, reason: str | None) -> ChatView:
         """See `Run.finish`."""
         del reason  # a chat has no outcome; a stopped answer is one without a finish reason
         if self._task is not None:
             await asyncio.wait({self._task})
         await self._database.run(self._write)
-        if self._seat.complete:
-            self._answered(self._seat.current)
+        if self.seat.complete:
+            self._answered(self.seat.current)
         return self._view(running=False)
 
     def _view(self, *, running: bool) -> ChatView:
-        turns = (*self._chat.turns, (self._prompt, self._seat.current.progress.text))
-        return ChatView(self.key, turns, running, FAILED_NOTICE if self._seat.failed else None)
+        turns = (*self._chat.turns, (self._prompt, self.seat.current.progress.text))
+        return ChatView(self.key, turns, running, FAILED_NOTICE if self.seat.failed else None)
 
     def _store(self) -> int:
         try:
@@ -139,10 +152,12 @@ class ChatRun(Run[ChatView]):
             session.flush()
         turn = (session.scalar(select(func.max(Prompt.turn)).where(Prompt.conversation_id == self.key)) or 0) + 1
         session.add(Prompt(conversation_id=self.key, turn=turn, text=self._prompt))
-        write_attempt(session, self.key, turn, self._seat.current, None)
+        write_attempt(session, self.key, turn, self.seat.current, None)
         return turn
 
     def _write(self) -> None:
         with self._database.write() as session:
-            for attempt in self._seat.attempts:
+            if session.get(Conversation, self.key) is None:
+                return  # its voter was forgotten meanwhile
+            for attempt in self.seat.attempts:
                 write_attempt(session, self.key, self._turn, attempt, None)

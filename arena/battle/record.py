@@ -64,7 +64,7 @@ def read_battle(session: Session, battle_id: str, voter_id: str) -> BattleRecord
     """
     battle = session.get(Battle, battle_id)
     if battle is None or battle.voter_id != voter_id:
-        raise BattleError(NOT_YOURS)
+        raise BattleError(NOT_YOURS, reason="not_yours")
     conversation = session.get_one(Conversation, battle.conversation_id)
     prompts = session.scalars(
         select(Prompt).where(Prompt.conversation_id == conversation.id).order_by(Prompt.turn)

@@ -5,6 +5,7 @@ from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from dataclasses import dataclass
 
+from arena.battle.line import place_in_line
 from arena.battle.runs import Run
 from arena.battle.seats import Attempt
 from arena.battle.stage import Frame, Stage
@@ -12,6 +13,7 @@ from arena.battle.store import EndedTurn, end_turn
 from arena.battle.views import BattleView, Phase, TurnView
 from arena.database import Database
 from arena.identity import IdentityPatterns, find_identity
+from arena.logs import battle_in_log
 from arena.tables import BattleState
 from arena.voters import VoterIdentity
 
@@ -61,6 +63,7 @@ class BattleRun(Run[BattleView]):
 
     async def start(self) -> None:
         """See `Run.start`."""
+        battle_in_log.set(self.key)
         self._turn = await self._database.run(self._store)
         self._stage.start(self._sent_at)
 
@@ -80,8 +83,17 @@ class BattleRun(Run[BattleView]):
         """See `Run.halt`."""
         self._stage.stop()
 
+    def queued(self, place: int) -> BattleView:
+        """See `Run.queued`."""
+        return self._view(Phase.QUEUED, ("", ""), notice=place_in_line(place))
+
+    def unserved(self) -> BattleView:
+        """See `Run.unserved`."""
+        return self._last_view(BattleState.ABANDONED)
+
     async def finish(self, reason: str | None) -> BattleView:
         """See `Run.finish`: complete answers make it votable, a failed side void, anything else abandoned."""
+        battle_in_log.set(self.key)
         await self._stage.stopped_streams()
         outcome = self._outcome(reason)
         await self._database.run(self._write, outcome, reason)

@@ -3,10 +3,11 @@
 import asyncio
 import logging
 from abc import ABC, abstractmethod
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import aclosing
 from typing import Any, Generic, TypeVar
 
+from arena.battle.line import Line
 from arena.errors import BattleError
 from arena.voters import VoterIdentity
 
@@ -14,6 +15,11 @@ log = logging.getLogger(__name__)
 View = TypeVar("View")
 INTERRUPTED = "the arena was stopped"
 """Why a battle was abandoned that its visitor did not leave."""
+
+CROWD = 120
+"""Above so many runs at once each is refreshed less often: better fewer frames for all than late ones."""
+
+CROWDED_FRAMES_PER_S = 5.0
 
 
 class Run(ABC, Generic[View]):
@@ -30,6 +36,17 @@ class Run(ABC, Generic[View]):
         self._loop = asyncio.get_running_loop()
         self._began: asyncio.Task[None] | None = None
         self._ended: asyncio.Task[View | None] | None = None
+        self._afterwards: list[Callable[[], None]] = []
+
+    @property
+    def begun(self) -> bool:
+        """It is no longer in line."""
+        return self._began is not None
+
+    @property
+    def ending(self) -> bool:
+        """It was ended, though its outcome may not be written yet."""
+        return self._ended is not None
 
     @property
     def over(self) -> bool:
@@ -52,11 +69,24 @@ class Run(ABC, Generic[View]):
     async def finish(self, reason: str | None) -> View:
         """Write the outcome; `reason` says who ended it early. Returns the last view."""
 
+    @abstractmethod
+    def queued(self, place: int) -> View:
+        """What to show while it waits in line; place 1 is the next one to be served."""
+
+    @abstractmethod
+    def unserved(self) -> View:
+        """What to show when it left the line before it was served; nothing of it was written."""
+
+    def afterwards(self, call: Callable[[], None]) -> None:
+        """Call this once it is over."""
+        self._afterwards.append(call)
+
     def end(self, reason: str | None = None) -> "asyncio.Task[View | None]":
         """Cancel and write, the first time this is called; the task returns the last view, `None` if it never began."""
         if self._ended is None:
             self.halt()
             self._ended = asyncio.create_task(self._end(reason))
+            self._ended.add_done_callback(self._tell)
         return self._ended
 
     def end_soon(self, reason: str) -> None:
@@ -80,6 +110,11 @@ class Run(ABC, Generic[View]):
         finally:
             await asyncio.shield(self.end("left"))
 
+    def _tell(self, ended: "asyncio.Task[View | None]") -> None:
+        del ended
+        for call in self._afterwards:
+            call()
+
     async def _end(self, reason: str | None) -> View | None:
         if self._began is None:
             return None
@@ -91,42 +126,67 @@ class Run(ABC, Generic[View]):
 
 
 class Runs:
-    """The runs of this process."""
+    """The runs of this process: those that stream, and those that wait in line for it."""
 
-    def __init__(self, most: int) -> None:
-        """`most` may stream at once."""
-        self._most = most
+    def __init__(self, most: int, most_waiting: int, frames_per_s: float) -> None:
+        """`most` may stream at once, and `most_waiting` wait; `frames_per_s` is how often each is shown, uncrowded."""
+        self._line = Line(most, most_waiting)
+        self._frames_per_s = frames_per_s
         self._runs: set[Run[Any]] = set()
         self._draining = False
 
     def __len__(self) -> int:
-        return sum(1 for _ in self)
+        """How many have a place."""
+        return self._line.running
 
     def __iter__(self) -> Iterator[Run[Any]]:
         """Those whose outcome is not written; a view that nobody reads any more keeps none of them alive."""
         return iter([run for run in list(self._runs) if not run.over])
 
-    def admit(self) -> None:
-        """Refuse a further run with a `BattleError` where it has no place."""
+    @property
+    def waiting(self) -> int:
+        """How many stand in line."""
+        return self._line.waiting
+
+    def frame_s(self) -> float:
+        """Seconds between two frames of one run, now."""
+        crowded = len(self) > CROWD
+        return 1.0 / (min(self._frames_per_s, CROWDED_FRAMES_PER_S) if crowded else self._frames_per_s)
+
+    def admit(self, voter: VoterIdentity) -> None:
+        """Refuse a further run with a `BattleError` where it has no place, not even in line."""
         if self._draining:
-            raise BattleError("The arena is about to restart. Please come back in a minute.")
-        if len(self) >= self._most:
-            raise BattleError("The arena is full at the moment. Please try again in half a minute.")
+            raise BattleError("The arena is about to restart. Please come back in a minute.", reason="stopping")
+        self._line.check(voter.voter_id)
 
     async def play(self, run: Run[View]) -> AsyncGenerator[View]:
-        """Play an admitted run and keep it in the list until its outcome is written."""
-        self.admit()
+        """Let an admitted run wait for its place, play it, and keep it in the list until its outcome is written."""
+        self.admit(run.voter)
+        ticket = self._line.join(run.voter.voter_id)
+        run.afterwards(lambda: self._line.leave(ticket))
         self._runs.add(run)
         try:
+            async with aclosing(self._line.places(ticket)) as places:
+                async for place in places:
+                    yield run.queued(place)
+            if run.ending or not ticket.served:
+                yield run.unserved()
+                return
             async with aclosing(run.play()) as views:
                 async for view in views:
                     yield view
         finally:
+            self._line.leave(ticket)
             self._runs.discard(run)
 
     async def drain(self, seconds: float) -> int:
-        """Admit nobody, let the runs finish for up to `seconds`, end the rest; returns how many were cut."""
+        """Admit nobody, let the runs finish for up to `seconds`, end the rest; returns how many were cut.
+
+        Who waits in line is sent away at once, and not counted: nothing of theirs had begun.
+        """
         self._draining = True
+        if sent_away := [run.end("the arena was stopped") for run in self if not run.begun]:
+            await asyncio.wait(sent_away)
         deadline = asyncio.get_running_loop().time() + seconds
         while len(self) and asyncio.get_running_loop().time() < deadline:
             await asyncio.sleep(0.02)

@@ -10,6 +10,7 @@ from arena.battle.pacing import Progress
 from arena.config import Settings
 from arena.errors import FailureKind, ProviderError, ProviderUnavailable
 from arena.fleet import Fleet
+from arena.logs import without_quotations
 from arena.providers.base import AnswerProgress, Deadlines, Message, Sampling, pump
 from arena.providers.factory import deadlines_of
 from arena.roster import ModelEntry
@@ -126,7 +127,8 @@ class Seat:
             return True
         error = attempt.progress.error or ProviderError(FailureKind.EMPTY, "no text")
         attempt.progress.error = error
-        self._fleet.record_failure(attempt.model.id, error.kind, error.detail)
+        detail = without_quotations(error.detail, [message.content for message in self._part.messages])
+        self._fleet.record_failure(attempt.model.id, error.kind, detail)
         return False
 
     async def _pump_until(self, deadline: float, attempt: Attempt) -> None:

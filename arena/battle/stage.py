@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Collection
+from contextlib import suppress
 from dataclasses import dataclass
 
 from arena.battle.pacing import CommonPace, LivePace, Pace
@@ -30,12 +31,21 @@ class Stage:
     """Two seats, asked at once and shown at one pace."""
 
     def __init__(
-        self, fleet: Fleet, settings: Settings, parts: tuple[Part, Part], replacement: Replacement | None = None
+        self,
+        fleet: Fleet,
+        settings: Settings,
+        parts: tuple[Part, Part],
+        replacement: Replacement | None = None,
+        *,
+        frame_s: Callable[[], float],
     ) -> None:
-        """`replacement` is `None` where nobody may take a seat: named models, and turns after the first."""
-        self._frame_s = 1.0 / settings.frames_per_s
+        """`replacement` is `None` where nobody may take a seat: named models, and turns after the first.
+
+        `frame_s` are the seconds to the next frame.
+        """
+        self._frame_s = frame_s
         self._pace: Pace = (
-            LivePace() if settings.pace == "live" else CommonPace(settings.pace_characters_per_s, self._frame_s)
+            LivePace() if settings.pace == "live" else CommonPace(settings.pace_characters_per_s, frame_s())
         )
         self._tasks: tuple[asyncio.Task[None], ...] = ()
         self._sent_at = 0.0
@@ -103,11 +113,12 @@ class Stage:
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     async def frames(self) -> AsyncGenerator[Frame]:
-        """Yield what to show whenever it changes, at most `frames_per_s` times a second, until all is shown or stopped.
+        """Yield what to show whenever it changes, at most once a frame, until all is shown or stopped.
 
-        A bug in a seat surfaces here.
+        The first text is shown as soon as it is there. A bug in a seat surfaces here.
         """
         loop = asyncio.get_running_loop()
+        due = loop.time()
         latest: object = None
         while not self.stopped:
             self._raise_bugs()
@@ -123,7 +134,26 @@ class Stage:
                 yield Frame(texts, shown.waiting, self._pace.begun, self.failed)
             if shown.over:
                 return
-            await asyncio.sleep(self._frame_s)
+            if not self._pace.begun:
+                await self._first_texts()
+                due = loop.time()
+                continue
+            # Frames keep their times, whatever showing one took; after a late one the next ones are not hurried.
+            due = max(due + self._frame_s(), loop.time() + self._frame_s() / 2)
+            await asyncio.sleep(due - loop.time())
+
+    async def _first_texts(self) -> None:
+        """Wait until both sides have text, or for a frame: a side may fail, be replaced or be stopped meanwhile."""
+        if all(seat.progress.length for seat in self.seats):
+            await asyncio.sleep(self._frame_s())
+            return
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._frame_s()):
+                for seat in self.seats:
+                    while not seat.progress.length:
+                        changed = seat.current.progress.changed
+                        changed.clear()
+                        await changed.wait()
 
     def _raise_bugs(self) -> None:
         for task in self._tasks:

@@ -125,11 +125,12 @@ def end_turn(database: Database, ended: EndedTurn) -> None:
     """Close a turn: every attempt with what came of it, the seats of a complete one, the battle's state.
 
     A further turn that was stopped leaves the battle votable on the turns before it; its prompt and what was received
-    stay as a trace without seats. A battle that somebody else closed meanwhile is left as it is.
+    stay as a trace without seats. A battle that somebody else closed meanwhile is left as it is; one whose
+    voter was forgotten is gone.
     """
     with database.write() as session:
-        battle = locked_battle(session, ended.battle_id)
-        if battle.state is not BattleState.RUNNING or battle.turn != ended.turn:
+        battle = session.get(Battle, ended.battle_id, with_for_update=True)
+        if battle is None or battle.state is not BattleState.RUNNING or battle.turn != ended.turn:
             return
         _ensure_revisions(session, [attempt for attempts in ended.attempts for attempt in attempts])
         seated = []
@@ -212,15 +213,16 @@ def locked_battle(session: Session, battle_id: str) -> Battle:
     """
     battle = session.get(Battle, battle_id, with_for_update=True)
     if battle is None:
-        raise BattleError(NOT_YOURS)
+        raise BattleError(NOT_YOURS, reason="not_yours")
     return battle
 
 
 def write_language(database: Database, conversation_id: str, code: str | None, method: str) -> None:
     """Note which language a conversation is held in, and what told it."""
     with database.write() as session:
-        conversation = session.get_one(Conversation, conversation_id)
-        conversation.language, conversation.language_method = code, method
+        conversation = session.get(Conversation, conversation_id)
+        if conversation is not None:  # its voter may have been forgotten meanwhile
+            conversation.language, conversation.language_method = code, method
 
 
 def _add_turn(

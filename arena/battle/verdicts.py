@@ -51,19 +51,21 @@ def cast(database: Database, ballot: Ballot, rubric: Rubric = NO_RUBRIC, *, demo
             a criterion is not the rubric's.
 
     """
-    _check_criteria(ballot, rubric)
     try:
         with database.write() as session:
-            _cast(session, ballot, rubric, demo)
+            cast_in(session, ballot, rubric, demo=demo)
     except IntegrityError as error:
-        raise BattleError(ALREADY_VOTED) from error
+        raise BattleError(ALREADY_VOTED, reason="voted_already") from error
 
 
-def _cast(session: Session, ballot: Ballot, rubric: Rubric, demo: bool) -> None:
+def cast_in(session: Session, ballot: Ballot, rubric: Rubric, *, demo: bool, unrated: str | None = None) -> None:
+    """As `cast`, in the caller's transaction; `unrated` is a reason of the caller's to keep the vote unrated."""
+    _check_criteria(ballot, rubric)
     battle = _own_battle(session, ballot.battle_id, ballot.voter_id)
     if battle.state is not BattleState.VOTABLE:
-        raise BattleError(_NOT_OPEN[battle.state])
-    rated = unrated_reason(session, battle, demo) is None
+        reason = "voted_already" if battle.state is BattleState.VOTED else "not_votable"
+        raise BattleError(_NOT_OPEN[battle.state], reason=reason)
+    rated = unrated is None and unrated_reason(session, battle, demo) is None
     sequence = next_sequence(session)
     aside = aside_of(session, ballot.voter_id) if rated else None
     rated = rated and aside is None
@@ -180,13 +182,18 @@ def _seconds(milliseconds: float | None) -> float | None:
 def _own_battle(session: Session, battle_id: str, voter_id: str) -> Battle:
     battle = locked_battle(session, battle_id)
     if battle.voter_id != voter_id:
-        raise BattleError(NOT_YOURS)
+        raise BattleError(NOT_YOURS, reason="not_yours")
     return battle
 
 
 def _verdicts(battle: Battle, vote: Vote) -> Sequence[Verdict]:
     return verdicts_of(
-        battle.mode, battle.revision_a, battle.revision_b, vote.winner, vote.criteria, vote.rubric_version
+        battle.scope or battle.mode.value,
+        battle.revision_a,
+        battle.revision_b,
+        vote.winner,
+        vote.criteria,
+        vote.rubric_version,
     )
 
 

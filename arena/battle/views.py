@@ -9,6 +9,8 @@ from arena.tables import Winner
 class Phase(StrEnum):
     """What a visitor can do with what is on the page."""
 
+    QUEUED = "queued"
+    """In line: asked as soon as the arena has room; nothing of it is stored yet."""
     WAITING = "waiting"
     """Asked; nothing to show yet."""
     STREAMING = "streaming"

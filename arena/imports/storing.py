@@ -1,13 +1,12 @@
 """Foreign votes into the database, a batch in one transaction, each with its battle and whatever text there is."""
 
-import hashlib
 from collections import Counter
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import func, insert, select
+from sqlalchemy import insert, select
 from sqlalchemy.orm import Session
 
 from arena.counts import Verdict, add_verdicts, next_sequence, verdicts_of
@@ -15,6 +14,7 @@ from arena.database import Database
 from arena.identity import IdentityPatterns, find_identity, identity_patterns
 from arena.imports.foreign import ForeignTurn, ForeignVote
 from arena.language import tell_language
+from arena.revisions import foreign_revision
 from arena.roster import ModelEntry
 from arena.tables import (
     Answer,
@@ -246,18 +246,5 @@ def _revisions(session: Session, models: Set[str]) -> Mapping[str, int]:
         ModelRevision.platform == "imported", ModelRevision.model_id.in_(models)
     )
     known = dict(session.execute(imported).all())
-    for model in sorted(models - known.keys()):
-        namesakes = session.scalar(select(func.max(ModelRevision.number)).where(ModelRevision.model_id == model))
-        revision = ModelRevision(
-            fingerprint=hashlib.sha256(f"imported:{model}".encode()).hexdigest(),
-            model_id=model,
-            number=(namesakes or 0) + 1,
-            platform="imported",
-            api_name=model,
-            sampling={},
-            display_name=model,
-        )
-        session.add(revision)
-        session.flush()
-        known[model] = revision.id
+    known |= {model: foreign_revision(session, model).id for model in sorted(models - known.keys())}
     return known

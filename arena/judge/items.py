@@ -9,9 +9,22 @@ from typing import Literal
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from arena.errors import ConfigError
 from arena.judge.prompt import Material, Turn
 from arena.judgements import BLIND, Item, item_of
-from arena.tables import Answer, Battle, BattleState, Conversation, Mode, Prompt, Seat, Side, Vote, VoteState
+from arena.tables import (
+    Answer,
+    Battle,
+    BattleState,
+    Campaign,
+    CampaignPrompt,
+    Conversation,
+    Prompt,
+    Seat,
+    Side,
+    Vote,
+    VoteState,
+)
 
 Scope = Literal["voted", "shared", "all"]
 """Pairs that somebody voted on; that two or more people did; or all that could be voted on."""
@@ -36,19 +49,28 @@ def pair_key(item: Item) -> str:
     return hashlib.sha256("\n".join(" ".join(answers) for answers in item).encode()).hexdigest()
 
 
-def find_pairs(session: Session, scope: Scope, mode: Mode | None = None) -> Sequence[Pair]:
-    """The pairs of a scope, of one kind of battles if asked; those most people voted on first, then the newest."""
-    modes = BLIND if mode is None else (mode,)
+def find_pairs(session: Session, scope: Scope, campaign_id: str | None = None) -> Sequence[Pair]:
+    """The pairs of a scope, of one campaign if asked; those most people voted on first, then the newest.
+
+    Raises:
+        ConfigError: there is no such campaign.
+
+    """
     statement = (
         select(Battle.id, Battle.question, Battle.question_version, Vote.voter_id)
         .outerjoin(Vote, (Vote.battle_id == Battle.id) & (Vote.state == VoteState.COUNTED))
-        .where(Battle.mode.in_(modes), Battle.state.in_((BattleState.VOTABLE, BattleState.VOTED)))
+        .where(Battle.mode.in_(BLIND), Battle.state.in_((BattleState.VOTABLE, BattleState.VOTED)))
         .order_by(Battle.created_at, Battle.id)
     )
     if scope != "all":
         statement = statement.where(Vote.battle_id.is_not(None))
+    if campaign_id is not None:
+        if session.get(Campaign, campaign_id) is None:
+            raise ConfigError(f"There is no campaign {campaign_id}; `campaign status` lists those there are.")
+        own = select(CampaignPrompt.conversation_id).where(CampaignPrompt.campaign_id == campaign_id)
+        statement = statement.where(Battle.conversation_id.in_(own))
     battles = session.execute(statement).all()
-    seated = _seats(session, modes)
+    seated = _seats(session)
     first: dict[Item, tuple[int, str, str, str]] = {}
     voters: dict[Item, set[str]] = defaultdict(set)
     for number, (battle_id, question, version, voter) in enumerate(battles):
@@ -65,11 +87,11 @@ def find_pairs(session: Session, scope: Scope, mode: Mode | None = None) -> Sequ
     return [Pair(pair_key(item), item, *first[item][1:], voters=len(voters[item])) for item in kept]
 
 
-def _seats(session: Session, modes: Sequence[Mode]) -> dict[str, dict[Side, list[str]]]:
+def _seats(session: Session) -> dict[str, dict[Side, list[str]]]:
     seats = session.execute(
         select(Seat.battle_id, Seat.side, Seat.answer_id)
         .join(Battle, Battle.id == Seat.battle_id)
-        .where(Battle.mode.in_(modes))
+        .where(Battle.mode.in_(BLIND))
         .order_by(Seat.turn)
     )
     seated: dict[str, dict[Side, list[str]]] = defaultdict(lambda: {Side.A: [], Side.B: []})

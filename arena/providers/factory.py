@@ -3,8 +3,10 @@
 from pathlib import Path
 
 from arena.config import Settings, read_environment
+from arena.errors import ConfigError
+from arena.moderation import Moderation
 from arena.providers.base import Deadlines, Provider
-from arena.roster import ModelEntry, Roster
+from arena.roster import OPENAI_BASE_URL, ModelEntry, Roster
 
 _GCLOUD_FILE = "application_default_credentials.json"
 _MACHINE_MAKER = Path("/sys/class/dmi/id/product_name")
@@ -12,7 +14,28 @@ _MACHINE_MAKER = Path("/sys/class/dmi/id/product_name")
 
 def build_providers(settings: Settings, roster: Roster) -> dict[str, Provider]:
     """One provider for each `api_type` in the roster; SDKs are imported when a model is first prepared or asked."""
-    return {api_type: _build(api_type, settings) for api_type in dict.fromkeys(entry.api_type for entry in roster)}
+    return {
+        api_type: build_provider(api_type, settings) for api_type in dict.fromkeys(entry.api_type for entry in roster)
+    }
+
+
+def build_moderation(settings: Settings) -> Moderation:
+    """The check of prompts that the settings ask for.
+
+    Raises:
+        ConfigError: it needs a key that is not set.
+
+    """
+    if settings.moderation == "off":
+        return Moderation()
+    from arena.providers.openai_moderation import OpenAIModeration
+
+    environment = read_environment()
+    if "OPENAI_API_KEY" not in environment:
+        raise ConfigError("ARENA_MODERATION=openai needs OPENAI_API_KEY: set it, or turn the moderation off.")
+    server = environment.get("OPENAI_BASE_URL", OPENAI_BASE_URL)
+    classifier = OpenAIModeration(server, environment["OPENAI_API_KEY"], settings.moderation_s)
+    return Moderation(classifier, refuse_unchecked=settings.moderation_unavailable == "refuse")
 
 
 def deadlines_of(settings: Settings) -> Deadlines:
@@ -34,7 +57,8 @@ def credentials_configured(entry: ModelEntry, settings: Settings) -> bool:
     return entry.api_type == "demo" or _google_credentials_found(settings)
 
 
-def _build(api_type: str, settings: Settings) -> Provider:
+def build_provider(api_type: str, settings: Settings) -> Provider:
+    """The provider of one `api_type`."""
     if api_type == "openai":
         from arena.providers.openai import OpenAIProvider
 

@@ -79,7 +79,7 @@ class GoogleCredentials:
                 task.cancel()
 
     async def _renew(self) -> str:
-        self._credentials = await in_daemon_thread(functools.partial(_refreshed, self._credentials, self._source))
+        self._credentials = await in_daemon_thread(functools.partial(refreshed, self._credentials, self._source))
         if self._keeping is None:
             self._keeping = asyncio.create_task(self._keep_fresh())
         return str(self._credentials.token)
@@ -96,10 +96,13 @@ class GoogleCredentials:
                 log.warning("Google's access token could not be refreshed: %s: %s", error.kind, error.detail)
 
 
-def _refreshed(
+def refreshed(
     held: "google.auth.credentials.Credentials | None", source: CredentialSource
 ) -> "google.auth.credentials.Credentials":
-    """The credentials with a new token; blocks, so it runs in a thread."""
+    """The credentials with a new token: those held, or those that `source` tells; blocks, so it runs in a thread.
+
+    Raises `ProviderError` as `GoogleCredentials.token`.
+    """
     import google.auth.exceptions
     import requests
     from google.auth.transport.requests import Request

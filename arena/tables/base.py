@@ -9,7 +9,16 @@ from sqlalchemy import JSON, DateTime, Dialect, Enum, MetaData, TypeDecorator
 from sqlalchemy.orm import DeclarativeBase
 
 from arena.errors import FailureKind
-from arena.tables.words import BattleState, ConversationKind, Mode, Side, VoterVerdict, VoteState, Winner
+from arena.tables.words import (
+    BattleState,
+    CampaignPairs,
+    ConversationKind,
+    Mode,
+    Side,
+    VoterVerdict,
+    VoteState,
+    Winner,
+)
 
 
 class UtcDateTime(TypeDecorator[datetime]):
@@ -73,6 +82,7 @@ class Base(DeclarativeBase):
         dict[str, Any]: JSON,
         list[str]: JSON,
         list[dict[str, str]]: JSON,
+        list[dict[str, Any]]: JSON,
         Winner: stored_words(Winner),
         Mode: stored_words(Mode),
         BattleState: stored_words(BattleState),
@@ -81,4 +91,5 @@ class Base(DeclarativeBase):
         Side: stored_words(Side),
         ConversationKind: stored_words(ConversationKind),
         FailureKind: stored_words(FailureKind),
+        CampaignPairs: stored_words(CampaignPairs),
     }

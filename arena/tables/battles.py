@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ForeignKey
+from sqlalchemy import ColumnElement, ForeignKey, Text, cast, func
 from sqlalchemy.orm import Mapped, mapped_column
 
 from arena.tables.base import Base, new_id, now
@@ -19,6 +19,8 @@ class Battle(Base):
     conversation_id: Mapped[str] = mapped_column(ForeignKey("conversations.id"), index=True)
     voter_id: Mapped[str] = mapped_column(ForeignKey("voters.id"), index=True)
     mode: Mapped[Mode]
+    scope: Mapped[str | None]
+    """Where its vote counts, if not where its mode says: `battle`, or `campaign:<id>`; see `counted_in`."""
     state: Mapped[BattleState] = mapped_column(default=BattleState.RUNNING, index=True)
     state_reason: Mapped[str | None]
     turn: Mapped[int] = mapped_column(default=1)
@@ -36,6 +38,11 @@ class Battle(Base):
     """From sending to the first text shown, at the first turn."""
     answered_ms: Mapped[float | None]
     """From sending to both answers complete, at the first turn."""
+
+
+def counted_in() -> ColumnElement[str]:
+    """The scope of the pair counts in which a battle's vote counts."""
+    return func.coalesce(Battle.scope, cast(Battle.mode, Text))
 
 
 class Seat(Base):

@@ -32,7 +32,7 @@ class BattleState(StrEnum):
 
 
 class VoteState(StrEnum):
-    """Whether a vote counts. Nothing is ever deleted: a vote that no longer counts says why in `state_reason`."""
+    """Whether a vote counts. A vote that no longer counts stays, and says why in `state_reason`."""
 
     COUNTED = "counted"
     WITHDRAWN = "withdrawn"
@@ -64,3 +64,15 @@ class ConversationKind(StrEnum):
     CHAT = "chat"
     CAMPAIGN = "campaign"
     IMPORTED = "imported"
+
+
+class CampaignPairs(StrEnum):
+    """Which pairs of models a campaign has judged on each prompt."""
+
+    ALL = "all"
+    UNIFORM = "uniform"
+    """Some, drawn by chance when the campaign is made."""
+    SEPARATE = "separate"
+    """Some, drawn when the prompt is first judged, from pairs that the votes do not tell apart yet."""
+    LEADER = "leader"
+    """As `SEPARATE`, the best against those it does not surely beat."""

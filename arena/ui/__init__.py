@@ -9,11 +9,13 @@ from starlette.staticfiles import StaticFiles
 
 from arena.ui.analytics_page import build_analytics_page
 from arena.ui.battle_page import build_battle_page
+from arena.ui.campaign_page import build_campaign_page
 from arena.ui.chat_page import build_chat_page
 from arena.ui.context import PageContext
 from arena.ui.layout import ASSETS_DIR, ASSETS_URL, PAGES, PageFrame
 from arena.ui.leaderboard_page import build_leaderboard_page
 from arena.ui.lean import LeanBlocks
+from arena.ui.matchup_page import build_matchup_page
 from arena.ui.operations_page import build_operations_page
 from arena.ui.side_by_side_page import build_side_by_side_page
 from arena.ui.theme import ArenaTheme
@@ -26,8 +28,14 @@ _BUILDERS: Mapping[str, Callable[[PageContext], None]] = {
     "/chat": build_chat_page,
     "/leaderboard": build_leaderboard_page,
     "/analytics": build_analytics_page,
+    "/campaign": build_campaign_page,
     "/operations": build_operations_page,
+    "/matchup": build_matchup_page,
 }
+
+
+_SPARE_EVENTS = 100
+"""Room for the events that Gradio queues beside battles: refusals, refreshes."""
 
 
 def build_blocks(context: PageContext) -> gr.Blocks:
@@ -53,11 +61,13 @@ def _leaving(context: PageContext) -> Callable[[gr.Request], None]:
 def mount_pages(app: FastAPI, context: PageContext) -> None:
     """Serve the pages from `app`, at its root. Everything else that `app` serves must be there before."""
     demo = build_blocks(context)
-    demo.max_threads = 300
+    # The arena has a line of its own, which tells people their place; Gradio's must always have room behind it.
+    streams = context.settings.max_battles + context.settings.max_waiting
+    demo.max_threads = streams + _SPARE_EVENTS
     demo.state_session_capacity = 3000
-    demo.queue(default_concurrency_limit=None, max_size=500, api_open=False)
+    demo.queue(default_concurrency_limit=None, max_size=2 * streams + _SPARE_EVENTS, api_open=False)
     app.mount(ASSETS_URL, StaticFiles(directory=ASSETS_DIR), name="arena-assets")
-    app.add_middleware(PageFrame, demo=context.demo)
+    app.add_middleware(PageFrame, demo=context.demo, sign_in=context.sign_in)
     with warnings.catch_warnings():
         # Gradio warns that it turns off what was never asked for.
         warnings.filterwarnings("ignore", message="SSR mode is not supported", category=UserWarning)

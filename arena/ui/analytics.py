@@ -1,15 +1,19 @@
 """What the Analytics page says of the votes, from none to very many. Pure; see `analytics_page` for the page."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
+from arena.calibration import calibrate
 from arena.comparisons import PlatformVerdict
+from arena.history import Moment
 from arena.leaderboard import Comparisons, Standing, Standings
 from arena.roster import PLATFORM_NAMES
 from arena.style import StyleRow, StyleStandings
 from arena.ui.board import basis
+from arena.ui.charts import Chart
 from arena.ui.matchups import Heatmap, Verdicts, draw_heatmap, tell_verdicts
+from arena.ui.rating_charts import draw_calibration, draw_families, draw_history, tell_calibration
 
 ENOUGH_VOTES = 10
 """Below this nothing is said in words about who is better, and no part of the votes gets a table."""
@@ -69,6 +73,14 @@ class Slices:
 
     tags: Sequence[SliceTable]
     languages: Sequence[SliceTable]
+    turns: Sequence[SliceTable] = ()
+    """By the number of turns that the voter had seen."""
+    voters: Sequence[SliceTable] = ()
+
+    @property
+    def any(self) -> bool:
+        """Whether any part has a table."""
+        return bool(self.tags or self.languages or self.turns or self.voters)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,26 +93,39 @@ class Analytics:
     platforms: Sequence[PlatformPart]
     heatmap: Heatmap | None
     verdicts: Verdicts | None
-    fragility: str
+    fragility: str | None
+    """What holds the leader up; `None` while it is being found out, empty where there is nothing to say."""
     versions: Sequence[Standing]
     style: StylePart
     slices: Slices | None
     """`None` while they are being counted."""
+    history: Chart | None
+    families: Sequence[Chart]
+    calibration: Chart | None
+    calibration_sentence: str
     demo: bool
 
     @property
     def pending(self) -> bool:
         """Whether a part of the page is still being computed."""
-        return self.style.pending or self.slices is None
+        return self.style.pending or self.slices is None or self.fragility is None
 
 
 def lay_out(
-    comparisons: Comparisons, versions: Standings, style: StyleStandings | None, slices: Slices | None, *, demo: bool
+    comparisons: Comparisons,
+    versions: Standings,
+    style: StyleStandings | None,
+    slices: Slices | None,
+    *,
+    demo: bool,
+    moments: Mapping[int, Sequence[Moment]] | None = None,
+    fragility: str | None = "",
 ) -> Analytics:
     """Put everything together; what is not ready or has too few votes says so."""
     standings = comparisons.table.standings(comparisons.crowd, comparisons.inflation)
     best_first = [row.revision_id for row in standings.rows if row.rating is not None]
     enough = standings.votes >= ENOUGH_VOTES
+    classes = calibrate(comparisons.table.fit) if enough else ()
     return Analytics(
         standings=standings,
         lead=lead(standings.votes),
@@ -108,10 +133,14 @@ def lay_out(
         platforms=compare_platforms(comparisons) if standings.votes else (),
         heatmap=draw_heatmap(comparisons, best_first),
         verdicts=tell_verdicts(comparisons, best_first) if enough else None,
-        fragility=tell_fragility(comparisons) if enough else "",
+        fragility=fragility if enough else "",
         versions=versioned(versions),
         style=tell_style(style, standings),
         slices=slices,
+        history=draw_history(standings.rows, moments or {}),
+        families=draw_families(versions.rows),
+        calibration=draw_calibration(classes),
+        calibration_sentence=tell_calibration(classes),
         demo=demo,
     )
 
@@ -165,7 +194,7 @@ def _bar(verdict: PlatformVerdict) -> Bar:
 
 def tell_fragility(comparisons: Comparisons) -> str:
     """How few votes hold the leader up; empty while there is no leader of anything."""
-    if len(comparisons.table.fit.estimate.rated) < 2:
+    if len(comparisons.table.fit.estimate.rated) < 2 or comparisons.counts.votes < ENOUGH_VOTES:
         return ""
     found = comparisons.fragility()
     if found is None:

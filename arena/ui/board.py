@@ -4,10 +4,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from arena.board_view import BoardView
 from arena.fleet import ModelState, ModelStatus
 from arena.leaderboard import Standing, Standings
 from arena.roster import PLATFORM_NAMES
 from arena.ui.forest import Forest, Interval, Mark, draw_forest
+from arena.ui.language_names import name_language
 
 READINESS: Mapping[ModelState, str] = {
     ModelState.STARTING: "Starting",
@@ -29,13 +31,26 @@ class RatedRow:
     """One row of the table."""
 
     standing: Standing
-    state: ModelState
+    state: ModelState | None
+    """`None` where the row stands for more than one revision."""
+    first_token: str
+    """Median time to first token, as people read it."""
     mark: Mark
 
     @property
     def readiness(self) -> str:
         """The state as people read it."""
-        return READINESS[self.state]
+        return READINESS[self.state] if self.state else ""
+
+    @property
+    def tie_rate(self) -> float:
+        """Ties among the votes, 0..1."""
+        return self.standing.ties / max(self.standing.votes, 1)
+
+    @property
+    def both_bad_rate(self) -> float:
+        """“Both are bad” among the votes, 0..1."""
+        return self.standing.both_bad / max(self.standing.votes, 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +81,9 @@ class Board:
     unrated: Sequence[UnratedModel]
     forest: Forest | None
     standings: Standings
+    view: BoardView
+    choice: Sequence[str]
+    """What the view leaves out, a few words each; empty for the whole leaderboard."""
     demo: bool
 
     @property
@@ -73,23 +91,75 @@ class Board:
         """When the latest vote in the ratings came to count."""
         return self.standings.counted_at or self.standings.computed_at
 
+    @property
+    def by_model(self) -> bool:
+        """Whether each row is one model, which has a state and a speed."""
+        return self.view.by == "model"
 
-def lay_out(standings: Standings, statuses: Sequence[ModelStatus], *, demo: bool) -> Board:
+
+WHOLE = BoardView()
+
+
+def lay_out(
+    standings: Standings,
+    statuses: Sequence[ModelStatus],
+    *,
+    demo: bool,
+    view: BoardView = WHOLE,
+    first_tokens: Mapping[int, float] | None = None,
+) -> Board:
     """Put standings and readiness together; models of the roster that no vote has named yet stand among the unrated."""
     states = _states(standings, statuses)
-    rated = [row for row in standings.rows if row.rating is not None]
+    rated = [row for row in standings.rows if row.rating is not None and view.shows(row)]
+    speeds = first_tokens or {}
     forest = draw_forest([_interval(row) for row in rated])
     marks = forest.marks if forest else ()
     return Board(
         headline=headline(standings),
         basis=basis(standings),
         separation=separation(standings),
-        rated=tuple(RatedRow(row, states[row.revision_id], mark) for row, mark in zip(rated, marks, strict=True)),
-        unrated=_unrated(standings, statuses, states),
+        rated=tuple(
+            RatedRow(row, states.get(row.revision_id), _seconds(speeds.get(row.revision_id)), mark)
+            for row, mark in zip(rated, marks, strict=True)
+        ),
+        unrated=_unrated(standings, statuses, states) if view == WHOLE else (),
         forest=forest,
         standings=standings,
+        view=view,
+        choice=tell_choice(view),
         demo=demo,
     )
+
+
+_SCOPE_WORDS: Mapping[str, str] = {
+    "battles": "votes in battles here",
+    "imported": "imported votes",
+    "campaigns": "votes in campaigns",
+}
+_BY_WORDS: Mapping[str, str] = {"platform": "one row a platform", "version": "one row a version"}
+
+
+def tell_choice(view: BoardView) -> Sequence[str]:
+    """A view in words; empty for the whole leaderboard."""
+    turns = f"votes after {_count(view.turns, 'turn')}" if view.turns else ""
+    return [
+        words
+        for words in (
+            _SCOPE_WORDS.get(view.scope, ""),
+            f"judged by {view.criterion.replace('-', ' ')}" if view.criterion else "",
+            f"challenges about {view.tag.replace('-', ' ')}" if view.tag else "",
+            f"prompts in {name_language(view.language)}" if view.language else "",
+            turns,
+            f"rows of {view.platform}" if view.platform else "",
+            f"rows of the family {view.family}" if view.family else "",
+            _BY_WORDS.get(view.by, ""),
+        )
+        if words
+    ]
+
+
+def _seconds(milliseconds: float | None) -> str:
+    return "–" if milliseconds is None else f"{milliseconds / 1000:.1f} s"
 
 
 def _interval(row: Standing) -> Interval:
@@ -102,8 +172,9 @@ def _interval(row: Standing) -> Interval:
 def _states(standings: Standings, statuses: Sequence[ModelStatus]) -> Mapping[int, ModelState]:
     """Each revision's state: only the newest revision of an id is what the roster's entry stands for now."""
     present = {status.model.id: status.state for status in statuses}
-    states = dict.fromkeys((row.revision_id for row in standings.rows), ModelState.RETIRED)
-    own = sorted((row for row in standings.rows if row.platform != _IMPORTED), key=lambda row: row.revision_id)
+    single = [row for row in standings.rows if row.revision_id]
+    states = dict.fromkeys((row.revision_id for row in single), ModelState.RETIRED)
+    own = sorted((row for row in single if row.platform != _IMPORTED), key=lambda row: row.revision_id)
     newest = {row.model_id: row.revision_id for row in own}
     states.update({revision: present.get(model, ModelState.RETIRED) for model, revision in newest.items()})
     return states

@@ -7,7 +7,7 @@ from typing import Any
 import gradio as gr
 
 from arena.battle import ChatView
-from arena.errors import ArenaError
+from arena.errors import ArenaError, reason_of
 from arena.ui.context import PageContext
 from arena.ui.desk import AT_ONCE, STREAMING, changes
 from arena.ui.html import fragment, render
@@ -82,7 +82,7 @@ class _ChatPage:
             self._status: render(
                 "status.html",
                 phase="chatting" if view.running else "chat",
-                text="Answering…" if view.running else "",
+                text="Answering…" if view.running and not view.notice else "",
             ),
             self._stop: gr.update(visible=view.running),
             self._prompt: "",
@@ -108,14 +108,18 @@ class _ChatPage:
                 async for frame in frames:
                     yield frame
         except ArenaError as error:
-            yield {self._notice: render("notice.html", text=str(error), kind="refused")}
+            yield self._refuse(error)
 
     async def _stopping(self, conversation_id: str, request: gr.Request) -> Updates:
         try:
             await self._context.arena.stop(conversation_id, self._context.voter(request))
         except ArenaError as error:
-            return {self._notice: render("notice.html", text=str(error), kind="refused")}
+            return self._refuse(error)
         return {self._stop: gr.update(visible=False)}
+
+    def _refuse(self, error: ArenaError) -> Updates:
+        self._context.refused(reason_of(error), "")
+        return {self._notice: render("notice.html", text=str(error), kind="refused")}
 
     def _clear(self) -> Updates:
         return {

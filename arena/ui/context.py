@@ -6,6 +6,8 @@ from dataclasses import dataclass
 import gradio as gr
 
 from arena.battle import Arena
+from arena.boards import Boards
+from arena.campaigns.judging import Judging
 from arena.challenges import Challenge
 from arena.config import Settings
 from arena.database import Database
@@ -18,13 +20,19 @@ from arena.targets import Targets
 from arena.voters import VoterIdentity
 
 
+def _nobody_counts(reason: str, battle: str) -> None:
+    del reason, battle
+
+
 @dataclass(frozen=True, slots=True)
 class PageContext:
     """The collaborators of the pages, and how a page learns who asks."""
 
     arena: Arena
+    judging: Judging
     fleet: Fleet
     leaderboard: Leaderboard
+    boards: Boards
     style: StyleControl
     targets: Targets
     keeper: Keeper
@@ -39,3 +47,7 @@ class PageContext:
     """Whether the request carries an operator's session; every operator handler asks by itself."""
     rubric: Rubric = NO_RUBRIC
     """What a voter can rate beside the vote."""
+    sign_in: str = ""
+    """The address where a visitor signs in; empty where nobody can."""
+    refused: Callable[[str, str], None] = _nobody_counts
+    """Hears why something was refused, and of which battle's id, to be counted."""

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 import gradio as gr
 
 from arena.battle import BattleView, TurnView
-from arena.errors import ArenaError
+from arena.errors import ArenaError, reason_of
 from arena.tables import Winner
 from arena.ui.composer import Composer
 from arena.ui.context import PageContext
@@ -74,17 +74,22 @@ class Desk:
                 async for frame in frames:
                     yield frame
         except ArenaError as error:
-            yield self.stage.refuse(str(error))
+            yield self.refuse(error)
             return
         if further and turns and turns[-1].prompt != further:
             yield self.stage.ask_next(None, further)
 
-    async def settle(self, asked: Awaitable[BattleView]) -> Updates:
+    async def settle(self, asked: Awaitable[BattleView], battle: str) -> Updates:
         """Show the battle after one change, or say why there was none."""
         try:
             return self.show(await asked)
         except ArenaError as error:
-            return self.stage.refuse(str(error))
+            return self.refuse(error, battle)
+
+    def refuse(self, error: ArenaError, battle: str = "") -> Updates:
+        """Say why something was not done, and have it counted."""
+        self._context.refused(reason_of(error), battle)
+        return self.stage.refuse(str(error))
 
     def wire(self) -> None:
         """Connect the stage's own buttons: the vote, withdrawing, stopping, a new battle."""
@@ -105,20 +110,19 @@ class Desk:
     def _vote(self, winner: Winner) -> Callable[..., Awaitable[Updates]]:
         async def vote(request: gr.Request, battle: str, *criteria: str) -> Updates:
             voter = self._context.voter(request)
-            return await self.settle(
-                self._context.arena.vote(battle, voter, winner, *self.stage.criteria.read(*criteria))
-            )
+            rated = self.stage.criteria.read(*criteria)
+            return await self.settle(self._context.arena.vote(battle, voter, winner, *rated), battle)
 
         return vote
 
     async def _withdraw(self, battle: str, request: gr.Request) -> Updates:
-        return await self.settle(self._context.arena.withdraw(battle, self._context.voter(request)))
+        return await self.settle(self._context.arena.withdraw(battle, self._context.voter(request)), battle)
 
     async def _stop(self, battle: str, request: gr.Request) -> Updates:
         try:
             await self._context.arena.stop(battle, self._context.voter(request))
         except ArenaError as error:
-            return self.stage.refuse(str(error))
+            return self.refuse(error, battle)
         return {self.stage.stop: gr.update(visible=False)}
 
     def follow_up(self, prompt: str, battle: str, request: gr.Request) -> AsyncGenerator[BattleView]:

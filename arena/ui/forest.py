@@ -11,6 +11,8 @@ _PADDING = 0.05
 _MOST_TICKS = 5
 _TICK_MARGIN = 4.0
 _LABEL_CHARACTERS = 42
+MOST_DRAWN = 40
+"""So many of the best stand in the picture for narrow pages; the table below it has them all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +61,8 @@ class Forest:
     title: str
     description: str
     """What the plot shows, in words."""
+    drawn: int
+    """How many of the marks, from the first on, stand in the picture for narrow pages."""
     mean: float | None
     """Where the mean rating stands, if it is on the scale."""
 
@@ -70,11 +74,14 @@ def draw_forest(intervals: Sequence[Interval]) -> Forest | None:
     start, end = _scale(intervals)
     marks = tuple(_mark(interval, start, end) for interval in intervals)
     title = f"Ratings of {len(intervals)} models" if len(intervals) > 1 else "Rating of one model"
+    if len(intervals) > MOST_DRAWN:
+        title = f"Ratings of the best {MOST_DRAWN} of {len(intervals)} models"
     return Forest(
         marks=marks,
         ticks=_ticks(start, end),
         title=f"{title}, with 95% intervals",
-        description=_describe(intervals),
+        description=_describe(intervals[:MOST_DRAWN]),
+        drawn=min(len(marks), MOST_DRAWN),
         mean=round(100 * (_MEAN - start) / (end - start), 2) if start <= _MEAN <= end else None,
     )
 

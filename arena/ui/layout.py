@@ -29,6 +29,9 @@ class Page:
     description: str
     in_header: bool = True
     """Linked in the header; the operator's pages are linked in the footer."""
+    linked: bool = True
+    scripts: tuple[str, ...] = ()
+    """Files of `assets` that only this page runs."""
 
     @property
     def title(self) -> str:
@@ -44,9 +47,21 @@ PAGES: tuple[Page, ...] = (
     ),
     Page("/side-by-side", "Side by side", "Put one prompt to two models of your choice."),
     Page("/chat", "Direct chat", "Talk to one model of your choice."),
-    Page("/leaderboard", "Leaderboard", "How the models stand, from every counted vote."),
-    Page("/analytics", "Analytics", "Who beats whom, how sure that is, and what length and formatting are worth."),
+    Page(
+        "/leaderboard",
+        "Leaderboard",
+        "How the models stand, from every counted vote.",
+        scripts=("board.js", "picture.js"),
+    ),
+    Page(
+        "/analytics",
+        "Analytics",
+        "Who beats whom, how sure that is, and what length and formatting are worth.",
+        scripts=("picture.js",),
+    ),
+    Page("/campaign", "Campaign", "Pairs of finished answers, judged blind by several people.", in_header=False),
     Page("/operations", "Operations", "Models, failures and uptime, for the operator.", in_header=False),
+    Page("/matchup", "Battles of two models", "For the operator.", in_header=False, linked=False),
 )
 BY_PATH: Mapping[str, Page] = {page.path: page for page in PAGES}
 
@@ -79,14 +94,17 @@ _BODY = re.compile(r"<body[^>]*>")
 class PageFrame:
     """ASGI middleware: sets title, styles, header and footer into the HTML that Gradio serves for a page."""
 
-    def __init__(self, app: ASGIApp, *, demo: bool) -> None:
+    def __init__(self, app: ASGIApp, *, demo: bool, sign_in: str = "") -> None:
+        """`sign_in` is the address where visitors may sign in, linked on every page."""
         self._app = app
         assets = Assets()
         self._heads = {page.path: document("head.html", page=page, assets=assets) for page in PAGES}
         self._tops = {
             page.path: document("header.html", page=page, pages=PAGES, demo=demo, assets=assets) for page in PAGES
         }
-        self._bottom = document("footer.html", pages=PAGES, assets=assets)
+        self._bottoms = {
+            page.path: document("footer.html", page=page, pages=PAGES, assets=assets, sign_in=sign_in) for page in PAGES
+        }
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Frame the answer to a page; let everything else pass."""
@@ -104,7 +122,7 @@ class PageFrame:
         html = html.replace("</head>", self._heads[path] + "</head>", 1)
         html = html.replace('control_page_title="true"', "", 1)
         html = html.replace("<gradio-app", '<div id="main" tabindex="-1"><gradio-app', 1)
-        html = html.replace("</gradio-app>", "</gradio-app></div>" + self._bottom, 1)
+        html = html.replace("</gradio-app>", "</gradio-app></div>" + self._bottoms[path], 1)
         return _BODY.sub(lambda body: body.group() + self._tops[path], html, count=1)
 
 

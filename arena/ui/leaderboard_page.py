@@ -1,17 +1,17 @@
-"""The Leaderboard page: standings as a table with a plot, renewed when a vote or a model's readiness changes them."""
+"""The Leaderboard page: any view of the standings, renewed when a vote or a model's readiness changes it."""
 
-import asyncio
 import math
 import time
-from collections.abc import Callable
-from datetime import datetime
+from collections.abc import Mapping
 from typing import Any
+from urllib.parse import parse_qsl
 
 import gradio as gr
 from gradio.events import api
 
-from arena.fleet import ModelState
-from arena.ui.board import lay_out
+from arena.board_view import BoardView, read_view
+from arena.errors import ArenaError
+from arena.ui.board_cache import BoardCache
 from arena.ui.context import PageContext
 from arena.ui.desk import AT_ONCE
 from arena.ui.html import fragment, render
@@ -19,44 +19,16 @@ from arena.ui.html import fragment, render
 REFRESH_S = 3.0
 """How often an open page asks whether anything changed; Gradio's timer rests while the page is hidden."""
 
+PENDING_S = 1.0
+"""How often while its view is still being counted."""
+
+FOLLOW_S = 0.25
+"""How soon a page with the first rows of a long table asks for all of them."""
+
 _SLOWEST_S = 30.0
 _MEMORY_S = 60.0
 _QUESTIONS_PER_S = 20.0
 """How many such questions all open pages together may ask: one costs 3 ms, most of it Gradio's, so 6% of a core."""
-
-_LOOK_S = 1.0
-"""How often the standings are looked up at most, for all open pages together."""
-
-
-class BoardCache:
-    """The page's HTML, rendered once for each change however many pages are open. Belongs to the event loop."""
-
-    def __init__(self, context: PageContext, clock: Callable[[], float] = time.monotonic) -> None:
-        self._context = context
-        self._clock = clock
-        self._lock = asyncio.Lock()
-        self._looked_at = float("-inf")
-        self._key: tuple[datetime, tuple[tuple[str, ModelState], ...]] | None = None
-        self._html = ""
-        self._started = f"{time.time_ns():x}"
-        self._number = 0
-
-    async def current(self) -> tuple[str, str]:
-        """The HTML, and a mark that differs whenever the HTML does, also from that of an earlier process."""
-        async with self._lock:
-            if self._clock() - self._looked_at >= _LOOK_S:
-                await self._look()
-            return self._html, f"{self._started}-{self._number}"
-
-    async def _look(self) -> None:
-        standings = await asyncio.to_thread(self._context.leaderboard.standings)
-        statuses = self._context.fleet.statuses()
-        key = (standings.computed_at, tuple((status.model.id, status.state) for status in statuses))
-        if key != self._key:
-            board = lay_out(standings, statuses, demo=self._context.demo)
-            self._html = render("leaderboard.html", board=board)
-            self._key, self._number = key, self._number + 1
-        self._looked_at = self._clock()
 
 
 class RefreshPace:
@@ -84,18 +56,45 @@ def build_leaderboard_page(context: PageContext) -> None:
     cache = BoardCache(context)
     pace = RefreshPace()
 
-    async def ask(seen: str | None, waited_s: float) -> dict[Any, Any]:
-        html, newest = await cache.current()
-        wait = {timer: pace.next_wait(waited_s, time.monotonic())}
-        return wait if newest == seen else {place: html, mark: newest, **wait}
+    async def ask(chosen: str | None, seen: str | None, waited_s: float, request: gr.Request) -> dict[Any, Any]:
+        view, refusal = _read(chosen, request.query_params)
+        page = await cache.current(view)
+        wait_s = PENDING_S if page.pending else pace.next_wait(waited_s, time.monotonic())
+        if seen == page.mark + refusal:
+            return {timer: wait_s}
+        # A page that has nothing yet gets the first rows of a long table; the whole follows when these are drawn.
+        opening = not seen and page.opening != page.body
+        offered = {} if page.filters is None else {filters: page.filters}
+        return {
+            notice: render("notice.html", kind="refused", text=refusal) if refusal else "",
+            head: page.head,
+            **offered,
+            body: page.opening if opening else page.body,
+            mark: f"opening of {page.mark}" if opening else page.mark + refusal,
+            timer: FOLLOW_S if opening else wait_s,
+        }
 
     def standings() -> dict[str, Any]:
         """The leaderboard: what it was computed from, and one entry a model, best first."""
         return context.leaderboard.standings().as_json()
 
-    place = fragment(elem_id="leaderboard")
+    head = fragment(elem_id="leaderboard-head")
+    notice = fragment(elem_id="leaderboard-notice")
+    filters = fragment(elem_id="leaderboard-filters")
+    body = fragment(elem_id="leaderboard")
+    # The page's own script writes the query of a chosen view in here, and keeps it in the address.
+    chosen = gr.Textbox(elem_id="chosen-view", elem_classes=["unseen"], container=False)
     mark = gr.Textbox(visible=False)
     timer = gr.Timer(REFRESH_S)
-    for event in (None, timer.tick):
-        gr.on(event, ask, [mark, timer], [place, mark, timer], **AT_ONCE)
+    outputs = [notice, head, filters, body, mark, timer]
+    for event in (None, timer.tick, chosen.change):
+        gr.on(event, ask, [chosen, mark, timer], outputs, **AT_ONCE)
     api(standings, api_name="leaderboard", concurrency_limit=None)
+
+
+def _read(chosen: str | None, query: Mapping[str, str]) -> tuple[BoardView, str]:
+    """The view that was chosen on the page, else that of its address; and why it is not what was asked for."""
+    try:
+        return read_view(dict(parse_qsl(chosen[1:])) if chosen else query), ""
+    except ArenaError as error:
+        return BoardView(), str(error)

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
+from math import ceil
 
 from arena.comparisons import Comparison
 from arena.leaderboard import Comparisons
@@ -25,6 +26,8 @@ class Cell:
 
     first: str
     second: str
+    address: str
+    """Where the operator reads the battles behind it."""
     expected: str
     """Win rate of the first in its next battles against the second, ties half."""
     observed: str
@@ -32,7 +35,9 @@ class Cell:
     votes: int
     settled: bool
     shade: str
-    """`even`, or `for-1` to `for-5` and `against-1` to `against-5`: how far from even the expectation lies."""
+    """How far from even the expectation lies: `even`, or `for-1` to `for-5` and `against-1` to `against-5`."""
+    count_shade: int
+    """How many votes, beside the most in the heatmap: 0 for none to 5."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,8 +73,11 @@ def draw_heatmap(comparisons: Comparisons, best_first: Sequence[int]) -> Heatmap
     shown = best_first[:MOST_MODELS]
     if len(shown) < 2:
         return None
+    met = [comparisons.between(*pair).votes for pair in combinations(shown, 2)]
     cells = {
-        pair: _cell(comparisons, *pair) for first, second in combinations(shown, 2) for pair in _both(first, second)
+        pair: _cell(comparisons, *pair, max(met))
+        for first, second in combinations(shown, 2)
+        for pair in _both(first, second)
     }
     names = dict(zip(comparisons.table.revisions, comparisons.names, strict=True))
     return Heatmap(
@@ -107,7 +115,7 @@ def _both(first: int, second: int) -> tuple[tuple[int, int], tuple[int, int]]:
     return (first, second), (second, first)
 
 
-def _cell(comparisons: Comparisons, first: int, second: int) -> Cell:
+def _cell(comparisons: Comparisons, first: int, second: int, most: int) -> Cell:
     verdict = comparisons.between(first, second)
     counts, revisions = comparisons.counts, list(comparisons.table.revisions)
     row, column = revisions.index(first), revisions.index(second)
@@ -115,11 +123,13 @@ def _cell(comparisons: Comparisons, first: int, second: int) -> Cell:
     return Cell(
         first=verdict.first,
         second=verdict.second,
+        address=f"/matchup?first={first}&second={second}",
         expected=f"{verdict.win_rate:.0%}",
         observed=f"{float(won) / verdict.votes:.0%}" if verdict.votes else "",
         votes=verdict.votes,
         settled=verdict.settled,
         shade=shade(verdict.win_rate),
+        count_shade=min(ceil(_SHADES * verdict.votes / most), _SHADES) if verdict.votes else 0,
     )
 
 

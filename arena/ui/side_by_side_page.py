@@ -63,7 +63,7 @@ class _SideBySidePage:
             titles = (name_of(fleet, a), name_of(fleet, b))
             sampling = read_sampling(temperature, top_p, tokens)
         except ArenaError as error:
-            yield self._desk.stage.refuse(str(error))
+            yield self._desk.refuse(error)
             return
         views = self._context.arena.fight_named(prompt, self._context.voter(request), (a, b), sampling)
         async with aclosing(self._desk.stream(views, titles)) as frames:

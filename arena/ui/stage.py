@@ -25,9 +25,10 @@ BALLOT: Mapping[Winner, str] = {
 }
 """The vote buttons from left to right: each model's own button stands under its pane."""
 
-RUNNING = (Phase.WAITING, Phase.STREAMING)
+RUNNING = (Phase.QUEUED, Phase.WAITING, Phase.STREAMING)
 
 _STATUS: Mapping[Phase, str] = {
+    Phase.QUEUED: "You are in line.",
     Phase.WAITING: "Both models have your challenge.",
     Phase.STREAMING: "Both models are answering.",
     Phase.VOTABLE: "Both answers are complete. Which is better?",
@@ -80,7 +81,7 @@ class Stage:
 
     def _lay_out_ballot(self) -> None:
         with gr.Column(elem_id="ballot", visible=False) as self.ballot:
-            fragment(render("question.html", question=self._wording.question), elem_id="question")
+            self.question = fragment(render("question.html", question=self._wording.question), elem_id="question")
             self.criteria = CriteriaPanel(self._wording.rubric)
             with gr.Row(elem_id="votes"):
                 self.votes = {
@@ -136,7 +137,7 @@ class Stage:
         return [
             *(self.battle, self.again, self.side, self.origin),
             *(self.notice, self.challenge, self.status, self.stop),
-            *(*self.heads, *self.answers, self.ballot, *self.criteria.components, *self.votes.values()),
+            *(*self.heads, *self.answers, self.ballot, self.question, *self.criteria.components, *self.votes.values()),
             *(self.reveal, self.verdict, *self.cards, *self.continues),
             *(self.next, self.next_prompt, self.after, self.run_again, self.fresh, self.withdraw),
         ]
@@ -156,6 +157,7 @@ class Stage:
             self.stop: gr.update(visible=view.phase in RUNNING),
             **self._panes(view, titles),
             self.ballot: gr.update(visible=votable or view.phase in RUNNING),
+            self.question: render("question.html", question=view.question),
             **{button: gr.update(interactive=votable) for button in self.votes.values()},
             **self._revealed(view.reveal if view.phase is Phase.REVEALED else None),
             **(self.ask_next(None) if view.phase in RUNNING else {}),
@@ -221,7 +223,7 @@ class Stage:
 
 
 def _pane_state(view: BattleView, index: int) -> str:
-    if view.phase not in RUNNING:
+    if view.phase not in RUNNING or view.phase is Phase.QUEUED:
         return ""
     has_text = bool(view.turns and view.turns[-1].answers[index])
     if view.waiting[index] and has_text:

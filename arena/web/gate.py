@@ -4,10 +4,12 @@ Gradio serves far more than the arena's pages need: uploads, a forward proxy, fi
 lets through what the pages use and answers 404 for the rest, before Gradio sees the request.
 """
 
+import asyncio
 import re
-from collections.abc import MutableMapping
+from collections.abc import Callable, Mapping, MutableMapping
 from typing import Any
 
+import orjson
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -19,8 +21,12 @@ from arena.web.streams import PageStreams, is_stream
 MAX_BODY_BYTES = 256 * 1024
 """Enough for the longest challenge in any script; nothing else is ever sent."""
 
-PAGES = frozenset({"/", "/side-by-side", "/chat", "/leaderboard", "/campaign", "/analytics", "/data", "/operations"})
-_OWN_ROUTES = frozenset({"/healthz", "/readyz", "/metrics", "/login"})
+PAGES = frozenset(
+    {"/", "/side-by-side", "/chat", "/leaderboard", "/campaign", "/analytics", "/data", "/operations", "/matchup"}
+)
+_OWN_ROUTES = frozenset(
+    {"/healthz", "/readyz", "/metrics", "/login", "/my-data", "/login/huggingface", "/login/callback"}
+)
 _GRADIO_GETS = frozenset(
     {
         "/config",
@@ -33,22 +39,48 @@ _GRADIO_GETS = frozenset(
     }
 )
 _GRADIO_GET_PATTERN = re.compile(
+    r"/export/(?:leaderboard|matchups|history|versions|calibration)\.(?:csv|json)|"
     r"/(?:assets|static)/(?!.*\.\.)[\w./@+-]+|/gradio_api/heartbeat/\w{1,64}|/gradio_api/call/leaderboard/\w{1,64}"
 )
 _JSON_POSTS = frozenset({"/gradio_api/queue/join", "/gradio_api/run/predict", "/gradio_api/call/leaderboard"})
 """Events with a queue, events without one, and the one endpoint for programs."""
-_FORM_POSTS = frozenset({"/login", "/logout"})
+_FORM_POSTS = frozenset({"/login", "/logout", "/my-data"})
 
 PERMISSIONS_POLICY = "camera=(), geolocation=(), microphone=(), payment=(), usb=(), browsing-topics=()"
+
+_REASONS: Mapping[int, str] = {
+    400: "no_plain_values",
+    403: "other_site",
+    404: "no_such_address",
+    405: "method",
+    408: "body_too_slow",
+    413: "body_too_large",
+    415: "content_type",
+}
+
+
+def _nobody_counts(reason: str) -> None:
+    del reason
 
 
 class Gate:
     """Pure ASGI: a request that gets past it is one that the arena's own pages make."""
 
     def __init__(
-        self, app: ASGIApp, *, sessions: Sessions, cookies: CookieRules, streams: PageStreams, hops: int
+        self,
+        app: ASGIApp,
+        *,
+        sessions: Sessions,
+        cookies: CookieRules,
+        streams: PageStreams,
+        hops: int,
+        refused: Callable[[str], None] = _nobody_counts,
+        body_s: float = 15.0,
     ) -> None:
+        """`refused` hears a word for the reason of each refusal; a body has `body_s` seconds to arrive."""
         self._app = app
+        self._refused = refused
+        self._body_s = body_s
         self._sessions = sessions
         self._cookies = cookies
         self._streams = streams
@@ -94,12 +126,25 @@ class Gate:
 
         refusal = refuse(scope["method"], scope["path"], Headers(scope=scope), self._hops)
         if refusal is None and scope["method"] == "POST":
-            body = await read_body(receive)
-            if body is None:
-                refusal = PlainTextResponse("The request is larger than the arena takes.", 413)
+            body = await self._read(receive)
+            if not isinstance(body, bytes):
+                refusal = body
+            elif scope["path"] in _JSON_POSTS and not plain_values(body):
+                refusal = PlainTextResponse("Events take text and numbers.", 400)
             else:
                 receive = _replaying(body, receive)
+        if refusal is not None:
+            self._refused(_REASONS[refusal.status_code])
         await (refusal or self._app)(scope, receive, secured)
+
+    async def _read(self, receive: Receive) -> bytes | PlainTextResponse:
+        """The body, or why it is not taken."""
+        try:
+            async with asyncio.timeout(self._body_s):
+                body = await read_body(receive)
+        except TimeoutError:
+            return PlainTextResponse("The request took too long to arrive.", 408, {"Connection": "close"})
+        return PlainTextResponse("The request is larger than the arena takes.", 413) if body is None else body
 
     def _secure(self, answer: MutableHeaders) -> None:
         for name in [name for name in answer if name.lower().startswith("access-control-")]:
@@ -192,6 +237,31 @@ async def read_body(receive: Receive) -> bytes | None:
             return None
         more = message.get("more_body", False)
     return bytes(body)
+
+
+def plain_values(body: bytes) -> bool:
+    """Whether an event's JSON gives nothing but text, numbers and lists of them.
+
+    Gradio takes an object that looks like a file for one: it would copy that file of the machine into its cache.
+    """
+    try:
+        event = orjson.loads(body)
+        data = event.get("data") if isinstance(event, dict) else None
+    except orjson.JSONDecodeError:
+        return False
+    return isinstance(event, dict) and (data is None or (isinstance(data, list) and not _holds_object(data)))
+
+
+def _holds_object(values: list[Any]) -> bool:
+    """Whether there is a JSON object at any depth; Gradio looks for files at every one."""
+    pending = list(values)
+    while pending:
+        value = pending.pop()
+        if isinstance(value, dict):
+            return True
+        if isinstance(value, list):
+            pending += value
+    return False
 
 
 def _replaying(body: bytes, receive: Receive) -> Receive:

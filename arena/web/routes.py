@@ -3,20 +3,18 @@
 import hmac
 import math
 import time
-from pathlib import Path
+from collections.abc import Callable
 from urllib.parse import parse_qs
 
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import HTMLResponse, JSONResponse, PlainTextResponse, RedirectResponse
-from jinja2 import Environment, FileSystemLoader
 from prometheus_client import CONTENT_TYPE_LATEST
 
 from arena.config import Settings
 from arena.monitoring import Monitor
-from arena.web.session import OPERATOR_COOKIE, CookieRules, LoginAttempts, Sessions, is_https
+from arena.web.plain import NEVER_STORED, plain_page
+from arena.web.session import ACCOUNT, OPERATOR_COOKIE, VOTER_COOKIE, CookieRules, LoginAttempts, Sessions, is_https
 
-_TEMPLATES = Environment(loader=FileSystemLoader(Path(__file__).parent / "templates"), autoescape=True)
-_TOKENS = Path(__file__).parent.parent / "ui" / "assets" / "tokens.css"
 HOME = "/operations"
 """Where a signed-in operator lands who asked for no page in particular."""
 
@@ -24,15 +22,23 @@ HOME = "/operations"
 class Door:
     """The operator's way in and out, and what only the operator may see."""
 
-    def __init__(self, monitor: Monitor, sessions: Sessions, cookies: CookieRules, settings: Settings) -> None:
+    def __init__(
+        self,
+        monitor: Monitor,
+        sessions: Sessions,
+        cookies: CookieRules,
+        settings: Settings,
+        refused: Callable[[str], None],
+    ) -> None:
+        """`refused` hears a word for the reason of each refusal."""
         self._monitor = monitor
+        self._refused = refused
         self._sessions = sessions
         self._cookies = cookies
         self._hops = settings.forwarded_hops
         token = settings.metrics_token
         self._metrics_token = token.get_secret_value().encode() if token is not None else b""
         self._attempts = LoginAttempts()
-        self._colours = login_colours(_TOKENS.read_text(encoding="utf-8"))
 
     def router(self) -> APIRouter:
         """Every route."""
@@ -47,7 +53,7 @@ class Door:
 
     async def healthz(self) -> Response:
         """The process serves."""
-        return JSONResponse(self._monitor.health(), headers=_NEVER_STORED)
+        return JSONResponse(self._monitor.health(), headers=NEVER_STORED)
 
     async def readyz(self, request: Request) -> Response:
         """Visitors can be sent here; for the operator also what is not ready and why."""
@@ -55,14 +61,14 @@ class Door:
         content = report.as_json()
         if self._sees_everything(request):
             content |= await self._monitor.operator_report()
-        return JSONResponse(content, 200 if report.ready else 503, headers=_NEVER_STORED)
+        return JSONResponse(content, 200 if report.ready else 503, headers=NEVER_STORED)
 
     async def metrics(self, request: Request) -> Response:
         """Prometheus text, for the operator's session or the scraper's token."""
         if not self._sees_everything(request):
             sentence = "Sign in as the operator, or send ARENA_METRICS_TOKEN as a bearer token.\n"
-            return PlainTextResponse(sentence, 401, {"WWW-Authenticate": "Bearer", **_NEVER_STORED})
-        return Response(await self._monitor.metrics(), headers=_NEVER_STORED, media_type=CONTENT_TYPE_LATEST)
+            return PlainTextResponse(sentence, 401, {"WWW-Authenticate": "Bearer", **NEVER_STORED})
+        return Response(await self._monitor.metrics(), headers=NEVER_STORED, media_type=CONTENT_TYPE_LATEST)
 
     async def login_page(self, request: Request) -> Response:
         """The password form."""
@@ -74,9 +80,11 @@ class Door:
         next_page = safe_next(form.get("next", [""])[0])
         address = self._sessions.address_hash(request.headers, request.client.host if request.client else "")
         if wait := self._attempts.wait_s(address, time.monotonic()):
+            self._refused("too_many_passwords")
             sentence = f"Too many wrong passwords. Try again in {_in_words(wait)}."
             return self._page(next_page, error=sentence, status=429, headers={"Retry-After": str(math.ceil(wait))})
         if not self._sessions.password_matches(form.get("password", [""])[0]):
+            self._refused("wrong_password")
             self._attempts.failed(address, time.monotonic())
             return self._page(next_page, error="That is not the password.", status=401)
         self._attempts.succeeded(address)
@@ -85,10 +93,13 @@ class Door:
         return answer
 
     async def logout(self, request: Request) -> Response:
-        """Close the session, wherever its cookie was copied to."""
+        """Close the operator's session, wherever its cookie was copied to; a signed-in voter leaves the account."""
         self._sessions.close_operator(request.headers)
         answer = RedirectResponse("/", 303)
         self._set_cookie(request, answer, "", 0)
+        if (self._sessions.voter_id(request.headers) or "").startswith(ACCOUNT):
+            secure = is_https(request.headers, request.url.scheme, self._hops)
+            answer.headers.append("Set-Cookie", self._cookies.header(VOTER_COOKIE, "", 0, secure=secure))
         return answer
 
     def _sees_everything(self, request: Request) -> bool:
@@ -111,25 +122,14 @@ class Door:
         status: int = 200,
         headers: dict[str, str] | None = None,
     ) -> HTMLResponse:
-        page = _TEMPLATES.get_template("login.html").render(
-            colours=self._colours, next=next_page, signed_in=signed_in, error=error
-        )
-        return HTMLResponse(page, status, {**_NEVER_STORED, **(headers or {})})
-
-
-_NEVER_STORED = {"Cache-Control": "no-store"}
+        page = plain_page("login.html", next=next_page, signed_in=signed_in, error=error)
+        return HTMLResponse(page, status, {**NEVER_STORED, **(headers or {})})
 
 
 def safe_next(asked: str) -> str:
     """Where to go after signing in: a page of this arena, never another site."""
     plain = asked.startswith("/") and not asked.startswith(("//", "/\\")) and "\\" not in asked
     return asked if plain and asked.isprintable() else HOME
-
-
-def login_colours(tokens: str) -> str:
-    """The arena's colours for a page without Gradio's theme switch: dark where the reader's system is."""
-    light, _, dark = tokens.partition(".dark {")
-    return light + "@media (prefers-color-scheme: dark) { :root {" + dark.rstrip() + " }"
 
 
 def _in_words(seconds: float) -> str:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from itsdangerous import BadSignature, Signer, URLSafeSerializer
+from itsdangerous import BadSignature, Signer, URLSafeSerializer, URLSafeTimedSerializer
 from starlette.datastructures import Headers
 from starlette.requests import cookie_parser
 
@@ -18,6 +18,8 @@ from arena.voters import VoterIdentity, hash_address
 
 VOTER_COOKIE = "arena_voter"
 OPERATOR_COOKIE = "arena_operator"
+ACCOUNT = "hf-"
+"""How the id of a voter begins who signed in."""
 VOTER_COOKIE_S = 400 * 24 * 3600
 """The longest that browsers keep a cookie."""
 
@@ -76,12 +78,33 @@ class Sessions:
         self._hops = settings.forwarded_hops
         self._voters = Signer(secret, salt=b"voter", digest_method=hashlib.sha256)
         self._operators = URLSafeSerializer(secret, salt=b"operator", signer_kwargs={"digest_method": hashlib.sha256})
+        self._sealed = URLSafeTimedSerializer(secret, salt=b"seal", signer_kwargs={"digest_method": hashlib.sha256})
         self._clock = clock
         self._closed: dict[str, float] = {}
 
     def new_voter(self) -> str:
         """Make a visitor's cookie value: a random id, signed."""
         return self._voters.sign(secrets.token_hex(16)).decode()
+
+    def sign_voter(self, voter_id: str) -> str:
+        """Make the cookie value of a known voter."""
+        return self._voters.sign(voter_id).decode()
+
+    def account_id(self, subject: str) -> str:
+        """The voter's id of a signed-in account: always the same, and of no use to whoever lacks the secret."""
+        return ACCOUNT + self._hash("account", subject)
+
+    def seal(self, data: Mapping[str, str]) -> str:
+        """Sign data that a browser keeps for a while."""
+        return self._sealed.dumps(dict(data))
+
+    def unseal(self, value: str, max_age_s: int) -> Mapping[str, str] | None:
+        """What `seal` signed at most `max_age_s` ago; `None` for anything else."""
+        try:
+            data: dict[str, str] = self._sealed.loads(value, max_age=max_age_s)
+        except BadSignature:
+            return None
+        return data
 
     def voter_id(self, headers: Headers) -> str | None:
         """The visitor's id from the cookie; `None` without a cookie that this arena signed."""

@@ -51,6 +51,11 @@
       return true;
     },
     revealed: () => show($("#reveal"), $(".verdict")),
+    judging: () => {
+      window.scrollTo({ top: 0 });
+      $("#main")?.focus({ preventScroll: true });
+      return true;
+    },
   };
 
   const follow = () => {

@@ -1,0 +1,43 @@
+"""What is done beside battles, which never wait for it: telling a prompt's language, reading the latest votes."""
+
+import asyncio
+from collections.abc import Coroutine
+
+from arena.battle.store import write_language
+from arena.database import Database
+from arena.evidence import VoteEvidence
+from arena.language import tell_language
+
+
+class Beside:
+    """Work in the background of one arena."""
+
+    def __init__(self, database: Database, evidence: VoteEvidence, *, learns: bool) -> None:
+        """`learns`: the drawing of pairs looks at the votes."""
+        self._database = database
+        self._evidence = evidence
+        self._learns = learns
+        self._running: set[asyncio.Task[None]] = set()
+
+    def note_language(self, conversation_id: str, prompt: str) -> None:
+        """Tell the language of a conversation's first prompt, and store it."""
+        self._soon(self._note_language(conversation_id, prompt))
+
+    def learn(self) -> None:
+        """Let the next draw know of the latest votes, also those of other processes."""
+        if self._learns:
+            self._soon(self._database.run(self._evidence.refresh))
+
+    async def finish(self) -> None:
+        """Wait for what runs."""
+        if self._running:
+            await asyncio.wait(self._running)
+
+    async def _note_language(self, conversation_id: str, prompt: str) -> None:
+        code, method = await asyncio.to_thread(tell_language, prompt)
+        await self._database.run(write_language, self._database, conversation_id, code, method)
+
+    def _soon(self, work: Coroutine[None, None, None]) -> None:
+        task = asyncio.create_task(work)
+        self._running.add(task)
+        task.add_done_callback(self._running.discard)

@@ -1,0 +1,308 @@
+"""The commands about tuning: start a job from a training file, follow jobs, add what came of one to the roster."""
+
+import argparse
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from arena.errors import ConfigError, TuningError
+from arena.terminal import print_json, print_table, tell
+
+if TYPE_CHECKING:
+    from arena.config import Settings
+    from arena.database import Database
+    from arena.finetune import Plan, TuningDesk
+    from arena.tables import TuningEvent, TuningJob
+
+    NewCommand = Callable[[Any, str, str, str], argparse.ArgumentParser]
+    SettingsOf = Callable[[argparse.Namespace], Settings]
+    Opened = Callable[[Settings], AbstractContextManager[Database]]
+
+_LOOK_S = 0.2
+"""How often `--follow` asks whether the next step is due."""
+
+
+def add_tuning(commands: Any, new_command: "NewCommand", settings_of: "SettingsOf", opened: "Opened") -> None:  # noqa: ANN401 - argparse's own
+    """Add `tune` and `jobs`; `settings_of` reads a command line's settings, `opened` opens their database."""
+
+    @contextmanager
+    def desk(given: argparse.Namespace) -> Iterator["TuningDesk"]:
+        from arena.config import read_environment
+        from arena.finetune import TuningDesk
+        from arena.roster import load_roster
+
+        settings = settings_of(given)
+        if settings.demo:
+            raise ConfigError("An offline demonstration trains nothing; leave --demo and ARENA_DEMO out.")
+        with opened(settings) as database:
+            made = TuningDesk(database, load_roster(settings.models, read_environment()), settings)
+            try:
+                yield made
+            finally:
+                made.close()
+
+    _add_tune(commands, new_command, desk)
+    _add_jobs(commands, new_command, desk)
+
+
+Desk = Callable[[argparse.Namespace], AbstractContextManager["TuningDesk"]]
+
+
+def _add_tune(commands: Any, new_command: "NewCommand", desk: Desk) -> None:  # noqa: ANN401 - argparse's own
+    what = "start a tuning job from an exported file: tells what it sends and costs, and asks"
+    command = new_command(
+        commands, "tune", what, "tune openai data/exports/openai.jsonl --base gpt-4.1-mini-2025-04-14"
+    )
+    command.add_argument("platform", choices=["openai", "vertex"])
+    command.add_argument("file", type=Path, metavar="FILE", help="a training file written by `export`")
+    command.add_argument(
+        "--base", metavar="MODEL", help="a base model of ARENA_TUNING_FILE, or a registered model's id"
+    )
+    command.add_argument("--name", help="of the tuned model at the platform")
+    command.add_argument(
+        "--set", metavar="KEY=VALUE", action="append", default=[], dest="hyperparameters", help="a hyperparameter"
+    )
+    command.add_argument("--dry-run", action="store_true", help="only tell what would be sent")
+    command.add_argument("--yes", action="store_true", help="do not ask")
+    command.add_argument("--follow", action="store_true", help="wait for the job's end")
+    command.add_argument("--json", action="store_true", help="for programs; needs --yes or --dry-run")
+    command.set_defaults(run=lambda given: tune(given, desk))
+
+
+def _add_jobs(commands: Any, new_command: "NewCommand", desk: Desk) -> None:  # noqa: ANN401 - argparse's own
+    jobs = new_command(commands, "jobs", "tuning jobs: how far they are and what came of them", "jobs --json")
+    jobs.add_argument("--json", action="store_true", help="for programs")
+    jobs.set_defaults(run=lambda given: list_jobs(given, desk))
+    parts = jobs.add_subparsers(metavar="show, follow, cancel or register")
+
+    def part(
+        name: str, what: str, example: str, run: Callable[[argparse.Namespace, Desk], int]
+    ) -> argparse.ArgumentParser:
+        command = new_command(parts, name, what, f"jobs {example}")
+        for action in command._actions:
+            # What was given before the part must not be overwritten by what was not given after it.
+            action.default = argparse.SUPPRESS
+        command.add_argument("--json", action="store_true", default=argparse.SUPPRESS, help="for programs")
+        command.add_argument("job", metavar="JOB", help="its id, or how that begins")
+        command.set_defaults(run=lambda given: run(given, desk))
+        return command
+
+    part("show", "one job with its events and what was left out", "show 3f2a", show_job)
+    part("follow", "wait for a job's end", "follow 3f2a", follow_job)
+    part("cancel", "ask the platform to end a job", "cancel 3f2a", cancel_job)
+    example = "register 3f2a --id coaia-openai-v2 --family coaia-openai --version 2 --parent coaia-openai-latest"
+    register = part("register", "add a finished job's model to the roster", example, register_job)
+    register.add_argument("--id", required=True, dest="model_id", help="of the model in the roster")
+    register.add_argument("--family", help="the line of models that it belongs to")
+    register.add_argument("--version", help="its place in that line")
+    register.add_argument("--parent", metavar="ID", help="the model that it is to be compared with")
+    register.add_argument("--display-name", metavar="NAME", help="what people read after a vote")
+    register.add_argument("--step", type=int, help="a checkpoint instead of the final model")
+
+
+def tune(given: argparse.Namespace, desk: Desk) -> int:
+    """Plan a job, tell, ask, send."""
+    from arena.finetune import Wish
+
+    if given.json and not (given.yes or given.dry_run):
+        raise ConfigError("--json needs --yes or --dry-run: nobody could be asked.")
+    wish = Wish(given.platform, given.file, given.base, given.name, _hyperparameters(given.hyperparameters))
+    with desk(given) as open_desk:
+        plan = open_desk.plan(wish)
+        if given.json and given.dry_run:
+            print_json(plan.as_json())
+        elif not given.json:
+            _print_plan(plan)
+        if plan.problems:
+            raise TuningError("It cannot be sent: " + " ".join(plan.problems))
+        if given.dry_run or not (given.yes or _agreed()):
+            tell("Nothing was sent.")
+            return 0
+        job = open_desk.start(plan, at_once=True)
+        if given.follow:
+            job = _followed(open_desk, job.id, quiet=given.json)
+    return _told(job, as_json=given.json)
+
+
+def list_jobs(given: argparse.Namespace, desk: Desk) -> int:
+    """Print every job, the newest first."""
+    with desk(given) as open_desk:
+        jobs = open_desk.jobs()
+    if given.json:
+        print_json({"jobs": [job_as_json(job) for job in jobs]})
+    else:
+        columns = ("Job", "Platform", "Base model", "Lines", "Started", "State", "Model")
+        print_table(columns, [_row(job) for job in jobs])
+    return 0
+
+
+def show_job(given: argparse.Namespace, desk: Desk) -> int:
+    """Print one job with its events and dropped examples."""
+    with desk(given) as open_desk:
+        job = open_desk.job(given.job)
+        events = open_desk.events(job.id)
+    if given.json:
+        print_json({**job_as_json(job), "events": [_event_as_json(event) for event in events]})
+        return 0
+    print_table(("Job", job.id), _facts(job))
+    if events:
+        sys.stdout.write("\n")
+        print_table(("When", "Level", "Event"), [(f"{e.at:%Y-%m-%d %H:%M:%S}", e.level, e.message) for e in events])
+    if job.dropped:
+        sys.stdout.write("\n")
+        rows = [(str(one["line"]), str(one["battle"] or "–"), one["reason"]) for one in job.dropped]
+        print_table(("Line left out", "Battle", "Why"), rows)
+    return 0
+
+
+def follow_job(given: argparse.Namespace, desk: Desk) -> int:
+    """Do a job's steps, or watch another process do them, to its end."""
+    with desk(given) as open_desk:
+        job = _followed(open_desk, open_desk.job(given.job).id, quiet=given.json)
+    return _told(job, as_json=given.json)
+
+
+def cancel_job(given: argparse.Namespace, desk: Desk) -> int:
+    """Ask for a job's end."""
+    with desk(given) as open_desk:
+        job = open_desk.cancel(open_desk.job(given.job).id)
+        job = open_desk.advance(job.id)
+    return _told(job, as_json=given.json, wanted=("cancelled", None))
+
+
+def register_job(given: argparse.Namespace, desk: Desk) -> int:
+    """Add a job's model to the roster's table."""
+    from arena.finetune import Registration
+
+    wish = Registration(given.model_id, given.family, given.version, given.parent, given.display_name, given.step)
+    with desk(given) as open_desk:
+        model = open_desk.register(open_desk.job(given.job), wish)
+    if given.json:
+        print_json({"id": model.id, "job": model.job_id, "step": model.step, "entry": model.entry})
+    else:
+        sys.stdout.write(
+            f"{model.id} is in the roster: {model.entry['model_name']}. A running arena takes it in by itself.\n"
+        )
+    return 0
+
+
+def job_as_json(job: "TuningJob") -> dict[str, Any]:
+    """A job for programs."""
+    plain = ("id", "platform", "base_model", "method", "hyperparameters", "name", "parent", "training_sha256")
+    numbers = ("training_lines", "tokens", "estimated_cost", "trained_tokens", "dropped_lines")
+    state = ("platform_job", "status", "outcome", "reason", "trouble", "result_model", "checkpoints", "dropped")
+    times = ("created_at", "sent_at", "checked_at", "ended_at")
+    told = {name: getattr(job, name) for name in (*plain, *numbers, *state)}
+    return told | {name: moment.isoformat() if (moment := getattr(job, name)) else None for name in times}
+
+
+def _followed(desk: "TuningDesk", job_id: str, *, quiet: bool) -> "TuningJob":
+    """Watch a job, whoever does its steps, and tell each change; returns it when it has ended."""
+    told = ""
+    while True:
+        job = desk.advance_if_due(job_id)
+        said = _state(job)
+        if said != told and not quiet:
+            tell(said)
+            told = said
+        if job.ended_at is not None:
+            return job
+        time.sleep(_LOOK_S)
+
+
+def _told(job: "TuningJob", *, as_json: bool, wanted: Sequence[str | None] = ("succeeded", None)) -> int:
+    """Print how a job stands; 0 where that is as good as can be."""
+    if as_json:
+        print_json(job_as_json(job))
+    else:
+        sys.stdout.write(f"Job {job.id}: {_state(job)}\n")
+    return 0 if job.outcome in wanted else 1
+
+
+def _state(job: "TuningJob") -> str:
+    """How a job stands, in one line."""
+    if job.outcome == "succeeded":
+        return f"succeeded: {job.result_model}"
+    if job.outcome is not None:
+        return job.outcome.replace("_", " ") + (f": {job.reason}" if job.reason else "")
+    status = job.status or ("is being sent" if job.platform_file else "waits to be sent")
+    asked = " (cancelling)" if job.cancel_requested else ""
+    return f"{status}{asked}" + (f": {job.trouble}" if job.trouble else "")
+
+
+def _row(job: "TuningJob") -> Sequence[str]:
+    started = f"{job.sent_at:%Y-%m-%d %H:%M}" if job.sent_at else "–"
+    state = "succeeded" if job.outcome == "succeeded" else _state(job)
+    return (job.id[:8], job.platform, job.base_model, str(job.training_lines), started, state, job.result_model or "–")
+
+
+def _facts(job: "TuningJob") -> Sequence[Sequence[str]]:
+    cost = "not known" if job.estimated_cost is None else f"${job.estimated_cost:,.2f} estimated"
+    rows = [
+        ("Platform", job.platform),
+        ("Its id there", job.platform_job or "–"),
+        ("State", _state(job)),
+        ("Base model", job.base_model),
+        ("Method", job.method),
+        ("Hyperparameters", ", ".join(f"{key}={value}" for key, value in job.hyperparameters.items()) or "–"),
+        ("File", f"{job.training_file} ({job.training_lines:,} lines, SHA-256 {job.training_sha256})"),
+        ("Cost", cost),
+    ]
+    if job.trained_tokens is not None:
+        rows.append(("Trained tokens", f"{job.trained_tokens:,}"))
+    if job.dropped_lines:
+        rows.append(("Left out", f"{job.dropped_lines:,} of {job.training_lines:,} lines"))
+    rows += [(f"Step {one['step']}", str(one["model"])) for one in job.checkpoints]
+    return rows
+
+
+def _event_as_json(event: "TuningEvent") -> dict[str, Any]:
+    return {"at": event.at.isoformat(), "level": event.level, "message": event.message}
+
+
+def _print_plan(plan: "Plan") -> None:
+    epochs = f"{plan.epochs} epochs" + (" assumed, the platform chooses" if plan.epochs_assumed else "")
+    cost = "not known" if plan.cost is None else f"about ${plan.cost:,.2f} at ${plan.price:g} per million tokens"
+    rows = [
+        ("File", f"{plan.file} ({plan.training.lines:,} lines, {plan.training.bytes:,} bytes)"),
+        ("SHA-256", plan.training.sha256),
+        ("Trained for", plan.method),
+        ("Base model", plan.base_model),
+        (
+            "Hyperparameters",
+            ", ".join(f"{key}={value}" for key, value in plan.hyperparameters.items()) or "the platform's",
+        ),
+        ("Name", plan.name),
+        ("Tokens", f"about {plan.training.tokens:,} in the file, {plan.trained_tokens:,} trained ({epochs})"),
+        ("Cost", cost),
+    ]
+    if plan.validation is not None:
+        rows.insert(2, ("Validation", f"{plan.validation_file} ({plan.validation.lines:,} lines)"))
+    print_table(("To", plan.platform_name), rows)
+    for warning in plan.warnings:
+        tell(f"Note: {warning}")
+
+
+def _agreed() -> bool:
+    """Whether the person at the terminal says yes."""
+    if not sys.stdin.isatty():
+        raise ConfigError("Nobody is there to be asked: add --yes to send it.")
+    sys.stderr.write("Send it? This uploads the votes' texts and costs money. [y/N] ")
+    sys.stderr.flush()
+    return sys.stdin.readline().strip().lower() in ("y", "yes")
+
+
+def _hyperparameters(given: Sequence[str]) -> dict[str, Any]:
+    """`KEY=VALUE`s; numbers as numbers, `KEY=` takes the configuration's one out."""
+    import yaml
+
+    chosen: dict[str, Any] = {}
+    for one in given:
+        key, equals, value = one.partition("=")
+        if not equals or not key:
+            raise ConfigError(f"--set {one}: must be KEY=VALUE, such as --set beta=0.1.")
+        chosen[key] = yaml.safe_load(value) if value else None
+    return chosen

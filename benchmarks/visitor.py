@@ -1,0 +1,181 @@
+"""A visitor without a browser: speaks the protocol of the arena's own pages over raw sockets, cheaply."""
+
+import asyncio
+import json
+import secrets
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from benchmarks.steady_server import WORD
+
+_MARK = WORD[:1].encode()
+
+
+@dataclass(frozen=True, slots=True)
+class Protocol:
+    """What a browser learns from the page's configuration before it can do anything."""
+
+    fight: int
+    """The function behind Send."""
+    vote: int
+    """The function behind 'A is better'."""
+    vote_inputs: int
+    """How many values it takes: the battle's id, the rest for criteria."""
+    load: int
+    """A function that runs when the page is opened."""
+    battle_at: int
+    """Where the battle's id is among the outputs of `fight`."""
+
+
+@dataclass(slots=True)
+class Watched:
+    """One battle as it came over the wire; times in seconds."""
+
+    first_text: float | None = None
+    """From sending to the first text."""
+    frames: int = 0
+    """After the first text."""
+    shown: float = 0.0
+    """From the first text to the last frame."""
+    longest_gap: float = 0.0
+    """Between two frames."""
+    battle: str = ""
+    queued: bool = False
+    complete: bool = False
+    vote: float | None = None
+    size: int = 0
+    """Bytes of all frames."""
+
+
+def read_protocol(config: Mapping[str, Any]) -> Protocol:
+    """Find the Battle page's functions in `/config`."""
+    names = {part["id"]: part["props"].get("elem_id") for part in config["components"]}
+    page = config["page"][""]["dependencies"]
+    functions = [function for function in config["dependencies"] if function["id"] in page]
+
+    def called(name: str, event: str) -> Mapping[str, Any]:
+        return next(f for f in functions if any(names.get(t[0]) == name and t[1] == event for t in f["targets"]))
+
+    fight, vote = called("send", "click"), called("vote-model_a", "click")
+    load = next(f for f in functions if any(target[1] == "load" for target in f["targets"]))
+    inputs = vote["inputs"]
+    return Protocol(fight["id"], vote["id"], len(inputs), load["id"], fight["outputs"].index(inputs[0]))
+
+
+class Visitor:
+    """One page of one visitor, with a cookie and a session of its own."""
+
+    def __init__(self, port: int) -> None:
+        self._port = port
+        self._cookie = ""
+        self.session = secrets.token_hex(6)
+
+    async def open(self) -> Protocol:
+        """Open the Battle page as a browser does: the page, its cookie, its configuration, what runs at loading."""
+        head, _ = await self._ask("GET", "/")
+        self._cookie = _cookie_of(head)
+        _, body = await self._ask("GET", "/config")
+        protocol = read_protocol(json.loads(body))
+        await self.predict(protocol.load, [])
+        return protocol
+
+    async def settle(self, protocol: Protocol) -> None:
+        """Come with the page's configuration known (as a browser that has it in its cache): cookie and session."""
+        head, _ = await self._ask("GET", "/")
+        self._cookie = _cookie_of(head)
+        await self.predict(protocol.load, [])
+
+    async def hold(self) -> asyncio.StreamWriter:
+        """Keep the page's heartbeat open, as long as the writer is."""
+        _, writer = await self._send("GET", f"/gradio_api/heartbeat/{self.session}")
+        return writer
+
+    async def fight(self, protocol: Protocol, path: str = "") -> Watched:
+        """Send a challenge and watch both answers to their end; `path` is another stream (the bare relay's)."""
+        watched = Watched()
+        sent = time.perf_counter()
+        if not path:
+            await self._ask("POST", "/gradio_api/queue/join", self._event(protocol.fight, ["What do I want?"]))
+            path = f"/gradio_api/queue/data?session_hash={self.session}"
+        reader, writer = await self._send("GET", path)
+        try:
+            await _watch(reader, watched, sent, protocol.battle_at)
+        finally:
+            writer.close()
+        return watched
+
+    async def vote(self, protocol: Protocol, watched: Watched) -> None:
+        """Vote on a battle, and time it."""
+        started = time.perf_counter()
+        head, body = await self.predict(protocol.vote, [watched.battle, *[None] * (protocol.vote_inputs - 1)])
+        if b" 200 " in head.split(b"\r\n")[0] and b"Your vote is stored" in body:
+            watched.vote = time.perf_counter() - started
+
+    async def predict(self, function: int, data: list[Any]) -> tuple[bytes, bytes]:
+        """Call a function that has no queue."""
+        return await self._ask("POST", "/gradio_api/run/predict", self._event(function, data))
+
+    def _event(self, function: int, data: list[Any]) -> bytes:
+        return json.dumps({"data": data, "fn_index": function, "session_hash": self.session}).encode()
+
+    async def _ask(self, method: str, path: str, body: bytes = b"") -> tuple[bytes, bytes]:
+        reader, writer = await self._send(method, path, body)
+        try:
+            answer = await reader.read()
+        finally:
+            writer.close()
+        head, _, rest = answer.partition(b"\r\n\r\n")
+        return head, rest if b"chunked" not in head.lower() else _unchunked(rest)
+
+    async def _send(
+        self, method: str, path: str, body: bytes = b""
+    ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        reader, writer = await asyncio.open_connection("127.0.0.1", self._port, limit=2**22)
+        head = f"{method} {path} HTTP/1.1\r\nHost: 127.0.0.1:{self._port}\r\nConnection: close\r\n"
+        head += f"Cookie: {self._cookie}\r\n" if self._cookie else ""
+        head += f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n" if body else ""
+        writer.write(head.encode() + b"\r\n" + body)
+        return reader, writer
+
+
+def _cookie_of(head: bytes) -> str:
+    lines = [line.split(b": ", 1)[1] for line in head.split(b"\r\n") if line.lower().startswith(b"set-cookie:")]
+    return b"; ".join(line.split(b";")[0] for line in lines).decode()
+
+
+async def _watch(reader: asyncio.StreamReader, watched: Watched, sent: float, battle_at: int) -> None:
+    first = latest = 0.0
+    while line := await reader.readline():
+        if not line.startswith(b"data:"):
+            continue
+        if b'"process_completed"' in line:
+            watched.complete = b'"success": false' not in line and b'"success":false' not in line
+            return
+        if b'"process_generating"' not in line:
+            continue
+        now = time.perf_counter()
+        watched.size += len(line)
+        if not watched.battle and b'"output"' in line:
+            watched.battle = str(json.loads(line[5:])["output"]["data"][battle_at])
+        watched.queued = watched.queued or b"in line" in line
+        if first:
+            watched.frames += 1
+            watched.longest_gap = max(watched.longest_gap, now - latest)
+            watched.shown = now - first
+        elif _MARK in line:
+            first = now
+            watched.first_text = now - sent
+        latest = now
+
+
+def _unchunked(body: bytes) -> bytes:
+    whole = b""
+    while body:
+        size, _, body = body.partition(b"\r\n")
+        length = int(size or b"0", 16)
+        if not length:
+            break
+        whole, body = whole + body[:length], body[length + 2 :]
+    return whole

@@ -1,0 +1,258 @@
+"""Limits on battles and money, in the database that every process shares."""
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+from sqlalchemy import func, select
+
+from arena.battle import Phase
+from arena.database import Database, open_database
+from arena.errors import BattleError
+from arena.limits import ADDRESS_SHARE, Limits
+from arena.tables import StartCount, StartSlot
+from arena.voters import VoterIdentity
+from tests.battle_fixtures import ANNA, World, last, llm, make_world
+from tests.conftest import SettingsFactory
+from tests.scripted_openai import ScriptedOpenAI
+from tests.scripting import Script
+
+pytest_plugins = ["tests.postgres_fixtures"]
+__all__ = ["llm", "make_world"]  # fixtures
+
+NOON = 1_790_164_800.0
+"""A noon in UTC."""
+PRICED = {"price": {"input": 1.0, "output": 10.0}}
+
+
+class Clock:
+    """Time that passes when told to."""
+
+    def __init__(self) -> None:
+        self.now = NOON
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+MakeLimits = Callable[..., Limits]
+
+
+@pytest.fixture
+def make_limits(database: Database, make_settings: SettingsFactory, clock: Clock) -> MakeLimits:
+    return lambda **settings: Limits(database, make_settings(**settings), clock)
+
+
+@pytest.fixture
+def limits(make_limits: MakeLimits) -> Limits:
+    return make_limits(battles_per_minute=2)
+
+
+def test_a_voter_may_start_so_many_battles_in_any_minute(limits: Limits, clock: Clock) -> None:
+    anna = VoterIdentity("anna")
+    limits.admit(anna)
+    clock.now += 40
+    limits.admit(anna)
+
+    with pytest.raises(BattleError, match=r"for you\. You can start the next one in 20 seconds") as refused:
+        limits.admit(anna)
+
+    assert refused.value.reason == "limit_minute"
+    clock.now += 20
+    limits.admit(anna)
+    with pytest.raises(BattleError, match="in 40 seconds"):
+        limits.admit(anna)
+    clock.now += 39.5
+    with pytest.raises(BattleError, match="in a second"):
+        limits.admit(anna)
+
+
+def test_a_refused_battle_is_not_counted(limits: Limits, clock: Clock, database: Database) -> None:
+    anna = VoterIdentity("anna")
+    limits.admit(anna)
+    limits.admit(anna)
+    for _ in range(10):
+        with pytest.raises(BattleError):
+            limits.admit(anna)
+
+    with database.read() as session:
+        assert session.get_one(StartCount, "voter:anna").starts == 2
+    clock.now += 60
+    limits.admit(anna)
+
+
+def test_one_voter_does_not_use_up_anothers_battles(limits: Limits) -> None:
+    limits.admit(VoterIdentity("anna", "here"))
+    limits.admit(VoterIdentity("anna", "here"))
+
+    limits.admit(VoterIdentity("ben", "here"))
+
+
+def test_new_names_at_one_address_run_into_the_addresss_limit(limits: Limits) -> None:
+    for number in range(2 * ADDRESS_SHARE):
+        limits.admit(VoterIdentity(f"throwaway-{number}", "here"))
+
+    with pytest.raises(BattleError, match=r"for your network\. You can start the next one in 60 seconds"):
+        limits.admit(VoterIdentity("one more", "here"))
+    limits.admit(VoterIdentity("elsewhere", "there"))
+
+
+def test_voters_without_an_address_share_no_limit(limits: Limits) -> None:
+    for number in range(3 * ADDRESS_SHARE):
+        limits.admit(VoterIdentity(f"voter-{number}"))
+
+
+def test_all_visitors_together_have_a_limit_too(make_limits: MakeLimits, clock: Clock) -> None:
+    limits = make_limits(battles_per_minute_in_all=2, battles_per_day_in_all=3)
+    limits.admit(VoterIdentity("anna"))
+    limits.admit(VoterIdentity("ben"))
+    with pytest.raises(BattleError, match=r"all visitors together\. You can start the next one in 60 seconds"):
+        limits.admit(VoterIdentity("cleo"))
+
+    clock.now += 60
+    limits.admit(VoterIdentity("cleo"))
+    with pytest.raises(BattleError, match="one day has for all visitors together"):
+        limits.admit(VoterIdentity("dora"))
+
+
+def test_a_day_ends_at_midnight_and_says_so(make_limits: MakeLimits, clock: Clock) -> None:
+    limits = make_limits(battles_per_day=1)
+    anna = VoterIdentity("anna")
+    limits.admit(anna)
+    with pytest.raises(BattleError, match="Please come back in 12 hours, at midnight UTC") as refused:
+        limits.admit(anna)
+    assert refused.value.reason == "limit_day"
+    clock.now += 12 * 3600 - 120
+    with pytest.raises(BattleError, match="in 2 minutes"):
+        limits.admit(anna)
+
+    clock.now += 120
+    limits.admit(anna)
+
+
+def test_whoever_has_not_been_here_for_two_days_is_forgotten(limits: Limits, clock: Clock, database: Database) -> None:
+    for number in range(10):
+        limits.admit(VoterIdentity(f"voter-{number}", f"address-{number}"))
+    clock.now += 2 * 86_400
+
+    limits.admit(VoterIdentity("anna"))
+
+    with database.read() as session:
+        assert set(session.scalars(select(StartCount.subject))) == {"all", "voter:anna"}
+        assert session.scalar(select(func.count()).select_from(StartSlot)) == 1
+
+
+def test_a_clock_that_is_put_back_shuts_nobody_out(limits: Limits, clock: Clock) -> None:
+    anna = VoterIdentity("anna")
+    limits.admit(anna)
+    limits.admit(anna)
+    clock.now -= 3600
+
+    limits.admit(anna)
+
+
+def test_processes_that_share_a_database_share_its_limits(
+    any_database: Database, make_settings: SettingsFactory
+) -> None:
+    """Two arenas, eight threads, forty starts at once: exactly as many as allowed get through."""
+    settings = make_settings(battles_per_minute=11, battles_per_day=100, spend_per_day=1.0)
+    url = any_database.engine.url.render_as_string(hide_password=False)
+    other = open_database(url)
+    arenas = [Limits(any_database, settings), Limits(other, settings)]
+
+    def start(number: int) -> bool:
+        try:
+            arenas[number % 2].admit(VoterIdentity("anna", "here"), estimate=7)
+        except BattleError:
+            return False
+        return True
+
+    with ThreadPoolExecutor(8) as threads:
+        started = sum(threads.map(start, range(40)))
+    other.close()
+
+    assert started == 11
+    with any_database.read() as session:
+        counts = {row.subject: (row.total, row.starts, row.spent) for row in session.scalars(select(StartCount))}
+    assert counts == {"all": (11, 11, 77), "voter:anna": (11, 11, 0), "address:here": (11, 11, 0)}
+
+
+def test_money_that_is_spent_or_set_aside_counts_until_midnight(make_limits: MakeLimits, clock: Clock) -> None:
+    limits = make_limits(spend_per_day=0.001)
+    anna, ben = VoterIdentity("anna"), VoterIdentity("ben")
+    first = limits.admit(anna, estimate=900)
+    assert first is not None
+    with pytest.raises(
+        BattleError, match=r"spent what it may spend in a day\. Please come back in 12 hours"
+    ) as refused:
+        limits.admit(ben, estimate=200)
+    assert refused.value.reason == "limit_spending"
+
+    limits.settle(first, 300)
+
+    assert limits.spent_today() == 0.0003
+    limits.admit(ben, estimate=700)
+    clock.now += 86_400
+    limits.settle(first, 900)  # yesterday's account is closed
+    assert limits.spent_today() == 0
+    limits.admit(ben, estimate=1000)
+
+
+@pytest.fixture
+async def priced_world(make_world: Callable[..., Any]) -> World:
+    entries = {name: PRICED for name in ("tortoise", "hare", "fox", "heron")}
+    made: World = await make_world(entries=entries, spend_per_day=0.05)
+    return made
+
+
+async def spent(world: World, settled: float) -> None:
+    """Wait until so much money is accounted for."""
+    limits = Limits(world.database, world.settings)
+    async with asyncio.timeout(5):
+        while limits.spent_today() != pytest.approx(settled):
+            await asyncio.sleep(0.01)
+
+
+async def test_a_battle_sets_money_aside_and_then_costs_its_tokens(priced_world: World, llm: ScriptedOpenAI) -> None:
+    views = priced_world.arena.fight("Hello", ANNA)
+    await anext(views)
+    # 2 tokens of prompt and at most 2,000 of answer, from each of two models.
+    await spent(priced_world, 2 * (2 * 1.0 + 2000 * 10.0) / 1e6)
+    view = await last(views)
+
+    answers = priced_world.answers(view.battle_id)
+    tokens = [(answer.input_tokens or 0, answer.output_tokens or 0) for answer in answers]
+    assert all(given > 0 and made > 0 for given, made in tokens)
+    await spent(priced_world, sum(given * 1.0 + made * 10.0 for given, made in tokens) / 1e6)
+
+
+async def test_a_battle_that_the_day_cannot_pay_is_not_started(make_world: Callable[..., Any]) -> None:
+    entries = {name: PRICED for name in ("tortoise", "hare")}
+    world: World = await make_world(models=("tortoise", "hare"), entries=entries, spend_per_day=0.03)
+
+    with pytest.raises(BattleError, match="spent what it may spend"):
+        await world.battle("Hello")
+
+    assert (await world.arena.figures()).started == 0
+    await spent(world, 0)
+
+
+async def test_a_battle_that_is_stopped_costs_what_had_come(priced_world: World, llm: ScriptedOpenAI) -> None:
+    for name in list(llm.scripts):
+        llm.scripts[name] = Script(text="Four " * 400, chunk_delay_s=0.02)
+    views = priced_world.arena.fight("Hello", ANNA)
+    async for view in views:
+        if view.phase is Phase.STREAMING:
+            break
+    await views.aclose()
+
+    texts = [answer.text for answer in priced_world.answers(view.battle_id)]
+    assert all(0 < len(text) < 2000 for text in texts)
+    await spent(priced_world, sum(2 * 1.0 + -(-len(text) // 4) * 10.0 for text in texts) / 1e6)
