@@ -102,9 +102,19 @@ def add_judged_pairs(database: Database, rubric: Rubric, number: int, *, stuck: 
     battles = []
     for n in range(number):
         winner = Winner.MODEL_A if n % 2 == 0 else Winner.MODEL_B
-        rated = {"criteria": {first: winner.value}, "rubric_version": rubric.version}
-        battle = add_vote(database, heron, wren, winner, mode=Mode.BATTLE, voter="anna", **rated)
-        judge_again(database, battle, winner, voter="ben", **rated)
+        criteria, version = {first: winner.value}, rubric.version
+        battle = add_vote(
+            database,
+            heron,
+            wren,
+            winner,
+            mode=Mode.BATTLE,
+            voter="anna",
+            criteria=criteria,
+            rubric_version=version,
+            turns=[(f"Question {n}?", f"Heron's answer {n}.", f"Wren's answer {n}.")],
+        )
+        judge_again(database, battle, winner, voter="ben", criteria=criteria, rubric_version=version)
         battles.append(battle)
     with database.write() as session:
         judge = Judge("owl-1", ModelEntry(id="owl", api_type="demo", role="judge"), rubric.version)

@@ -1,4 +1,4 @@
-"""The part of the Analytics page about judge models, beside people; the operator also sees on which battles they part."""
+"""The part of the Analytics page about judge models, beside people; for the operator also where they part."""
 
 import asyncio
 import time
@@ -63,9 +63,10 @@ class JudgePart:
 def lay_out_judge(found: JudgeFinding, name: str) -> JudgePart:
     """Put a judge's finding in words."""
     failed = f" {found.failed:,} questions came to nothing." if found.failed else ""
+    pairs = f"{found.pairs:,} {'pair' if found.pairs == 1 else 'pairs'} of answers, each judged in both orders."
     return JudgePart(
         name=name,
-        basis=f"{found.pairs:,} {'pair' if found.pairs == 1 else 'pairs'} of answers, each judged in both orders.{failed}",
+        basis=pairs + failed,
         sentence=found.overall.sentence,
         seats=found.seats.sentence,
         rows=[_comparison(row) for row in (found.overall, *found.criteria)],
