@@ -56,11 +56,11 @@ class Alpha:
 
     @property
     def words(self) -> str:
-        """'0.62, 0.48 to 0.75, n 40'; without the interval while units are too few, a dash where nothing is known."""
+        """Alpha, interval and units; without the interval while units are too few, a dash where nothing is known."""
         if self.value is None:
             return "–" if self.same is None else f"all the same, n {self.units:,}"
         interval = "" if self.low is None or self.high is None else f", {_signed(self.low)} to {_signed(self.high)}"
-        return f"{_signed(self.value)}{interval}, n {self.units:,}"
+        return f"α {_signed(self.value)}{interval}, n {self.units:,}"
 
     @property
     def sentence(self) -> str:

@@ -193,6 +193,8 @@ def _print_states(states: "Sequence[JudgeState]", findings: "Sequence[JudgeFindi
             sys.stdout.write(f"{state.model_id}: {number} failed: {reason}\n")
     for found in findings:
         sys.stdout.write(f"\n{found.model_id}: {found.overall.sentence}\n{found.seats.sentence}\n")
+        if found.parting:
+            sys.stdout.write(f"{found.parting}\n")
         rows = [
             (
                 row.criterion.name if row.criterion else "Overall",

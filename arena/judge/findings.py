@@ -39,14 +39,14 @@ class Comparison:
             return (
                 f"Too few pairs to tell whether the judge agrees with people: it takes {FEWEST_UNITS} that both judged."
             )
-        own = f"The judge agrees with people {_degree(judge.low, judge.high)} (α {judge.words})"
+        own = f"The judge agrees with people {_degree(judge.low, judge.high)} ({judge.words})"
         if people.low is None or people.high is None:
             return f"{own}. Too few pairs were judged by two people to say how people agree with each other."
         if judge.high < people.low:
-            return f"{own}, and less than people with each other (α {people.words})."
+            return f"{own}, and less than people with each other ({people.words})."
         if judge.low > people.high:
-            return f"{own}, and more than people with each other (α {people.words})."
-        return f"{own}; people with each other, no differently as far as these pairs tell (α {people.words})."
+            return f"{own}, and more than people with each other ({people.words})."
+        return f"{own}; people with each other, no differently as far as these pairs tell ({people.words})."
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +79,18 @@ class JudgeFinding:
     seats: SeatLeaning
     differences: Sequence[Difference]
     """Those most people judged first."""
+
+    @property
+    def parting(self) -> str:
+        """On what it parts from people; empty while fewer than two criteria have an interval."""
+        known = [row for row in self.criteria if row.criterion is not None and row.judge.low is not None]
+        if len(known) < 2:
+            return ""
+        ranked = sorted(known, key=lambda row: row.judge.value or 0.0)
+        (least, most), (low, high) = _names(ranked[0], ranked[-1]), (ranked[0].judge, ranked[-1].judge)
+        told = f"It parts from people most on “{least}” ({low.words}) and least on “{most}” ({high.words})"
+        clear = (low.high or 0.0) < (high.low or 0.0)
+        return told + (", and the difference is more than chance." if clear else "; the difference may be chance.")
 
 
 def read_findings(database: Database, rubric: Rubric) -> Sequence[JudgeFinding]:
@@ -211,6 +223,10 @@ def _most(said: Sequence[int]) -> tuple[int | None, int]:
     counts = np.bincount(said, minlength=3)
     top = int(counts.max())
     return (int(counts.argmax()) if (counts == top).sum() == 1 else None), top
+
+
+def _names(*rows: Comparison) -> Sequence[str]:
+    return [row.criterion.name for row in rows if row.criterion is not None]
 
 
 def _degree(low: float, high: float) -> str:

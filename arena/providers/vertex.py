@@ -11,7 +11,7 @@ from arena.errors import FailureKind, ProviderError
 from arena.providers.base import Deadlines, Event, JsonSchema, Message, Readiness, Sampling
 from arena.providers.failures import failure, kind_of_status, retry_after
 from arena.providers.google_credentials import GoogleCredentials
-from arena.providers.vertex_answers import VertexAnswer, contents_of, openapi
+from arena.providers.vertex_answers import VertexAnswer, contents_of, schema_of
 from arena.providers.vertex_clients import Place, VertexClients, opened_responses
 from arena.roster import ModelEntry
 
@@ -149,7 +149,7 @@ class VertexProvider:
             max_output_tokens=request.sampling.max_new_tokens,
             thinking_config=None if budget is None else types.ThinkingConfig(thinking_budget=int(budget)),
             response_mime_type=None if schema is None else "application/json",
-            response_schema=None if schema is None else openapi(schema),
+            response_schema=None if schema is None else schema_of(schema),
             automatic_continuation=False,
             automatic_function_calling=types.AutomaticFunctionCallingConfig(disable=True),
         )

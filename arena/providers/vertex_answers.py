@@ -72,11 +72,17 @@ def contents_of(messages: Sequence[Message]) -> "list[types.Content]":
     return [types.Content(role=roles[said.role], parts=[types.Part(text=said.content)]) for said in messages]
 
 
-def openapi(schema: JsonSchema) -> dict[str, Any]:
-    """A JSON schema in the words of Vertex AI, whose objects are closed anyway and whose properties come in order."""
-    told: dict[str, Any] = {key: value for key, value in schema.items() if key != "additionalProperties"}
+def schema_of(schema: JsonSchema) -> "types.Schema":
+    """A JSON schema as Vertex AI takes it: objects are closed anyway, and properties come in their order."""
+    from google.genai import types
+
+    return types.Schema.model_validate(_ordered(schema))
+
+
+def _ordered(schema: JsonSchema) -> dict[str, Any]:
+    told = {key: value for key, value in schema.items() if key != "additionalProperties"}
     properties: Mapping[str, JsonSchema] = schema.get("properties", {})
     if properties:
-        told["properties"] = {name: openapi(part) for name, part in properties.items()}
+        told["properties"] = {name: _ordered(part) for name, part in properties.items()}
         told["property_ordering"] = list(properties)
     return told

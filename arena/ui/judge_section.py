@@ -56,6 +56,9 @@ class JudgePart:
     basis: str
     sentence: str
     seats: str
+    parting: str
+    unrated: str
+    """The criteria on which nobody judged what it judged."""
     rows: Sequence[ComparisonRow]
     differences: Sequence[DifferenceRow]
 
@@ -69,7 +72,9 @@ def lay_out_judge(found: JudgeFinding, name: str) -> JudgePart:
         basis=pairs + failed,
         sentence=found.overall.sentence,
         seats=found.seats.sentence,
-        rows=[_comparison(row) for row in (found.overall, *found.criteria)],
+        parting=found.parting,
+        unrated=", ".join(row.criterion.name for row in found.criteria if row.criterion and not row.judge.units),
+        rows=[_comparison(row) for row in (found.overall, *found.criteria) if row.judge.units],
         differences=[_difference(difference) for difference in found.differences[:_MOST_DIFFERENCES]],
     )
 
