@@ -118,7 +118,7 @@ async def test_an_answer_of_a_given_shape_is_asked_for_and_a_model_without_that_
 
     first, *_, last = [request.body["generationConfig"] for request in vertex_server.requests]
     assert first["responseMimeType"] == "application/json"
-    assert first["responseSchema"]["propertyOrdering"] == ["reason", "overall"]
+    assert first["responseSchema"]["property_ordering"] == ["reason", "overall"]
     assert first["responseSchema"]["properties"]["overall"]["enum"] == ["A", "B"]
     assert {"responseMimeType", "responseSchema"}.isdisjoint(last)
     assert len(vertex_server.requests) == 3

@@ -57,7 +57,7 @@ def upgrade() -> None:
         sa.Column("input_tokens", sa.Integer(), nullable=False),
         sa.Column("output_tokens", sa.Integer(), nullable=False),
         sa.Column("estimated", sa.Boolean(), nullable=False),
-        sa.Column("cost_usd", sa.Float(), nullable=True),
+        sa.Column("cost_usd", sa.Double(), nullable=True),
         sa.Column("judged_at", UtcDateTime(), nullable=False),
         sa.ForeignKeyConstraint(["battle_id"], ["battles.id"], name=op.f("fk_judge_verdicts_battle_id")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_judge_verdicts")),
