@@ -8,14 +8,13 @@ from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any
 
 from arena.errors import ConfigError
-from arena.terminal import print_json, print_table, progress, tell
+from arena.judge_printing import count_of, dollars, finding_as_json, print_differences, print_states, tell_report
+from arena.terminal import print_json, progress, tell
 
 if TYPE_CHECKING:
     from arena.config import Settings
     from arena.database import Database
-    from arena.judge.findings import Difference, JudgeFinding
     from arena.judge.items import Pair
-    from arena.judge.overview import JudgeState
     from arena.judge.run import JudgeReport, Plan
     from arena.roster import Roster
     from arena.rubric import Rubric
@@ -27,8 +26,6 @@ if TYPE_CHECKING:
 
 SCOPES = ("voted", "shared", "all")
 _MOST_AT_ONCE = 32
-_SIDES = ("A", "even", "B")
-_LISTED = 50
 
 
 def add_judge(
@@ -93,8 +90,8 @@ def run_judge(given: argparse.Namespace, settings: "Settings", roster_of: "Roste
             return 0
         with contextlib.suppress(KeyboardInterrupt):
             asyncio.run(_ask(given, settings, roster, rubric, database, judge_id, pairs, report))
-            return _tell_report(report)
-    _tell_report(report)
+            return tell_report(report)
+    tell_report(report)
     tell("Interrupted. What was judged is stored; the same command goes on from there.")
     return 130
 
@@ -116,7 +113,7 @@ async def _ask(
     fleet = Fleet(roster, build_providers(settings, roster), settings)
     try:
         plan = await plan_run(database, fleet, rubric, judge_id, pairs, again=given.again)
-        report.wanted = len(plan.questions)
+        report.wanted, report.given_up = len(plan.questions), plan.given_up
         if plan.questions and _agreed(given, plan):
             with progress("Judging", sys.stderr) as bar:
                 await judge_pairs(
@@ -136,9 +133,9 @@ async def _ask(
 
 def _agreed(given: argparse.Namespace, plan: "Plan") -> bool:
     """Tell what is going to be asked; whether the operator wants it."""
-    cost = "its entry has no price, so the cost is not known" if plan.usd is None else f"about {_dollars(plan.usd)}"
-    limit = "" if given.budget is None else f", at most {_dollars(given.budget)}"
-    tell(f"{plan.judge.model.id}: {_count(len(plan.questions), 'question')} about {plan.pairs} pairs; {cost}{limit}.")
+    cost = "its entry has no price, so the cost is not known" if plan.usd is None else f"about {dollars(plan.usd)}"
+    limit = "" if given.budget is None else f", at most {dollars(given.budget)}"
+    tell(f"{plan.judge.model.id}: {count_of(len(plan.questions), 'question')} about {plan.pairs} pairs; {cost}{limit}.")
     if given.yes:
         return True
     if not sys.stdin.isatty():
@@ -146,20 +143,6 @@ def _agreed(given: argparse.Namespace, plan: "Plan") -> bool:
     sys.stderr.write("Ask it? [y/N] ")
     sys.stderr.flush()
     return sys.stdin.readline().strip().lower() in ("y", "yes")
-
-
-def _tell_report(report: "JudgeReport") -> int:
-    """What the run did, and what is left."""
-    if not report.wanted:
-        sys.stdout.write("Everything is judged already; nothing was asked.\n")
-        return 0
-    failed = report.failures.total()
-    lines = [f"{_count(report.scored, 'verdict')}, {failed} failed, {report.left} left; {_cost(report)}."]
-    lines += [f"  {number} failed: {reason}" for (_, reason), number in report.failures.most_common()]
-    if report.stopped:
-        lines.append(f"Stopped: {report.stopped} The same command goes on from there.")
-    sys.stdout.write("\n".join(lines) + "\n")
-    return 0 if report.scored == report.wanted else 1
 
 
 def show_status(given: argparse.Namespace, settings: "Settings", opened: "Open") -> int:
@@ -173,118 +156,13 @@ def show_status(given: argparse.Namespace, settings: "Settings", opened: "Open")
         states, findings = read_overview(database), read_findings(database, rubric)
     if given.json:
         judges = [state.as_json() for state in states]
-        print_json({"judges": judges, "agreement": [_finding_as_json(found) for found in findings]})
+        print_json({"judges": judges, "agreement": [finding_as_json(found) for found in findings]})
     elif given.list:
         for found in findings:
-            _print_differences(found)
+            print_differences(found)
     else:
-        _print_states(states, findings)
+        print_states(states, findings)
     return 0
-
-
-def _print_states(states: "Sequence[JudgeState]", findings: "Sequence[JudgeFinding]") -> None:
-    if not states:
-        sys.stdout.write("No judge was asked yet.\n")
-        return
-    columns = ("Judge", "Revision", "Rubric", "Verdicts", "Pairs", "Failed", "Requests", "Tokens", "Cost")
-    print_table(columns, [_state_row(state) for state in states])
-    for state in states:
-        for reason, number in state.failures.items():
-            sys.stdout.write(f"{state.model_id}: {number} failed: {reason}\n")
-    for found in findings:
-        sys.stdout.write(f"\n{found.model_id}: {found.overall.sentence}\n{found.seats.sentence}\n")
-        if found.parting:
-            sys.stdout.write(f"{found.parting}\n")
-        rows = [
-            (
-                row.criterion.name if row.criterion else "Overall",
-                row.judge.words,
-                row.people.words,
-                f"{row.parted} of {row.held}",
-            )
-            for row in (found.overall, *found.criteria)
-        ]
-        print_table(("", "Judge with a person", "People with each other", "Differs from most"), rows)
-
-
-def _print_differences(found: "JudgeFinding") -> None:
-    rows = [
-        (
-            difference.battle_id,
-            difference.criterion.name if difference.criterion else "Overall",
-            f"{_SIDES[difference.people]} ({difference.agreed} of {difference.voters})",
-            _SIDES[difference.judge],
-            difference.reason,
-        )
-        for difference in found.differences[:_LISTED]
-    ]
-    sys.stdout.write(f"{found.model_id}: {_count(len(found.differences), 'difference')} from most people\n")
-    if rows:
-        print_table(("Battle", "On", "Most people", "Judge", "The judge's reason"), rows)
-
-
-def _finding_as_json(found: "JudgeFinding") -> dict[str, Any]:
-    return {
-        "judge": found.model_id,
-        "pairs": found.pairs,
-        "rows": [
-            {
-                "criterion": row.criterion.id if row.criterion else None,
-                "judge_with_a_person": _alpha_as_json(row.judge),
-                "people_with_each_other": _alpha_as_json(row.people),
-                "differs_from_most": row.parted,
-                "held_against_most": row.held,
-            }
-            for row in (found.overall, *found.criteria)
-        ],
-        "seats": found.seats.sentence,
-        "differences": [_difference_as_json(difference) for difference in found.differences],
-    }
-
-
-def _alpha_as_json(alpha: Any) -> dict[str, Any]:  # noqa: ANN401 - agreement imports numpy, which --help need not pay
-    return {"alpha": alpha.value, "low": alpha.low, "high": alpha.high, "pairs": alpha.units, "same": alpha.same}
-
-
-def _difference_as_json(difference: "Difference") -> dict[str, Any]:
-    return {
-        "battle": difference.battle_id,
-        "criterion": difference.criterion.id if difference.criterion else None,
-        "people": _SIDES[difference.people],
-        "agreed": difference.agreed,
-        "voters": difference.voters,
-        "judge": _SIDES[difference.judge],
-        "reason": difference.reason,
-    }
-
-
-def _state_row(state: "JudgeState") -> Sequence[str]:
-    return (
-        state.model_id,
-        state.judge[:8],
-        state.rubric_version,
-        str(state.scored),
-        str(state.pairs),
-        str(sum(state.failures.values())),
-        str(state.requests),
-        f"{'about ' if state.estimated else ''}{state.tokens}",
-        "unknown" if state.usd is None else _dollars(state.usd),
-    )
-
-
-def _cost(report: "JudgeReport") -> str:
-    spent = report.spent
-    about = "about " if spent.estimated else ""
-    money = f", {about}{_dollars(spent.usd)}" if spent.usd else ""
-    return f"{about}{spent.read + spent.written} tokens{money}"
-
-
-def _dollars(usd: float) -> str:
-    return f"{usd:,.2f} US dollars" if usd >= 1 else f"{usd:,.4f} US dollars"
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number} {what}" if number == 1 else f"{number} {what}s"
 
 
 def _whole(text: str) -> int:

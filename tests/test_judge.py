@@ -15,7 +15,17 @@ from arena.cli import main
 from arena.config import SHIPPED_DIR
 from arena.database import Database
 from arena.leaderboard import Leaderboard
-from arena.tables import JudgeVerdict, ModelRevision, PairCount, Vote, Winner
+from arena.tables import (
+    Battle,
+    Campaign,
+    CampaignPairs,
+    CampaignPrompt,
+    JudgeVerdict,
+    ModelRevision,
+    PairCount,
+    Vote,
+    Winner,
+)
 from tests.judge_facts import add_pairs, good_one, material_in, prefers, says, write_judged_arena
 from tests.scripted_openai import ScriptedOpenAI, latest_prompt
 from tests.scripting import Behaviour, Fault, Recorded, Script
@@ -52,6 +62,14 @@ def stored(database: Database) -> Sequence[JudgeVerdict]:
         return session.scalars(select(JudgeVerdict).order_by(JudgeVerdict.pair, JudgeVerdict.swapped)).all()
 
 
+def start(roster: Path, folder: Path) -> subprocess.Popen[bytes]:
+    """Begin to judge in another process, one question at a time."""
+    environment = {"PATH": os.environ["PATH"], "PYTHONPATH": str(SHIPPED_DIR), "NO_PROXY": "127.0.0.1"}
+    command = [sys.executable, "-m", "arena", "judge", "--yes", "--at-once", "1"]
+    command += ["--models", str(roster), "--data", str(folder / "data")]
+    return subprocess.Popen(command, env=environment, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+
+
 def in_turn(*scripts: Script) -> Behaviour:
     """A script for each question in its turn; the last one stays."""
     left = list(scripts)
@@ -66,7 +84,7 @@ def test_each_pair_is_asked_in_both_orders_with_the_rubric_and_the_form_and_neve
     assert judge() == 0
     assert judge() == 0
 
-    assert "Everything is judged already" in capsys.readouterr().out
+    assert "Nothing is left to ask." in capsys.readouterr().out
     shown = [material_in(latest_prompt(request)) for request in llm.requests]
     good, poor = "A good answer {}.", "A poor answer {}."
     expected = [tuple(text.format(n) for text in order) for n in range(2) for order in ((good, poor), (poor, good))]
@@ -115,7 +133,8 @@ def test_a_verdict_that_cannot_be_read_is_asked_for_once_more_and_then_told_as_f
     assert [message["role"] for message in llm.requests[1].body["messages"]] == ["user", "assistant", "user"]
     assert sorted((row.failure or "", row.attempts) for row in stored(database)) == [("", 2), ("malformed", 2)]
 
-    assert judge() == 0, "a lasting failure is not asked for again"
+    assert judge() == 1, "a lasting failure is told, and not asked for again"
+    assert "1 question failed for good before; --again asks them once more." in capsys.readouterr().err
     assert len(llm.requests) == 4
     llm.scripts["owl"] = good
     assert judge("--again") == 0
@@ -184,6 +203,63 @@ def test_a_budget_ends_the_run_before_it_is_passed_and_says_what_is_left(
     assert "The budget does not allow a further request." in told
 
 
+def test_one_campaign_is_judged_alone_and_its_pairs_are_told_by_status(
+    judge: Judge, database: Database, capsys: pytest.CaptureFixture[str]
+) -> None:
+    battles = add_pairs(database, 3, Winner.MODEL_B)
+    with database.write() as session:
+        session.add(
+            Campaign(
+                id="spring",
+                name="Spring",
+                question="?",
+                question_version="1",
+                pairs=CampaignPairs.ALL,
+                pairs_per_prompt=1,
+                voters_per_item=1,
+                repeat_share=0.0,
+                scope="battle",
+                reveals=False,
+            )
+        )
+        session.flush()
+        conversation = session.get_one(Battle, battles[1]).conversation_id
+        session.add(CampaignPrompt(conversation_id=conversation, campaign_id="spring", key="1", place=1))
+
+    assert judge("--campaign", "spring") == 0
+    assert judge("--campaign", "autumn") == 2
+    assert {row.battle_id for row in stored(database)} == {battles[1]}
+    assert "There is no campaign autumn" in capsys.readouterr().err
+
+    assert main(["judge", "status", "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert (told["judges"][0]["verdicts"], told["judges"][0]["pairs"], told["judges"][0]["requests"]) == (2, 1, 2)
+    assert [(one["battle"], one["people"], one["judge"]) for one in told["agreement"][0]["differences"]] == [
+        (battles[1], "B", "A"),
+        (battles[1], "B", "A"),
+    ]
+    assert main(["judge", "status", "--list"]) == 0
+    assert "owl: 2 differences from most people" in capsys.readouterr().out
+    assert main(["judge", "status"]) == 0
+    assert "Too few pairs to tell whether the judge agrees with people" in capsys.readouterr().out
+
+
+def test_an_interrupted_run_says_what_it_did_and_how_to_go_on(
+    roster: Path, database: Database, llm: ScriptedOpenAI, tmp_path: Path
+) -> None:
+    add_pairs(database, 1)
+    llm.scripts["owl"] = Script(text=says("A"), fault=Fault.STALL_FIRST)
+    with start(roster, tmp_path) as running:
+        llm.wait_for(lambda server: server.stalled["owl"] == 1, 60)
+        running.send_signal(signal.SIGINT)
+        out, err = running.communicate()
+
+    assert running.returncode == 130
+    assert b"0 verdicts, 0 failed, 2 left" in out
+    assert b"Interrupted. What was judged is stored; the same command goes on from there." in err
+    assert b"Traceback" not in err
+
+
 def test_a_budget_without_a_price_and_a_judge_that_is_none_are_refused_in_a_sentence(
     judge: Judge, database: Database, llm: ScriptedOpenAI, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -233,16 +309,13 @@ def test_a_killed_run_goes_on_where_it_was_and_asks_nothing_twice(
         return Script(text=prefers(good_one), fault=Fault.STALL_FIRST if late else None)
 
     llm.scripts["owl"] = stalls_on_the_last
-    environment = {"PATH": os.environ["PATH"], "PYTHONPATH": str(SHIPPED_DIR), "NO_PROXY": "127.0.0.1"}
-    command = [sys.executable, "-m", "arena", "judge", "--yes", "--at-once", "1"]
-    command += ["--models", str(roster), "--data", str(tmp_path / "data")]
-    running = subprocess.Popen(command, env=environment, cwd=tmp_path)
+    running = start(roster, tmp_path)
     try:
         llm.wait_for(lambda server: server.stalled["owl"] == 1, 60)
         assert judge() == 2, "two commands at once would ask twice"
     finally:
         running.send_signal(signal.SIGKILL)
-        running.wait()
+        running.communicate()
     assert len(stored(database)) == 4
 
     llm.scripts["owl"] = Script(text=prefers(good_one))

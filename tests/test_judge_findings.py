@@ -5,7 +5,10 @@ import json
 import pytest
 
 from arena.database import Database
+from arena.errors import ConfigError
 from arena.judge.findings import read_findings
+from arena.judge.lock import judging_alone
+from arena.judge.overview import read_overview
 from arena.judge.prompt import Material, Turn, verdict_schema, write_prompt
 from arena.judge.seats import SeatLeaning, settle
 from arena.judge.verdict import UnreadableVerdict, read_verdict
@@ -13,6 +16,8 @@ from arena.rubric import NO_RUBRIC
 from arena.tables import Winner
 from tests.arena_facts import RUBRIC
 from tests.judge_facts import add_judged_pairs
+
+pytest_plugins = ["tests.postgres_fixtures"]
 
 A, EVEN, B = Winner.MODEL_A, Winner.TIE, Winner.MODEL_B
 
@@ -49,6 +54,19 @@ def test_pairs_that_it_judges_by_the_seat_count_as_even_and_are_listed_with_what
     }
     assert {(difference.judge, difference.agreed, difference.voters) for difference in overall} == {(1, 2, 2)}
     assert (found.seats.changed_to_a, found.seats.changed_to_b) == (4, 0)
+
+
+def test_both_databases_tell_the_same_of_a_judge(any_database: Database) -> None:
+    add_judged_pairs(any_database, RUBRIC, 3, stuck=1)
+
+    (found,) = read_findings(any_database, RUBRIC)
+    (state,) = read_overview(any_database)
+
+    assert (found.pairs, found.overall.parted) == (3, 1)
+    assert (state.scored, state.pairs, state.requests, state.tokens) == (6, 3, 6, 660)
+    assert state.usd is None
+    with judging_alone(any_database), pytest.raises(ConfigError, match="asked already"), judging_alone(any_database):
+        pass
 
 
 def test_verdicts_of_an_earlier_rubric_are_not_held_against_votes_of_this_one(database: Database) -> None:

@@ -31,6 +31,8 @@ class Plan:
     questions: Sequence[Question]
     pairs: int
     """Of which some are judged already."""
+    given_up: int
+    """Questions that failed for good in earlier runs, and are not asked again."""
     usd: float | None
     """Roughly; `None` without a price."""
 
@@ -40,7 +42,9 @@ class JudgeReport:
     """What a run did."""
 
     wanted: int
-    """Questions without a verdict at its start."""
+    """Questions to ask at its start."""
+    given_up: int = 0
+    """Questions that earlier runs gave up for good."""
     scored: int = 0
     failures: Counter[tuple[FailureKind, str]] = field(default_factory=Counter)
     """Questions given up, by kind and reason."""
@@ -93,12 +97,13 @@ async def plan_run(
 def _plan(database: Database, rubric: Rubric, judge: Judge, pairs: Sequence[Pair], again: bool) -> Plan:
     with database.read() as session:
         questions = open_questions(session, judge, pairs, again=again)
+        every = open_questions(session, judge, pairs, again=True)
         sample = [question.pair for question in questions[: 2 * _SAMPLE : 2]]
         lengths = [len(write_prompt(rubric, pair.question, read_material(session, pair))) for pair in sample]
     usd = None
     if judge.model.price is not None:
         usd = len(questions) * usual_usd(judge.model, sum(lengths) // len(lengths)) if lengths else 0.0
-    return Plan(judge, questions, len(pairs), usd)
+    return Plan(judge, questions, len(pairs), len(every) - len(questions), usd)
 
 
 async def judge_pairs(
