@@ -3,13 +3,12 @@
 import re
 
 import pytest
-from axe_core_python.sync_playwright import Axe
 from playwright.sync_api import expect
 from sqlalchemy import select
 
 from arena.tables import Battle, Mode, Vote
 from tests.scripting import Script
-from tests.ui_fixtures import NAMES, OpenPage, Site, Visitor, browser, open_page, shared_site, site
+from tests.ui_fixtures import NAMES, OpenPage, Site, browser, open_page, shared_site, site
 
 __all__ = ["browser", "open_page", "shared_site", "site"]
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(180)]
@@ -139,41 +138,3 @@ def test_the_header_leads_to_every_page_and_each_has_its_title(path: str, title:
     expect(visitor.page).to_have_url(visitor.site.url + path)
     expect(visitor.page).to_have_title(f"{title} · COAIA Arena")
     expect(visitor.page.locator("[aria-current=page]")).to_have_text(title)
-
-
-def serious_faults(visitor: Visitor) -> list[str]:
-    """What axe-core finds that keeps somebody from using the page."""
-    found = Axe().run(visitor.page)["violations"]
-    return [
-        f"{fault['id']}: {fault['nodes'][0]['html']}" for fault in found if fault["impact"] in ("serious", "critical")
-    ]
-
-
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("path", ["/side-by-side", "/chat", "/leaderboard", "/operations"])
-def test_no_page_shuts_anybody_out(path: str, scheme: str, open_page: OpenPage) -> None:
-    visitor = open_page(path, color_scheme=scheme, bypass_csp=True)
-    expect(visitor.page.get_by_role("heading", level=1)).to_be_visible()
-
-    assert serious_faults(visitor) == []
-
-
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_no_state_of_a_battle_shuts_anybody_out(scheme: str, open_page: OpenPage, site: Site) -> None:
-    site.script(
-        Script(text="## A heading\n\nSome `code`, a [link](https://example.org) and more. " * 30, chunk_delay_s=0.02)
-    )
-    visitor = open_page("/", color_scheme=scheme, bypass_csp=True)
-    expect(visitor.box()).to_be_visible()
-    assert serious_faults(visitor) == []
-
-    visitor.send("A challenge")
-    expect(visitor.pane("A")).to_contain_text("A heading")
-    assert serious_faults(visitor) == []
-
-    expect(visitor.button("Tie")).to_be_enabled()
-    assert serious_faults(visitor) == []
-
-    visitor.button("Tie").click()
-    expect(visitor.button("Withdraw my vote")).to_be_visible()
-    assert serious_faults(visitor) == []
