@@ -14,7 +14,7 @@ from typing import cast
 
 from arena.config import Settings
 from arena.errors import FailureKind
-from arena.providers.base import Event, Message, Provider, Sampling
+from arena.providers.base import Event, JsonSchema, Message, Provider, Sampling
 from arena.roster import ModelEntry, Roster
 
 log = logging.getLogger(__name__)
@@ -194,10 +194,12 @@ class Fleet:
         model = self._health[model_id].model
         return self._providers[model.api_type].deployment(model)
 
-    def stream(self, model_id: str, messages: Sequence[Message], sampling: Sampling) -> AsyncIterator[Event]:
+    def stream(
+        self, model_id: str, messages: Sequence[Message], sampling: Sampling, schema: JsonSchema | None = None
+    ) -> AsyncIterator[Event]:
         """Ask the model through its provider; see `Provider.stream`. Of a rested model this is its trial."""
         health = self._health[model_id]
-        events = self._providers[health.model.api_type].stream(health.model, messages, sampling)
+        events = self._providers[health.model.api_type].stream(health.model, messages, sampling, schema)
         if not health.may_be_tried(self._clock()):
             return events
         health.trial_until = _NEVER
