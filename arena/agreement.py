@@ -55,6 +55,14 @@ class Alpha:
     """What that share would be if judgements had nothing to do with the unit."""
 
     @property
+    def words(self) -> str:
+        """Alpha, interval and units; without the interval while units are too few, a dash where nothing is known."""
+        if self.value is None:
+            return "–" if self.same is None else f"all the same, n {self.units:,}"
+        interval = "" if self.low is None or self.high is None else f", {_signed(self.low)} to {_signed(self.high)}"
+        return f"α {_signed(self.value)}{interval}, n {self.units:,}"
+
+    @property
     def sentence(self) -> str:
         """Do people agree? In words that can be quoted."""
         if not self.units:

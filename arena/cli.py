@@ -12,7 +12,14 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
-from arena import backup_commands, campaign_commands, preference_commands, tuning_commands, voter_commands
+from arena import (
+    backup_commands,
+    campaign_commands,
+    judge_commands,
+    preference_commands,
+    tuning_commands,
+    voter_commands,
+)
 from arena.errors import ArenaError, ConfigError
 from arena.terminal import Progress, output, print_json, print_table, progress, tell
 
@@ -222,6 +229,8 @@ def _parser() -> argparse.ArgumentParser:
 
     tools = campaign_commands.Tools(_settings, _roster, _database)
     campaign_commands.add_campaigns(commands, _command, tools)
+
+    judge_commands.add_judge(commands, _command, _settings, _roster, _database)
 
     backup_commands.add_backups(commands, _command, _settings)
 

@@ -147,7 +147,8 @@ class Settings(BaseSettings):
     """Failures in a row after which a model is rested."""
 
     rest_s: float = Field(default=30.0, gt=0)
-    """First rest of a failing model; doubled at each failed trial, up to ten minutes."""
+    """First rest of a failing model; doubled at each failed trial, up to ten minutes; a tenth of it where fewer than
+    two others are left."""
 
     drain_s: float = Field(default=15.0, ge=0)
     """How long running battles may finish when the arena is stopped."""

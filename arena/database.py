@@ -22,6 +22,7 @@ from sqlalchemy.exc import ArgumentError, DatabaseError, DBAPIError, NoSuchModul
 from sqlalchemy.orm import Session, sessionmaker
 
 from arena.errors import ConfigError
+from arena.outages import ADVICE, Outages, Trouble, tell_trouble
 
 log = logging.getLogger(__name__)
 Result = TypeVar("Result")
@@ -46,6 +47,8 @@ class Database:
 
         """
         self.engine = _create_engine(url)
+        self.outages = Outages()
+        """What the database refused; see `DatabaseUnavailable`."""
         self._glancing_engine = _create_glancing_engine(self.engine)
         self._writing_engine = self.engine.execution_options(write=True)
         self._readers = sessionmaker(self.engine, expire_on_commit=False)
@@ -69,8 +72,9 @@ class Database:
                 return look(connection)
         except DBAPIError as error:
             if not error.connection_invalidated:
-                raise
-        with self._glancing_engine.connect() as connection:
+                with self.outages.telling():
+                    raise
+        with self.outages.telling(), self._glancing_engine.connect() as connection:
             return look(connection)
 
     @contextmanager
@@ -81,6 +85,7 @@ class Database:
         """
         with self._writers.begin() as session:
             yield session
+        self.outages.written()
 
     async def run(
         self, function: Callable[Parameters, Result], *args: Parameters.args, **kwargs: Parameters.kwargs
@@ -116,13 +121,19 @@ class Database:
             raise ConfigError(f"The database was written by a newer arena ({error}); update this one.") from error
         except DatabaseError as error:
             place = self.engine.url.render_as_string(hide_password=True)
-            raise ConfigError(f"The database {place} cannot be opened: {error.orig}.") from error
+            raise ConfigError(f"The database {place} cannot be opened: {_why(error)}") from error
+        self.outages.watch(self.engine)
 
     def close(self) -> None:
         """Finish what runs and close every connection."""
         self._threads.shutdown()
         self.engine.dispose()
         self._glancing_engine.dispose()
+
+
+def _why(error: DatabaseError) -> str:
+    trouble = tell_trouble(error.orig)
+    return f"{error.orig}. {ADVICE[trouble]}" if trouble is Trouble.DAMAGED else f"{error.orig}."
 
 
 def open_database(url: str) -> Database:

@@ -67,13 +67,14 @@ class ProviderError(ArenaError):
     """A model's provider failed to answer, and the same request would fail again.
 
     `kind` says how; `str(error)` is the neutral sentence a visitor may read; `detail` is for the operator's log (it may
-    hold the provider's own words, never a key).
+    hold the provider's own words, never a key); `retry_after_s` is how long the platform asks to be left alone.
     """
 
-    def __init__(self, kind: FailureKind, detail: str = "") -> None:
+    def __init__(self, kind: FailureKind, detail: str = "", retry_after_s: float | None = None) -> None:
         super().__init__("One of the models could not answer.")
         self.kind = kind
         self.detail = detail
+        self.retry_after_s = retry_after_s
 
 
 class ProviderUnavailable(ProviderError):

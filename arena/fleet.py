@@ -14,7 +14,7 @@ from typing import cast
 
 from arena.config import Settings
 from arena.errors import FailureKind
-from arena.providers.base import Event, Message, Provider, Sampling
+from arena.providers.base import Event, JsonSchema, Message, Provider, Sampling
 from arena.roster import ModelEntry, Roster
 
 log = logging.getLogger(__name__)
@@ -26,6 +26,8 @@ _LOOK_AT_RETIRED_S = 3600.0
 _OUTCOME_S = 1.0
 """How long after its stream a trial's outcome may be recorded before the next trial is allowed."""
 _NEVER = float("inf")
+_NEEDED_SHARE = 0.1
+"""The part of a rest that a model has at least, also where without it no battle can be."""
 
 
 class ModelState(StrEnum):
@@ -68,6 +70,8 @@ class _Health:
     failures: Counter[FailureKind] = field(default_factory=Counter)
     failures_in_row: int = 0
     last_failure_at: datetime | None = None
+    rested_at: float = 0.0
+    """When the latest rest began."""
     rest_s: float = 0.0
     """Length of the latest rest; 0 where the model does not rest."""
     resting_until: float = 0.0
@@ -84,6 +88,11 @@ class _Health:
     def may_be_tried(self, now: float) -> bool:
         """Its rest is over and no trial is running."""
         return self.rest_s > 0 and now >= max(self.resting_until, self.trial_until)
+
+    def cut_rest_short(self, now: float) -> None:
+        """End a rest of which enough is over for a model that is needed; the next failure rests it for longer."""
+        if self.rest_s > 0 and now >= self.rested_at + _NEEDED_SHARE * self.rest_s:
+            self.resting_until = min(self.resting_until, now)
 
     def end_rest(self) -> None:
         """Forget the failures in a row."""
@@ -149,15 +158,16 @@ class Fleet:
         """Model id -> weight of the models that may be drawn for a battle now (ready, role battle, weight > 0).
 
         A rested model whose rest is over is drawable again, by one battle at a time (half-open): the first to call
-        `stream` tries it, and until that has an outcome nobody else can draw it.
+        `stream` tries it, and until that has an outcome nobody else can draw it. Where fewer than two others are left
+        a tenth of the rest is enough, so that a short disturbance of one of two models does not close the arena.
         """
         now = self._clock()
         self._look_again(now)
-        return {
-            model_id: health.model.weight
-            for model_id, health in self._health.items()
-            if health.model.role == "battle" and health.model.weight > 0 and health.may_be_asked(now)
-        }
+        fighters = [h for h in self._health.values() if h.model.role == "battle" and h.model.weight > 0]
+        if sum(health.may_be_asked(now) for health in fighters) < 2:
+            for health in fighters:
+                health.cut_rest_short(now)
+        return {health.model.id: health.model.weight for health in fighters if health.may_be_asked(now)}
 
     def nameable(self) -> Sequence[ModelEntry]:
         """The models a visitor may choose by name: ready, of any weight, roster order; judges are not for visitors."""
@@ -184,10 +194,12 @@ class Fleet:
         model = self._health[model_id].model
         return self._providers[model.api_type].deployment(model)
 
-    def stream(self, model_id: str, messages: Sequence[Message], sampling: Sampling) -> AsyncIterator[Event]:
+    def stream(
+        self, model_id: str, messages: Sequence[Message], sampling: Sampling, schema: JsonSchema | None = None
+    ) -> AsyncIterator[Event]:
         """Ask the model through its provider; see `Provider.stream`. Of a rested model this is its trial."""
         health = self._health[model_id]
-        events = self._providers[health.model.api_type].stream(health.model, messages, sampling)
+        events = self._providers[health.model.api_type].stream(health.model, messages, sampling, schema)
         if not health.may_be_tried(self._clock()):
             return events
         health.trial_until = _NEVER
@@ -300,6 +312,7 @@ class Fleet:
             health.rest_s = self._settings.rest_s
         else:
             return
+        health.rested_at = now
         health.resting_until = now + health.rest_s
         health.trial_until = 0.0
         log.warning("model %s rests for %.0f s", health.model.id, health.rest_s)

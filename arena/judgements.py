@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
-from sqlalchemy import func, select
+from sqlalchemy import Select, func, select
 from sqlalchemy.orm import Session
 
 from arena.agreement import Alpha, Ints, agree, tabulate
@@ -47,6 +47,11 @@ class Judgement:
             return _BOTH_BAD
         side = SIDES.get(word, 0)
         return _EVEN if side == 0 else _FIRST if (side == 1) != self.swapped else _SECOND
+
+    def ordered(self, criterion: str | None = None) -> int | None:
+        """The same as an order: 0 the first answer, 1 even or both bad, 2 the second."""
+        verdict = self.verdict(criterion)
+        return _EVEN if verdict == _BOTH_BAD else verdict
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,11 +132,16 @@ def repeats_of(judgements: Iterable[Judgement]) -> Repeats:
     return Repeats(share(same, people, np.ones(len(pairs), np.int64)), len(stuck), stuck.count(Winner.MODEL_A))
 
 
-def ordered_agreement_of(judgements: Iterable[Judgement]) -> Alpha:
+def ordered_agreement_of(judgements: Iterable[Judgement], criterion: str | None = None) -> Alpha:
     """The same with even between the two answers, and both bad as even."""
-    said = [(judgement.item, judgement.verdict()) for judgement in first_of_each(judgements)]
-    known = [(item, _EVEN if verdict == _BOTH_BAD else verdict) for item, verdict in said if verdict is not None]
-    return agree(tabulate([item for item, _ in known], [verdict for _, verdict in known], 3), "ordinal", OPPOSITES)
+    said = [(judgement.item, judgement.ordered(criterion)) for judgement in first_of_each(judgements)]
+    known = [(item, verdict) for item, verdict in said if verdict is not None]
+    return ordered_alpha([item for item, _ in known], [verdict for _, verdict in known])
+
+
+def ordered_alpha(items: Sequence[int], verdicts: Sequence[int]) -> Alpha:
+    """Alpha of ordered verdicts: 0 the item's first answer, 1 even, 2 its second."""
+    return agree(tabulate(items, verdicts, 3), "ordinal", OPPOSITES)
 
 
 def _agreement(judgements: Iterable[Judgement], criterion: str | None) -> Alpha:
@@ -148,11 +158,28 @@ def first_of_each(judgements: Iterable[Judgement]) -> Iterable[Judgement]:
     return first.values()
 
 
+Item = tuple[tuple[str, ...], tuple[str, ...]]
+"""Two answers, by the ids of what each said turn by turn; in the order of these ids."""
+
+
+def item_of(a: Sequence[str], b: Sequence[str]) -> Item:
+    """The item of two answers, whichever is named first."""
+    one, other = tuple(a), tuple(b)
+    return min(one, other), max(one, other)
+
+
 def read_judgements(session: Session, rubric: Rubric) -> Sequence[Judgement]:
     """Every blind vote that counts on two answers which several battles showed."""
     # Counted in the index alone: of the seats of ordinary battles none shares its answer.
     shared = select(Seat.answer_id).group_by(Seat.answer_id).having(func.count() > 1)
-    battles = select(Seat.battle_id).where(Seat.answer_id.in_(shared)).distinct()
+    found, _ = read_items(session, rubric, select(Seat.battle_id).where(Seat.answer_id.in_(shared)).distinct())
+    return found
+
+
+def read_items(
+    session: Session, rubric: Rubric, battles: Select[str]
+) -> tuple[Sequence[Judgement], Mapping[Item, int]]:
+    """Every blind vote that counts on some battles, and the numbers that their items have in it."""
     seats = session.execute(
         select(Seat.battle_id, Seat.side, Seat.answer_id).where(Seat.battle_id.in_(battles)).order_by(Seat.turn)
     )
@@ -164,11 +191,11 @@ def read_judgements(session: Session, rubric: Rubric) -> Sequence[Judgement]:
         .join(Battle, Battle.id == Vote.battle_id)
         .where(Vote.state == VoteState.COUNTED, Battle.mode.in_(BLIND), Vote.battle_id.in_(battles))
     )
-    items: dict[tuple[tuple[str, ...], ...], int] = {}
+    items: dict[Item, int] = {}
     found = []
     for battle_id, voter, winner, criteria, version, sequence in votes:
         a, b = (tuple(seated[battle_id][side]) for side in Side)
-        item = items.setdefault((min(a, b), max(a, b)), len(items))
+        item = items.setdefault(item_of(a, b), len(items))
         rated = criteria if version == rubric.version else {}
         found.append(Judgement(voter, item, a > b, winner, rated, sequence))
-    return found
+    return found, items

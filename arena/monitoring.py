@@ -15,6 +15,7 @@ from arena import __version__
 from arena.battle import Arena, Figures
 from arena.database import Database
 from arena.fleet import Fleet, ModelState, ModelStatus
+from arena.outages import ADVICE, DatabaseUnavailable
 from arena.tables import Vote, VoteState
 from arena.targets import Kept, Targets
 
@@ -54,13 +55,24 @@ class ReadinessReport:
 class _Snapshot:
     """The figures of one moment, gathered before they are written out."""
 
-    figures: Figures
-    votes: int
-    database_bytes: int
+    stored: "_Stored | None"
+    """What the database tells; `None` while it tells nothing."""
+    outages: Mapping[str, int]
+    """Statements that the database refused, by trouble."""
+    takes_votes: bool
     statuses: Sequence[ModelStatus]
     open_streams: int
     refused: Mapping[str, int]
     uptime_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Stored:
+    """The figures that are read from the database."""
+
+    figures: Figures
+    votes: int
+    database_bytes: int
     kept: Sequence[Kept]
 
 
@@ -122,10 +134,13 @@ class Monitor:
 
     async def operator_report(self) -> dict[str, Any]:
         """What `/readyz` adds for the operator: each model with the reason why it is not ready, and the votes."""
+        stored = await self._stored()
+        trouble = self._database.outages.present
         return {
             "version": __version__,
             "uptime_s": round(self.uptime_s, 1),
-            "votes": await self._database.run(self._count_votes),
+            "votes": stored.votes if stored else None,
+            "database": ADVICE[trouble] if trouble else "",
             "demo": all(status.model.platform == "demo" for status in self._fleet.statuses()),
             "models": [
                 {"id": status.model.id, "state": status.state.value, "reason": status.reason}
@@ -136,18 +151,28 @@ class Monitor:
     async def metrics(self) -> bytes:
         """Everything a Prometheus server asks for."""
         snapshot = _Snapshot(
-            figures=await self._arena.figures(),
-            votes=await self._database.run(self._count_votes),
-            database_bytes=await self._database.run(self._database_bytes),
+            stored=await self._stored(),
+            outages=self._database.outages.by_trouble(),
+            takes_votes=self._database.outages.present is None,
             statuses=self._fleet.statuses(),
             open_streams=self._open_streams(),
             refused=self._refused(),
             uptime_s=self.uptime_s,
-            kept=await self._targets.measure(),
         )
         registry = CollectorRegistry()
         registry.register(_SnapshotCollector(snapshot))
         return generate_latest(registry) + generate_latest(self._histograms)
+
+    async def _stored(self) -> _Stored | None:
+        try:
+            return _Stored(
+                figures=await self._arena.figures(),
+                votes=await self._database.run(self._count_votes),
+                database_bytes=await self._database.run(self._database_bytes),
+                kept=await self._targets.measure(),
+            )
+        except DatabaseUnavailable:
+            return None
 
     def answered(self, model_id: str, first_token_s: float, total_s: float) -> None:
         """Count a finished answer."""
@@ -164,6 +189,8 @@ class Monitor:
                 session.execute(text("SELECT 1"))
         except SQLAlchemyError:
             return Check(ok=False, detail="The database does not answer.")
+        if self._database.outages.present is not None:
+            return Check(ok=False, detail="The database takes no votes at the moment.")
         return Check(ok=True, detail="The database answers.")
 
     def _count_votes(self) -> int:
@@ -190,38 +217,32 @@ class _SnapshotCollector(Collector):
         info = InfoMetricFamily("arena_build", "The running arena.")
         info.add_metric([], {"version": __version__})
         yield info
-        yield self._battles()
-        yield CounterMetricFamily("arena_votes", "Votes that count.", value=seen.votes)
         yield self._failures()
         yield self._refusals()
         ready = sum(status.state is ModelState.READY for status in seen.statuses)
         yield GaugeMetricFamily("arena_models_ready", "Models that can be asked now.", value=ready)
         yield GaugeMetricFamily("arena_models", "Models in the roster.", value=len(seen.statuses))
-        yield GaugeMetricFamily("arena_running_battles", "Battles that run now.", value=seen.figures.running)
         yield GaugeMetricFamily("arena_open_streams", "Event streams open to pages.", value=seen.open_streams)
-        yield GaugeMetricFamily("arena_database_bytes", "Size of the database.", value=seen.database_bytes)
         yield GaugeMetricFamily("arena_uptime_seconds", "Seconds since the start.", value=seen.uptime_s)
-        yield from self._kept()
+        works = float(seen.takes_votes and seen.stored is not None)
+        yield GaugeMetricFamily("arena_database_works", "Whether the database takes votes: 0 or 1.", value=works)
+        yield self._outages()
+        if seen.stored is not None:
+            yield from self._from_database(seen.stored)
 
-    def _battles(self) -> Metric:
-        family = CounterMetricFamily("arena_battles", "Battles by what became of them.", labels=["outcome"])
-        for outcome in ("started", "votable", "voted", "void", "abandoned"):
-            family.add_metric([outcome], getattr(self._snapshot.figures, outcome))
+    def _from_database(self, stored: _Stored) -> Iterator[Metric]:
+        """Absent while the database does not answer: a figure that is not known is not 0."""
+        yield _battles(stored.figures)
+        yield GaugeMetricFamily("arena_running_battles", "Battles that run now.", value=stored.figures.running)
+        yield CounterMetricFamily("arena_votes", "Votes that count.", value=stored.votes)
+        yield GaugeMetricFamily("arena_database_bytes", "Size of the database.", value=stored.database_bytes)
+        yield from _kept(stored.kept)
+
+    def _outages(self) -> Metric:
+        family = CounterMetricFamily("arena_database_failures", "Statements that failed, by trouble.", labels=["kind"])
+        for kind, count in self._snapshot.outages.items():
+            family.add_metric([kind], count)
         return family
-
-    def _kept(self) -> Iterator[Metric]:
-        """One gauge a target, by window; a window in which nothing could be measured has no sample."""
-        for name, words in (
-            ("models_ready", "Share of the models that could be asked."),
-            ("completion", "Votable battles over started ones, a visitor's own cancellation left out."),
-            ("uptime", "Share of the minutes that were served."),
-            ("answer_s", "Median seconds from sending to both answers complete."),
-        ):
-            family = GaugeMetricFamily(f"arena_target_{name}", words, labels=["window"])
-            for kept in self._snapshot.kept:
-                if (value := getattr(kept, name)) is not None:
-                    family.add_metric([kept.window], value)
-            yield family
 
     def _refusals(self) -> Metric:
         family = CounterMetricFamily("arena_refused_calls", "Refused calls since the start.", labels=["reason"])
@@ -237,3 +258,25 @@ class _SnapshotCollector(Collector):
             for kind, count in status.failures.items():
                 family.add_metric([status.model.id, kind.value], count)
         return family
+
+
+def _battles(figures: Figures) -> Metric:
+    family = CounterMetricFamily("arena_battles", "Battles by what became of them.", labels=["outcome"])
+    for outcome in ("started", "votable", "voted", "void", "abandoned"):
+        family.add_metric([outcome], getattr(figures, outcome))
+    return family
+
+
+def _kept(windows: Sequence[Kept]) -> Iterator[Metric]:
+    """One gauge a target, by window; a window in which nothing could be measured has no sample."""
+    for name, words in (
+        ("models_ready", "Share of the models that could be asked."),
+        ("completion", "Votable battles over started ones, a visitor's own cancellation left out."),
+        ("uptime", "Share of the minutes that were served."),
+        ("answer_s", "Median seconds from sending to both answers complete."),
+    ):
+        family = GaugeMetricFamily(f"arena_target_{name}", words, labels=["window"])
+        for kept in windows:
+            if (value := getattr(kept, name)) is not None:
+                family.add_metric([kept.window], value)
+        yield family

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import TypeVar
 
-from arena.providers.base import AnswerProgress, Deadlines, Event, Message, Provider, Sampling, pump
+from arena.providers.base import AnswerProgress, Deadlines, Event, JsonSchema, Message, Provider, Sampling, pump
 from arena.roster import ModelEntry
 
 TUNED = "projects/242650888445/locations/us-central1/models/7008782995188350976"
@@ -53,11 +53,12 @@ async def ask(
     *,
     sampling: Sampling | None = None,
     deadlines: Deadlines = PATIENT,
+    schema: JsonSchema | None = None,
 ) -> AnswerProgress:
     """One answer, pumped to its end."""
     messages = [Message("user", prompt)] if isinstance(prompt, str) else prompt
     progress = AnswerProgress()
-    await pump(provider.stream(entry, messages, sampling or Sampling()), deadlines, progress)
+    await pump(provider.stream(entry, messages, sampling or Sampling(), schema), deadlines, progress)
     return progress
 
 

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 import uvicorn
 from starlette.types import ASGIApp
 
-from arena.web.server import address_of, bind
+from arena.web.server import address_of, bind, server_config
 
 
 class _Announcing(uvicorn.Server):
@@ -25,10 +25,7 @@ class _Announcing(uvicorn.Server):
 @contextmanager
 def served(app: ASGIApp) -> Iterator[str]:
     """Serve `app`; gives its address, without a slash at the end."""
-    config = uvicorn.Config(
-        app, log_config=None, access_log=False, proxy_headers=False, ws="none", timeout_graceful_shutdown=2
-    )
-    server = _Announcing(config)
+    server = _Announcing(server_config(app))
     with bind("127.0.0.1", 0) as listener:
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
         thread.start()

@@ -3,11 +3,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-from sqlalchemy import func, select, text
-
-from arena.counts import rebuild_counts
-from arena.database import Database, open_database
-from arena.tables import Battle, BattleState, PairCount, Vote
+from arena.database import open_database
+from tests.killing import wrongs
+from tests.vote_loop import THREADS
 
 KILLS = 5
 HERE = Path(__file__).resolve().parent.parent
@@ -26,12 +24,6 @@ def _vote_until_killed(url: str, seed: int, rng: random.Random) -> list[str]:
     return [line.strip() for line in told if line.endswith("\n")]
 
 
-def _counts(database: Database) -> list[tuple[object, ...]]:
-    columns = [column for column in PairCount.__table__.columns if column.name != "sequence"]
-    with database.read() as session:
-        return [tuple(row) for row in session.execute(select(*columns).order_by(*columns[:4]))]
-
-
 def test_a_killed_process_loses_no_acknowledged_vote_and_counts_none_twice(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path / 'data' / 'arena.db'}"
     open_database(url).close()
@@ -42,15 +34,5 @@ def test_a_killed_process_loses_no_acknowledged_vote_and_counts_none_twice(tmp_p
         acknowledged += _vote_until_killed(url, seed, rng)
 
     database = open_database(url)
-    with database.read() as session:
-        voted = list(session.scalars(select(Vote.battle_id)))
-        states = select(Battle.id).where(Battle.state == BattleState.VOTED)
-        assert set(acknowledged) <= set(voted)
-        assert len(voted) == len(set(voted)) <= len(acknowledged) + KILLS * 3
-        assert set(session.scalars(states)) == set(voted)
-        assert session.scalar(select(func.count(Vote.sequence.distinct()))) == len(voted)
-        assert session.scalar(text("PRAGMA integrity_check")) == "ok"
-    kept = _counts(database)
-    assert rebuild_counts(database) == len(voted)
-    assert _counts(database) == kept
+    assert wrongs(database, acknowledged, len(acknowledged) + KILLS * THREADS) == []
     database.close()

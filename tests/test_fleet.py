@@ -46,10 +46,11 @@ def clock() -> Clock:
 
 @pytest.fixture
 async def fleet(openai_server: ScriptedOpenAI, make_settings: SettingsFactory, clock: Clock) -> AsyncIterator[Fleet]:
-    """`tortoise` and `hare`, ready; `judge` and `retired`, ready and never drawn. Three failures rest for 30 s."""
+    """`tortoise`, `hare`, `fox` are drawn, `judge` and `retired` never. Three failures rest for 30 s."""
     entries = [
         openai_entry(openai_server.url),
         openai_entry(openai_server.url, id="hare", weight=2.5),
+        openai_entry(openai_server.url, id="fox"),
         openai_entry(openai_server.url, id="judge", role="judge"),
         openai_entry(openai_server.url, id="retired", weight=0),
     ]
@@ -77,8 +78,8 @@ def fail(fleet: Fleet, times: int, kind: FailureKind = FailureKind.SERVER_ERROR)
 
 
 async def test_ready_models_are_drawn_by_weight_and_judges_and_retired_ones_never(fleet: Fleet) -> None:
-    assert fleet.drawable() == {"tortoise": 1.0, "hare": 2.5}
-    assert [model.id for model in fleet.nameable()] == ["tortoise", "hare", "retired"]
+    assert fleet.drawable() == {"tortoise": 1.0, "hare": 2.5, "fox": 1.0}
+    assert [model.id for model in fleet.nameable()] == ["tortoise", "hare", "fox", "retired"]
 
 
 async def test_nothing_is_drawn_before_readiness_is_known(
@@ -108,7 +109,7 @@ async def test_a_model_rests_after_three_failures_in_a_row_and_not_after_three_i
 
     fail(fleet, 1)
 
-    assert fleet.drawable() == {"hare": 2.5}
+    assert fleet.drawable() == {"hare": 2.5, "fox": 1.0}
     status = status_of(fleet, "tortoise")
     assert status.state is ModelState.RESTING
     assert status.resting_until is not None
@@ -144,6 +145,27 @@ async def test_each_failed_trial_doubles_the_rest_up_to_ten_minutes(fleet: Fleet
         fail(fleet, 1)
 
     assert rests == [30, 60, 120, 240, 480, 600, 600]
+
+
+async def test_a_model_without_which_there_is_no_battle_rests_a_tenth_of_the_time_and_longer_each_time(
+    openai_server: ScriptedOpenAI, make_settings: SettingsFactory, clock: Clock
+) -> None:
+    entries = [openai_entry(openai_server.url), openai_entry(openai_server.url, id="hare")]
+    fleet = build(entries, make_settings(), clock)
+    await fleet.prepare()
+    fail(fleet, 3)
+    rests: list[float] = []
+    for _ in range(4):
+        started = clock.now
+        while "tortoise" not in fleet.drawable():
+            clock.now += 0.5
+        rests.append(clock.now - started)
+        fleet.stream("tortoise", QUESTION, Sampling())
+        assert list(fleet.drawable()) == ["hare"]  # one battle at a time
+        fail(fleet, 1)
+    await fleet.aclose()
+
+    assert rests == [3, 6, 12, 24]
 
 
 async def test_failures_of_battles_that_had_begun_before_the_rest_do_not_prolong_it(fleet: Fleet, clock: Clock) -> None:

@@ -3,12 +3,14 @@
 import asyncio
 import logging
 from dataclasses import replace
-from datetime import date
+from datetime import UTC, date, datetime, timedelta
+from email.utils import format_datetime
 
 import pytest
 
 from arena.errors import FailureKind, ProviderUnavailable
 from arena.providers.base import AnswerProgress, Message, Sampling, pump
+from arena.providers.failures import retry_after
 from arena.providers.openai import OpenAIProvider
 from arena.providers.openai_events import Completion, ServerSentEvents
 from tests.provider_asking import PATIENT, ask, closing, openai_entry
@@ -89,6 +91,34 @@ async def test_what_a_model_refuses_is_left_out_and_remembered(openai_server: Sc
     assert first.finish.output_tokens is None
     assert (asked, len(openai_server.requests)) == (4, 5)
     assert {"temperature", "top_p", "stream_options"}.isdisjoint(openai_server.requests[-1].body)
+
+
+async def test_an_answer_of_a_given_shape_is_asked_for_and_a_server_without_that_is_asked_in_words(
+    openai_server: ScriptedOpenAI,
+) -> None:
+    schema = {"type": "object", "properties": {"overall": {"type": "string"}}, "required": ["overall"]}
+    entry = openai_entry(openai_server.url)
+
+    async with closing(OpenAIProvider(PATIENT)) as provider:
+        await ask(provider, entry, schema=schema)
+        openai_server.scripts["tortoise"] = Script("steady", refuses=("response_format",))
+        refused = await ask(provider, entry, schema=schema)
+
+    formats = [request.body.get("response_format") for request in openai_server.requests]
+    asked = {"type": "json_schema", "json_schema": {"name": "answer", "strict": True, "schema": schema}}
+    assert formats == [asked, asked, None]
+    assert refused.text == "steady"
+
+
+@pytest.mark.parametrize(("said", "seconds"), [("7", 7.0), ("soon", None), ("inf", None), ("", None), ("-1", 0.0)])
+def test_how_long_a_platform_asks_to_be_left_alone_is_read_from_its_header(said: str, seconds: float | None) -> None:
+    assert retry_after({"retry-after": said}) == seconds
+
+
+def test_a_date_until_which_a_platform_asks_to_be_left_alone_becomes_seconds() -> None:
+    moment = datetime.now(UTC) + timedelta(hours=1)
+
+    assert retry_after({"retry-after": format_datetime(moment, usegmt=True)}) == pytest.approx(3600, abs=30)
 
 
 async def test_thinking_is_kept_apart_from_the_text(openai_server: ScriptedOpenAI) -> None:

@@ -99,6 +99,32 @@ async def test_a_model_that_cannot_stop_thinking_is_asked_without_and_remembered
     assert len(vertex_server.requests) == 3
 
 
+async def test_an_answer_of_a_given_shape_is_asked_for_and_a_model_without_that_is_asked_in_words(
+    vertex_server: ScriptedVertex,
+) -> None:
+    verdict = {"type": "string", "enum": ["A", "B"]}
+    schema = {
+        "type": "object",
+        "properties": {"reason": {"type": "string"}, "overall": verdict},
+        "required": ["reason", "overall"],
+        "additionalProperties": False,
+    }
+    entry = vertex_entry(vertex_server.url)
+
+    async with closing(provider_for(vertex_server)) as provider:
+        await ask(provider, entry, schema=schema)
+        vertex_server.scripts[TUNED] = Script("steady", refuses=("responseSchema",))
+        refused = await ask(provider, entry, schema=schema)
+
+    first, *_, last = [request.body["generationConfig"] for request in vertex_server.requests]
+    assert first["responseMimeType"] == "application/json"
+    assert first["responseSchema"]["property_ordering"] == ["reason", "overall"]
+    assert first["responseSchema"]["properties"]["overall"]["enum"] == ["A", "B"]
+    assert {"responseMimeType", "responseSchema"}.isdisjoint(last)
+    assert len(vertex_server.requests) == 3
+    assert refused.text == "steady"
+
+
 async def test_thinking_is_kept_apart_from_the_text(vertex_server: ScriptedVertex) -> None:
     vertex_server.scripts[TUNED] = Script("steady", reasoning="A hare sleeps.")
 

@@ -19,9 +19,8 @@ MODELS = [ModelEntry(id=name, api_type="openai", model_name=name) for name in ("
 THREADS = 3
 
 
-def main() -> None:
-    """Vote in several threads until killed."""
-    url, seed = sys.argv[1], int(sys.argv[2])
+def vote_until_killed(url: str, seed: int) -> None:
+    """Vote in several threads, for ever."""
     database = Database(url)
     telling = Lock()
     for number in range(THREADS):
@@ -61,4 +60,4 @@ def _votable_battle(database: Database, rng: random.Random) -> str:
 
 
 if __name__ == "__main__":
-    main()
+    vote_until_killed(sys.argv[1], int(sys.argv[2]))

@@ -2,11 +2,13 @@
 
 import asyncio
 from collections.abc import Coroutine
+from contextlib import suppress
 
 from arena.battle.store import write_language
 from arena.database import Database
 from arena.evidence import VoteEvidence
 from arena.language import tell_language
+from arena.outages import DatabaseUnavailable
 
 
 class Beside:
@@ -38,6 +40,12 @@ class Beside:
         await self._database.run(write_language, self._database, conversation_id, code, method)
 
     def _soon(self, work: Coroutine[None, None, None]) -> None:
-        task = asyncio.create_task(work)
+        task = asyncio.create_task(_forgiving(work))
         self._running.add(task)
         task.add_done_callback(self._running.discard)
+
+
+async def _forgiving(work: Coroutine[None, None, None]) -> None:
+    """Do what nobody waits for; a database that does not work is told of already."""
+    with suppress(DatabaseUnavailable):
+        await work

@@ -4,17 +4,21 @@ import asyncio
 import logging
 from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, Callable, Iterator
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from typing import Any, Generic, TypeVar
 
 from arena.battle.line import Line
 from arena.errors import BattleError
+from arena.outages import DatabaseUnavailable
 from arena.voters import VoterIdentity
 
 log = logging.getLogger(__name__)
 View = TypeVar("View")
 INTERRUPTED = "the arena was stopped"
 """Why a battle was abandoned that its visitor did not leave."""
+NOT_STORED = "This could not be stored just now; the arena keeps trying. Reload the page in a minute to go on."
+_FIRST_TRY_AGAIN_S, _LAST_TRY_AGAIN_S = 0.5, 15.0
+"""When an outcome that could not be written is tried again; doubled each time."""
 
 CROWD = 120
 """Above so many runs at once each is refreshed less often: better fewer frames for all than late ones."""
@@ -36,6 +40,8 @@ class Run(ABC, Generic[View]):
         self._loop = asyncio.get_running_loop()
         self._began: asyncio.Task[None] | None = None
         self._ended: asyncio.Task[View | None] | None = None
+        self.late: asyncio.Task[None] | None = None
+        """Writes the outcome as soon as the database works again, where it did not at the end."""
         self._afterwards: list[Callable[[], None]] = []
 
     @property
@@ -122,7 +128,20 @@ class Run(ABC, Generic[View]):
         if self._began.exception() is not None:
             return None
         self.halt()  # it may have begun to stream after the first call
-        return await self.finish(reason)
+        try:
+            return await self.finish(reason)
+        except DatabaseUnavailable as error:
+            self.late = asyncio.create_task(self._finish_late(reason))
+            raise BattleError(NOT_STORED) from error
+
+    async def _finish_late(self, reason: str | None) -> None:
+        wait_s = _FIRST_TRY_AGAIN_S
+        while True:
+            await asyncio.sleep(wait_s)
+            with suppress(DatabaseUnavailable):
+                await self.finish(reason)
+                return
+            wait_s = min(2 * wait_s, _LAST_TRY_AGAIN_S)
 
 
 class Runs:
@@ -133,6 +152,7 @@ class Runs:
         self._line = Line(most, most_waiting)
         self._frames_per_s = frames_per_s
         self._runs: set[Run[Any]] = set()
+        self._late: set[asyncio.Task[None]] = set()
         self._draining = False
 
     def __len__(self) -> int:
@@ -178,6 +198,9 @@ class Runs:
         finally:
             self._line.leave(ticket)
             self._runs.discard(run)
+            if run.late is not None and not run.late.done():
+                self._late.add(run.late)
+                run.late.add_done_callback(self._late.discard)
 
     async def drain(self, seconds: float) -> int:
         """Admit nobody, let the runs finish for up to `seconds`, end the rest; returns how many were cut.
@@ -193,4 +216,6 @@ class Runs:
         cut = list(self)
         if cut:
             await asyncio.wait({run.end(INTERRUPTED) for run in cut})
+        for task in self._late:
+            task.cancel()
         return len(cut)

@@ -20,6 +20,8 @@ log = logging.getLogger(__name__)
 
 RETRY_PAUSE_S = 0.2
 """A breath before the same model is asked again."""
+MOST_ALONE = 4
+"""How often one model is asked at most, in the seat's time, where no other one is left to take its seat."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,17 +159,22 @@ class Seat:
             return None
         latest = self.current
         asked = sum(attempt.model.id == latest.model.id for attempt in self.attempts)
-        if asked == 1 and self._worth_retrying(latest.progress.error):
+        error = latest.progress.error
+        if asked == 1 and self._worth_retrying(error):
             return latest.model.id
-        return self._replacement() if self._replacement else None
+        if self._replacement is None:
+            return None
+        return self._replacement() or (latest.model.id if asked < MOST_ALONE and _may_pass(error) else None)
 
     def _worth_retrying(self, error: ProviderError | None) -> bool:
         """Whether the same model may do better; one that nobody can replace is given the benefit of the doubt."""
-        if error is None:
-            return False
         if self._replacement is None:
-            return isinstance(error, ProviderUnavailable) or error.kind is FailureKind.EMPTY
+            return _may_pass(error)
         return isinstance(error, ProviderUnavailable) and error.kind is not FailureKind.NO_FIRST_TOKEN
+
+
+def _may_pass(error: ProviderError | None) -> bool:
+    return isinstance(error, ProviderUnavailable) or (error is not None and error.kind is FailureKind.EMPTY)
 
 
 def recommended_sampling(model: ModelEntry) -> Sampling:

@@ -2,10 +2,10 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 from arena.errors import FailureKind, ProviderError, ProviderUnavailable
 from arena.roster import ModelEntry
@@ -28,6 +28,10 @@ class Sampling:
     temperature: float = 0.7
     top_p: float = 1.0
     max_new_tokens: int = 2000
+
+
+JsonSchema = Mapping[str, Any]
+"""What an answer must look like: an object with properties, in the part of JSON Schema that every platform takes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,11 +78,16 @@ class Provider(Protocol):
         """Load credentials and resolve `model`'s name; never raises for what the platform says, and spends no token."""
         ...
 
-    def stream(self, model: ModelEntry, messages: Sequence[Message], sampling: Sampling) -> AsyncIterator[Event]:
+    def stream(
+        self, model: ModelEntry, messages: Sequence[Message], sampling: Sampling, schema: JsonSchema | None = None
+    ) -> AsyncIterator[Event]:
         """Ask `model` and yield its answer in order, ended by one `Finish`.
 
         `messages` alternate and end with the user's; the model's system prompt comes from its entry. Cancelling the
         task that iterates closes the connection at once, so an abandoned battle stops costing money.
+
+        `schema` asks for an answer that is JSON of this shape. It is a wish: a server that refuses it is asked without,
+        so the messages must say the same in words, and the answer must be checked.
 
         Raises `ProviderUnavailable` when trying again may help, `ProviderError` when it will not. A stream that ends
         without `Finish` was cut.

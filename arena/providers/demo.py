@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 
 from arena.errors import FailureKind, ProviderError
-from arena.providers.base import Delta, Event, Finish, Message, Readiness, Sampling
+from arena.providers.base import Delta, Event, Finish, JsonSchema, Message, Readiness, Sampling
 from arena.providers.demo_answers import ORIENTATIONS, compose
 from arena.roster import ModelEntry, Roster
 
@@ -35,8 +35,11 @@ class DemoProvider:
         accepted = ", ".join(ORIENTATIONS)
         return Readiness(False, f"There is no demonstration model {model.model_name!r}; model_name may be {accepted}.")
 
-    async def stream(self, model: ModelEntry, messages: Sequence[Message], sampling: Sampling) -> AsyncIterator[Event]:
-        """See `Provider.stream`; the same conversation always gets the same answer."""
+    async def stream(
+        self, model: ModelEntry, messages: Sequence[Message], sampling: Sampling, schema: JsonSchema | None = None
+    ) -> AsyncIterator[Event]:
+        """See `Provider.stream`; the same conversation always gets the same answer, in words whatever the `schema`."""
+        del schema
         if model.model_name not in ORIENTATIONS:
             raise ProviderError(FailureKind.NOT_FOUND, f"no demonstration model {model.model_name!r}")
         prompts = [message.content for message in messages if message.role == "user"]

@@ -1,6 +1,10 @@
 """What a platform's refusal means to the arena, whichever platform says it, and what of it may reach the log."""
 
+import math
 import re
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 
 from arena.errors import FailureKind, ProviderError, ProviderUnavailable
 
@@ -19,12 +23,33 @@ _KEY_LIKE = re.compile(r"Bearer\s+[^\s'\"]+|\b(?:sk|pk|hf|gsk|xai|ya29|AIza)[-_.
 _DETAIL_CHARACTERS = 400
 
 
-def failure(kind: FailureKind, detail: str, *secrets: str, request_id: str | None = None) -> ProviderError:
+def failure(
+    kind: FailureKind, detail: str, *secrets: str, request_id: str | None = None, retry_after_s: float | None = None
+) -> ProviderError:
     """The arena's error for `kind`: `ProviderUnavailable` where the same request may succeed when tried again."""
     told = redacted(detail, *secrets)
     if request_id:
         told = f"{told} (request {request_id})"
-    return (ProviderUnavailable if kind in _TRANSIENT else ProviderError)(kind, told)
+    return (ProviderUnavailable if kind in _TRANSIENT else ProviderError)(kind, told, retry_after_s)
+
+
+def retry_after(headers: Mapping[str, str]) -> float | None:
+    """The seconds that a response's `Retry-After` asks for, as a number or a date; `None` where it says nothing."""
+    said = headers.get("retry-after", "").strip()
+    if not said:
+        return None
+    try:
+        seconds = float(said)
+    except ValueError:
+        seconds = _seconds_until(said)
+    return max(0.0, seconds) if math.isfinite(seconds) else None
+
+
+def _seconds_until(moment: str) -> float:
+    try:
+        return (parsedate_to_datetime(moment).replace(tzinfo=UTC) - datetime.now(UTC)).total_seconds()
+    except (ValueError, OverflowError):
+        return math.nan
 
 
 def kind_of_status(status: int) -> FailureKind:

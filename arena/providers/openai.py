@@ -10,8 +10,8 @@ import orjson
 
 from arena.errors import FailureKind, ProviderError
 from arena.providers.background import in_daemon_thread
-from arena.providers.base import Deadlines, Event, Message, Readiness, Sampling
-from arena.providers.failures import failure, kind_of_status, redacted
+from arena.providers.base import Deadlines, Event, JsonSchema, Message, Readiness, Sampling
+from arena.providers.failures import failure, kind_of_status, redacted, retry_after
 from arena.providers.openai_events import Completion, ServerSentEvents
 from arena.roster import OPENAI_BASE_URL, ModelEntry
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import httpx2
     import openai
 
-_DROPPABLE = ("stream_options", "temperature", "top_p")
+_DROPPABLE = ("stream_options", "temperature", "top_p", "response_format")
 """Parameters without which a request still means the same, or nearly so: a model that refuses one is asked without."""
 
 _TAIL_S = 2.0
@@ -64,13 +64,15 @@ class OpenAIProvider:
             return Readiness(True, shuts_down_on=_announced_shutdown(described.content))
         return Readiness(True)
 
-    async def stream(self, model: ModelEntry, messages: Sequence[Message], sampling: Sampling) -> AsyncIterator[Event]:
+    async def stream(
+        self, model: ModelEntry, messages: Sequence[Message], sampling: Sampling, schema: JsonSchema | None = None
+    ) -> AsyncIterator[Event]:
         """See `Provider.stream`."""
         client = await self._client(model)
         import httpx2
         import openai
 
-        request = _request(model, messages, sampling)
+        request = _request(model, messages, sampling) | _format(schema)
         while True:
             without = {name: value for name, value in request.items() if name not in self._refused.get(model.id, ())}
             try:
@@ -168,6 +170,14 @@ def _request(model: ModelEntry, messages: Sequence[Message], sampling: Sampling)
     }
 
 
+def _format(schema: JsonSchema | None) -> dict[str, Any]:
+    """The parameter that asks for JSON of a shape."""
+    if schema is None:
+        return {}
+    shape = {"name": "answer", "strict": True, "schema": dict(schema)}
+    return {"response_format": {"type": "json_schema", "json_schema": shape}}
+
+
 def _connect(base_url: str, api_key: str, deadlines: Deadlines) -> "openai.AsyncOpenAI":
     """A client that never retries by itself and whose own deadlines stay behind the arena's."""
     import openai
@@ -188,7 +198,8 @@ def _failure(error: Exception, model: ModelEntry) -> ProviderError:
     if isinstance(error, openai.APIStatusError):
         kind = FailureKind.BLOCKED if error.code in _BLOCKED_CODES else kind_of_status(error.status_code)
         said = f"{error.status_code} {error.code or ''} {error.message}"
-        return failure(kind, said, _key(model), request_id=error.request_id)
+        wait_s = retry_after(error.response.headers)
+        return failure(kind, said, _key(model), request_id=error.request_id, retry_after_s=wait_s)
     if isinstance(error, openai.APIConnectionError) or not isinstance(error, openai.OpenAIError):
         cause = error.__cause__ or error
         return failure(FailureKind.CONNECTION, f"{type(cause).__name__}: {cause}", _key(model))

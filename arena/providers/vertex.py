@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from arena.errors import FailureKind, ProviderError
-from arena.providers.base import Deadlines, Event, Message, Readiness, Sampling
-from arena.providers.failures import failure, kind_of_status
+from arena.providers.base import Deadlines, Event, JsonSchema, Message, Readiness, Sampling
+from arena.providers.failures import failure, kind_of_status, retry_after
 from arena.providers.google_credentials import GoogleCredentials
-from arena.providers.vertex_answers import VertexAnswer, contents_of
+from arena.providers.vertex_answers import VertexAnswer, contents_of, schema_of
 from arena.providers.vertex_clients import Place, VertexClients, opened_responses
 from arena.roster import ModelEntry
 
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from google.genai import errors, types
 
 _RESOURCE = re.compile(r"^projects/(?P<project>[^/]+)/locations/(?P<location>[^/]+)/(?P<kind>models|endpoints)/[^/]+$")
+_FORMAT = re.compile(r"response_?(?:schema|mime_?type)|\bjson mode\b|\bcontrolled generation\b", re.IGNORECASE)
+"""How a refusal names the parameters that ask for JSON."""
 _TAIL_S = 2.0
 """How long an answer that has its finish reason is read on, for its usage and for a connection that can be kept."""
 
@@ -32,6 +34,7 @@ class _Request:
     target: str
     messages: Sequence[Message]
     sampling: Sampling
+    schema: JsonSchema | None = None
     moved: bool = False
     renewed: bool = False
 
@@ -45,6 +48,7 @@ class VertexProvider:
         self._deadlines = deadlines
         self._endpoints: dict[str, str] = {}
         self._thinks_always: set[str] = set()
+        self._takes_no_schema: set[str] = set()
 
     async def prepare(self, model: ModelEntry) -> Readiness:
         """See `Provider.prepare`: gets a token, and asks where a tuned model is deployed."""
@@ -58,9 +62,11 @@ class VertexProvider:
             return Readiness(False, _reason(error, model), retired=error.kind is FailureKind.NOT_FOUND)
         return Readiness(True, deployment=self.deployment(model))
 
-    async def stream(self, model: ModelEntry, messages: Sequence[Message], sampling: Sampling) -> AsyncIterator[Event]:
+    async def stream(
+        self, model: ModelEntry, messages: Sequence[Message], sampling: Sampling, schema: JsonSchema | None = None
+    ) -> AsyncIterator[Event]:
         """See `Provider.stream`."""
-        request = _Request(model, await self._resolve(model), messages, sampling)
+        request = _Request(model, await self._resolve(model), messages, sampling, schema)
         begun = False
         while True:
             try:
@@ -135,12 +141,15 @@ class VertexProvider:
         budget = model.options.get("thinking_budget", 0 if tuned else None)
         if model.id in self._thinks_always:
             budget = None
+        schema = None if model.id in self._takes_no_schema else request.schema
         return types.GenerateContentConfig(
             system_instruction=model.system_prompt or None,
             temperature=request.sampling.temperature,
             top_p=request.sampling.top_p,
             max_output_tokens=request.sampling.max_new_tokens,
             thinking_config=None if budget is None else types.ThinkingConfig(thinking_budget=int(budget)),
+            response_mime_type=None if schema is None else "application/json",
+            response_schema=None if schema is None else schema_of(schema),
             automatic_continuation=False,
             automatic_function_calling=types.AutomaticFunctionCallingConfig(disable=True),
         )
@@ -158,6 +167,10 @@ class VertexProvider:
         if error.kind is FailureKind.BAD_REQUEST and "thinking" in error.detail.lower():
             asked_before = request.model.id not in self._thinks_always
             self._thinks_always.add(request.model.id)
+            return asked_before
+        if error.kind is FailureKind.BAD_REQUEST and request.schema and _FORMAT.search(error.detail):
+            asked_before = request.model.id not in self._takes_no_schema
+            self._takes_no_schema.add(request.model.id)
             return asked_before
         return False
 
@@ -209,7 +222,8 @@ def _place(model: ModelEntry, target: str) -> Place:
 def _refusal(error: "errors.APIError") -> ProviderError:
     """The arena's error for an error status, or for an error that came as an event."""
     status = error.code if isinstance(error.code, int) else 500
-    return failure(kind_of_status(status), f"{error.code} {error.status} {error.message}")
+    wait_s = retry_after(getattr(error.response, "headers", {}))
+    return failure(kind_of_status(status), f"{error.code} {error.status} {error.message}", retry_after_s=wait_s)
 
 
 def _reason(error: ProviderError, model: ModelEntry) -> str:

@@ -1,11 +1,11 @@
 """What Vertex AI's chunks mean: text, thinking, the end, and answers that it withholds."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from arena.errors import FailureKind
-from arena.providers.base import Delta, Finish, Message
+from arena.providers.base import Delta, Finish, JsonSchema, Message
 from arena.providers.failures import failure
 
 if TYPE_CHECKING:
@@ -70,3 +70,19 @@ def contents_of(messages: Sequence[Message]) -> "list[types.Content]":
 
     roles = {"user": "user", "assistant": "model"}
     return [types.Content(role=roles[said.role], parts=[types.Part(text=said.content)]) for said in messages]
+
+
+def schema_of(schema: JsonSchema) -> "types.Schema":
+    """A JSON schema as Vertex AI takes it: objects are closed anyway, and properties come in their order."""
+    from google.genai import types
+
+    return types.Schema.model_validate(_ordered(schema))
+
+
+def _ordered(schema: JsonSchema) -> dict[str, Any]:
+    told = {key: value for key, value in schema.items() if key != "additionalProperties"}
+    properties: Mapping[str, JsonSchema] = schema.get("properties", {})
+    if properties:
+        told["properties"] = {name: _ordered(part) for name, part in properties.items()}
+        told["property_ordering"] = list(properties)
+    return told

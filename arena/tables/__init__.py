@@ -13,6 +13,7 @@ from arena.tables.campaigns import (
 from arena.tables.conversations import Answer, AnswerStyle, Conversation, ModelRevision, Prompt, Voter
 from arena.tables.counts import Counter, PairCount
 from arena.tables.history import StandingHistory
+from arena.tables.judge import JudgeVerdict
 from arena.tables.limits import StartCount, StartSlot
 from arena.tables.minutes import Minute
 from arena.tables.preferences import WithheldBattle
@@ -36,6 +37,7 @@ __all__ = [
     "ConversationKind",
     "Counter",
     "ImportedVote",
+    "JudgeVerdict",
     "Minute",
     "Mode",
     "ModelRevision",

@@ -14,6 +14,7 @@ from arena.ui.analytics import ENOUGH_VOTES, Analytics, Slices, SliceTable, lay_
 from arena.ui.context import PageContext
 from arena.ui.desk import AT_ONCE
 from arena.ui.html import fragment, render
+from arena.ui.judge_section import build_judge_section
 from arena.ui.judging_section import build_judging_section
 from arena.ui.language_names import name_language
 from arena.ui.leaderboard_page import RefreshPace
@@ -185,3 +186,4 @@ def build_analytics_page(context: PageContext) -> None:
     for event in (None, timer.tick):
         gr.on(event, ask, [mark, timer], [place, mark, timer], **AT_ONCE)
     build_judging_section(context)
+    build_judge_section(context)

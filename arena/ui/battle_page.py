@@ -6,6 +6,7 @@ from contextlib import aclosing
 
 import gradio as gr
 
+from arena.errors import ArenaError
 from arena.tables import Side
 from arena.ui.composer import Composer
 from arena.ui.context import PageContext
@@ -97,7 +98,10 @@ class _BattlePage:
         return random.choice(others) if others else prompt  # noqa: S311 - a surprise, not a secret
 
     async def _restore(self, request: gr.Request) -> Updates:
-        restored = await self._context.arena.restore(self._context.voter(request))
+        try:
+            restored = await self._context.arena.restore(self._context.voter(request))
+        except ArenaError as error:
+            return self._desk.stage.refuse(str(error))
         if restored.view is None and not restored.prompt:
             # An empty box would wipe what was typed while the page was still loading.
             return {self._composer.prompt: gr.skip()}

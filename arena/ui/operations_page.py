@@ -2,11 +2,12 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 import gradio as gr
 
+from arena.outages import ADVICE, DatabaseUnavailable, Trouble
 from arena.ui.context import PageContext
 from arena.ui.desk import AT_ONCE, LISTENING
 from arena.ui.html import fragment, render
@@ -49,19 +50,19 @@ def build_operations_page(context: PageContext) -> None:
             warnings=context.fleet.warnings,
         )
         return {
-            head: render("operations.html", report=report),
+            head: _alarm(context.database.outages.present) + render("operations.html", report=report),
             body: render("operations_models.html", report=report, forecast=context.arena.forecast()),
             button: gr.update(value="Check again", visible=True, interactive=True),
             timer: gr.update(active=True),
         }
 
     async def show(request: gr.Request) -> dict[Any, Any]:
-        return {**await opened(), **await voters.show()} if context.is_operator(request) else locked()
+        return await _or_alarm(head, opened, voters.show) if context.is_operator(request) else locked()
 
     async def renew(request: gr.Request) -> dict[Any, Any]:
         if not context.is_operator(request):
             return locked()
-        return {part: value for part, value in (await opened()).items() if part in (head, body)}
+        return {part: value for part, value in (await _or_alarm(head, opened)).items() if part in (head, body)}
 
     async def check(request: gr.Request) -> AsyncIterator[dict[Any, Any]]:
         if not context.is_operator(request):
@@ -69,10 +70,26 @@ def build_operations_page(context: PageContext) -> None:
             return
         yield {button: gr.update(value="Checking…", interactive=False)}
         await context.fleet.prepare()
-        yield {**await opened(), **await voters.show()}
+        yield await _or_alarm(head, opened, voters.show)
 
     outputs = [head, body, button, timer, *voters.components]
     voters.wire(outputs)
     gr.on(None, show, None, outputs, **AT_ONCE)
     timer.tick(renew, None, outputs, **AT_ONCE)
     button.click(check, None, outputs, **LISTENING)
+
+
+async def _or_alarm(head: gr.Markdown, *parts: Callable[[], Awaitable[dict[Any, Any]]]) -> dict[Any, Any]:
+    """What all parts show, or only what is wrong with the database they read."""
+    shown: dict[Any, Any] = {}
+    try:
+        for part in parts:
+            shown |= await part()
+    except DatabaseUnavailable as error:
+        return {head: _alarm(error.trouble)}
+    return shown
+
+
+def _alarm(trouble: Trouble | None) -> str:
+    """What is wrong with the database and what to do, or nothing."""
+    return render("notice.html", text=ADVICE[trouble], kind="refused") if trouble else ""

@@ -7,11 +7,12 @@ lets through what the pages use and answers 404 for the rest, before Gradio sees
 import asyncio
 import re
 from collections.abc import Callable, Mapping, MutableMapping
+from contextlib import suppress
 from typing import Any
 
 import orjson
 from starlette.datastructures import Headers, MutableHeaders
-from starlette.responses import PlainTextResponse
+from starlette.responses import JSONResponse, PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from arena.web.pages import NoncedPage, without_encodings
@@ -20,6 +21,9 @@ from arena.web.streams import PageStreams, is_stream
 
 MAX_BODY_BYTES = 256 * 1024
 """Enough for the longest challenge in any script; nothing else is ever sent."""
+TOO_LARGE = "This is larger than the arena takes: shorten it, and send it again."
+_DISCARDED_BYTES = 8 * 1024 * 1024
+"""Of a larger body than is taken, so much is read and thrown away, so that the browser listens to the refusal."""
 
 PAGES = frozenset(
     {"/", "/side-by-side", "/chat", "/leaderboard", "/campaign", "/analytics", "/data", "/operations", "/matchup"}
@@ -135,7 +139,19 @@ class Gate:
                 receive = _replaying(body, receive)
         if refusal is not None:
             self._refused(_REASONS[refusal.status_code])
-        await (refusal or self._app)(scope, receive, secured)
+            await self._discard(Headers(scope=scope), receive)
+            answer = as_event(refusal) if scope["path"] in _JSON_POSTS else refusal
+            await answer(scope, receive, secured)
+        else:
+            await self._app(scope, receive, secured)
+
+    async def _discard(self, headers: Headers, receive: Receive) -> None:
+        """Read a body that says it is too large, up to a limit: a browser listens once it has sent it."""
+        length = headers.get("content-length", "")
+        if length.isdigit() and MAX_BODY_BYTES < int(length) <= _DISCARDED_BYTES:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self._body_s):
+                    await read_body(receive, _DISCARDED_BYTES)
 
     async def _read(self, receive: Receive) -> bytes | PlainTextResponse:
         """The body, or why it is not taken."""
@@ -144,7 +160,7 @@ class Gate:
                 body = await read_body(receive)
         except TimeoutError:
             return PlainTextResponse("The request took too long to arrive.", 408, {"Connection": "close"})
-        return PlainTextResponse("The request is larger than the arena takes.", 413) if body is None else body
+        return PlainTextResponse(TOO_LARGE, 413) if body is None else body
 
     def _secure(self, answer: MutableHeaders) -> None:
         for name in [name for name in answer if name.lower().startswith("access-control-")]:
@@ -197,6 +213,12 @@ def refuse(method: str, path: str, headers: Headers, hops: int) -> PlainTextResp
     return PlainTextResponse("This address does not take that method.", 405, {"Allow": allowed})
 
 
+def as_event(refusal: PlainTextResponse) -> JSONResponse:
+    """The refusal as Gradio's page shows it to its visitor."""
+    headers = {name: value for name, value in refusal.headers.items() if name in ("allow", "connection")}
+    return JSONResponse({"detail": bytes(refusal.body).decode()}, refusal.status_code, headers)
+
+
 def _refuse_post(path: str, headers: Headers, hops: int) -> PlainTextResponse | None:
     if not same_origin(headers, hops):
         return PlainTextResponse("The request comes from another site.", 403)
@@ -206,7 +228,7 @@ def _refuse_post(path: str, headers: Headers, hops: int) -> PlainTextResponse | 
         return PlainTextResponse(f"This address takes {accepted}.", 415)
     length = headers.get("content-length", "")
     if length.isdigit() and int(length) > MAX_BODY_BYTES:
-        return PlainTextResponse("The request is larger than the arena takes.", 413)
+        return PlainTextResponse(TOO_LARGE, 413)
     return None
 
 
@@ -224,8 +246,8 @@ def same_origin(headers: Headers, hops: int) -> bool:
     return origin.partition("://")[2] in hosts - {""}
 
 
-async def read_body(receive: Receive) -> bytes | None:
-    """The whole body, or `None` as soon as it grows beyond `MAX_BODY_BYTES`, whatever its headers said."""
+async def read_body(receive: Receive, most: int = MAX_BODY_BYTES) -> bytes | None:
+    """The whole body, or `None` as soon as it grows beyond `most` bytes, whatever its headers said."""
     body = bytearray()
     more = True
     while more:
@@ -233,7 +255,7 @@ async def read_body(receive: Receive) -> bytes | None:
         if message["type"] == "http.disconnect":
             break
         body += message.get("body", b"")
-        if len(body) > MAX_BODY_BYTES:
+        if len(body) > most:
             return None
         more = message.get("more_body", False)
     return bytes(body)

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 import uvicorn
 
 from arena.errors import ConfigError
+from arena.web.connections import PatientProtocol, allow_many_files, limit_unread
 
 log = logging.getLogger(__name__)
 _CLOSING_S = 3
@@ -31,6 +32,7 @@ def bind(host: str, port: int) -> socket.socket:
     except OSError as error:
         raise ConfigError(f"{host} is no address to listen on ({error.strerror}); see ARENA_HOST.") from error
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    limit_unread(listener)  # every connection inherits it
     try:
         listener.bind(address)
     except OSError as error:
@@ -89,9 +91,16 @@ class ArenaServer(uvicorn.Server):
 
 
 def make_server(app: Callable[..., Awaitable[None]], drain: Callable[[], Awaitable[None]]) -> ArenaServer:
-    """A server for `app`, silent about requests: the log never holds a visitor's address."""
-    config = uvicorn.Config(
+    """A server for `app` that drains before it closes."""
+    allow_many_files()
+    return ArenaServer(server_config(app), drain)
+
+
+def server_config(app: Callable[..., Awaitable[None]]) -> uvicorn.Config:
+    """How `app` is served; silent about requests: the log never holds a visitor's address."""
+    return uvicorn.Config(
         app,
+        http=PatientProtocol,
         log_config=None,
         access_log=False,
         proxy_headers=False,
@@ -99,4 +108,3 @@ def make_server(app: Callable[..., Awaitable[None]], drain: Callable[[], Awaitab
         ws="none",
         timeout_graceful_shutdown=_CLOSING_S,
     )
-    return ArenaServer(config, drain)

@@ -1,0 +1,70 @@
+"""How long a connection may keep the arena waiting: clients that say nothing, half of something, or read nothing."""
+
+import asyncio
+import socket
+from typing import Any
+
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+HEAD_S = 10.0
+"""Within this time a request's head must be there, from the connection's or the request's first byte."""
+UNREAD_S = 60.0
+"""For so long a client may leave what was sent to it unread, before its connection is given up."""
+
+
+class PatientProtocol(H11Protocol):
+    """HTTP with a limit on waiting for a request's head; uvicorn itself waits for ever."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - uvicorn's own
+        super().__init__(*args, **kwargs)
+        self._head_due: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Start waiting for the first request."""
+        super().connection_made(transport)
+        self._head_due = self.loop.call_later(HEAD_S, self._give_up)
+
+    def data_received(self, data: bytes) -> None:
+        """Stop waiting when a request's head is there; wait for the rest of one that has begun."""
+        before = self.cycle
+        super().data_received(data)
+        if self.cycle is not before:
+            self._stop_waiting()
+        elif self._between_requests and self._head_due is None:
+            self._head_due = self.loop.call_later(HEAD_S, self._give_up)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Stop waiting."""
+        self._stop_waiting()
+        super().connection_lost(exc)
+
+    @property
+    def _between_requests(self) -> bool:
+        return self.cycle is None or self.cycle.response_complete
+
+    def _stop_waiting(self) -> None:
+        if self._head_due is not None:
+            self._head_due.cancel()
+            self._head_due = None
+
+    def _give_up(self) -> None:
+        self._head_due = None
+        if self._between_requests:
+            self.transport.abort()
+
+
+def limit_unread(listener: socket.socket, seconds: float = UNREAD_S) -> None:
+    """Let the system drop connections whose client reads nothing, or is gone without a word; where it can (Linux)."""
+    if hasattr(socket, "TCP_USER_TIMEOUT"):
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, round(seconds * 1000))
+
+
+def allow_many_files() -> None:
+    """Raise this process's limit of open files to what the system allows; each visitor is two or three of them."""
+    try:
+        import resource  # noqa: PLC0415 - not on every system
+    except ImportError:
+        return
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != hard:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

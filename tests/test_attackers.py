@@ -1,0 +1,156 @@
+"""Somebody with a script in front of the whole arena: tries to tell the models before the vote, and to cheat."""
+
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import numpy as np
+import pytest
+from sqlalchemy import func, select
+
+from arena.tables import Battle, BattleState, ModelRevision, Vote
+from tests.guessing import Features, features, hits, surely_more_than_chance
+from tests.scripted_visitor import Overheard, ScriptedVisitor
+from tests.scripting import Fault, Script
+from tests.ui_fixtures import NAMES, Site, arena_site
+
+pytestmark = pytest.mark.timeout(120)
+TEXT = "See what you want, look at what is, and take the step between. " * 3
+LEARNED, ASKED, AT_ONCE = 24, 32, 8
+QUICK, SLOW = NAMES
+PACED = {"frames_per_s": 20, "pace_characters_per_s": 2_000}
+
+
+@contextmanager
+def two_rhythms(folder: Path, **settings: Any) -> Iterator[Site]:
+    """An arena of two models that say the same: one at once, in lumps, the other late and letter by letter."""
+    with arena_site(folder, **{**PACED, **settings}) as site:
+        site.script(Script(text=TEXT, chunk_characters=90), QUICK)
+        site.script(Script(text=TEXT, chunk_characters=4, first_delay_s=0.1, chunk_delay_s=0.002), SLOW)
+        yield site
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    with two_rhythms(tmp_path_factory.mktemp("attacked")) as site:
+        yield site
+
+
+def overhear(site: Site, battles: int) -> tuple[Features, np.ndarray]:
+    """What is received in so many battles, and whether the quick model sat on side A."""
+    with ScriptedVisitor(site.url) as first:
+        config, panes = first.config, first.panes()
+
+    def play(count: int) -> list[Overheard]:
+        with ScriptedVisitor(site.url, config) as visitor:
+            return [visitor.fight() for _ in range(count)]
+
+    with ThreadPoolExecutor(AT_ONCE) as players:
+        heard = [battle for played in players.map(play, [battles // AT_ONCE] * AT_ONCE) for battle in played]
+    return np.array([features(battle, panes) for battle in heard]), np.array([quick_first(site, b) for b in heard])
+
+
+def quick_first(site: Site, heard: Overheard) -> bool:
+    with site.parts.database.read() as session:
+        battle = session.get_one(Battle, heard.battle)
+        return session.get_one(ModelRevision, battle.revision_a).model_id == QUICK
+
+
+def guessed(site: Site) -> int:
+    """Of `ASKED` battles, how many a guesser tells right that learned from others."""
+    seen, truth = overhear(site, LEARNED + ASKED)
+    return hits(seen[:LEARNED], truth[:LEARNED], seen[LEARNED:], truth[LEARNED:])
+
+
+@pytest.fixture
+def owner(site: Site) -> Iterator[ScriptedVisitor]:
+    with ScriptedVisitor(site.url) as visitor:
+        yield visitor
+
+
+@pytest.fixture
+def thief(site: Site) -> Iterator[ScriptedVisitor]:
+    with ScriptedVisitor(site.url) as visitor:
+        yield visitor
+
+
+def test_nobody_tells_from_what_is_sent_which_side_is_the_quick_model(site: Site) -> None:
+    assert guessed(site) < surely_more_than_chance(ASKED)
+
+
+def test_the_same_guesser_wins_where_text_is_shown_as_it_comes(tmp_path: Path) -> None:
+    with two_rhythms(tmp_path, pace="live") as site:
+        assert guessed(site) >= surely_more_than_chance(ASKED)
+
+
+def votes(site: Site) -> int:
+    with site.parts.database.read() as session:
+        return session.scalar(select(func.count()).select_from(Vote)) or 0
+
+
+def test_a_battle_takes_one_vote_from_its_visitor_after_both_answers_and_no_other(
+    site: Site, owner: ScriptedVisitor, thief: ScriptedVisitor
+) -> None:
+    battle = owner.fight().battle
+    before = votes(site)
+
+    assert "not yours" in thief.vote(battle)
+    assert "not yours" in thief.vote(battle, "tie", owner.session)
+    for forged in (uuid4().hex, "", "' OR 1=1 --", battle.upper() + "0", "../" + battle, "\x00", "9" * 5000):
+        assert "not yours" in owner.vote(forged)
+    assert votes(site) == before
+    assert any(name in owner.vote(battle, "tie") for name in NAMES.values())
+    for winner in ("tie", "model_b"):
+        assert "has its vote already" in owner.vote(battle, winner)
+    assert votes(site) == before + 1
+
+
+def test_a_vote_before_both_answers_are_there_is_refused_and_tells_nothing(site: Site, owner: ScriptedVisitor) -> None:
+    site.script(Script(text=TEXT, fault=Fault.STALL_MIDWAY), QUICK)
+    try:
+        owner.join(owner.function("send")["id"], ["Too early?"])
+        site.llm.wait_for(lambda server: f"api-{QUICK}" in server.stalled and server.stalled[f"api-{QUICK}"] > 0)
+        with site.parts.database.read() as session:
+            running = session.scalar(select(Battle.id).where(Battle.state == BattleState.RUNNING))
+        told = owner.vote(running or "")
+    finally:
+        site.llm.release(f"api-{QUICK}")
+        site.script(Script(text=TEXT, chunk_characters=90), QUICK)
+    owner.listen()
+
+    assert running
+    assert "still being written" in told
+    assert not any(name in told for name in NAMES.values())
+
+
+def test_no_function_called_directly_votes_for_another_or_tells_what_is_not_public(
+    site: Site, owner: ScriptedVisitor, thief: ScriptedVisitor
+) -> None:
+    """Every function of every page, called by its number with another visitor's battle wherever it takes a value."""
+    battle = owner.fight("A prompt of my own").battle
+    before = votes(site)
+
+    told = "".join(everything_told(thief, battle))
+
+    assert "A prompt of my own" not in told
+    assert votes(site) == before
+    with site.parts.database.read() as session:
+        assert session.get_one(Battle, battle).state is BattleState.VOTABLE
+    for secret in ("resting_until", "server_error", "Check again", site.llm.url, str(site.parts.settings.data_dir)):
+        assert secret not in told
+    assert any(name in owner.vote(battle) for name in NAMES.values())
+
+
+def everything_told(thief: ScriptedVisitor, battle: str) -> Sequence[str]:
+    """What the thief hears from each function, directly and through the queue."""
+    heard = []
+    for function in thief.config["dependencies"]:
+        data = [battle] * len(function["inputs"])
+        heard.append(thief.call(function["id"], data))
+        session = uuid4().hex
+        if thief.join(function["id"], data, session).status_code == 200:
+            heard.append(str([event.event for event in thief.listen(session)[1]]))
+    return heard

@@ -1,0 +1,177 @@
+"""Clients that send too much, half of something or nothing, or read nothing: everybody else keeps being served."""
+
+import json
+import re
+import socket
+import sqlite3
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, closing
+from uuid import uuid4
+
+import httpx
+import pytest
+from sqlalchemy import event, select
+
+from arena.outages import ADVICE, Trouble
+from arena.tables import Battle, BattleState, Prompt
+from arena.web import connections
+from arena.web.connections import limit_unread
+from tests.scripted_visitor import ScriptedVisitor
+from tests.scripting import Script
+from tests.test_faults import lock_held
+from tests.ui_fixtures import FAST, NAMES, Site, arena_site
+
+pytestmark = pytest.mark.timeout(120)
+HALF_OPEN = 2_000
+HALF_A_REQUEST = b"GET / HTTP/1.1\r\nHost: arena\r\nX-Slow: "
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(connections, "HEAD_S", 2.0)
+        with arena_site(tmp_path_factory.mktemp("unfriendly")) as site:
+            yield site
+
+
+@pytest.fixture
+def visitor(site: Site) -> Iterator[ScriptedVisitor]:
+    with ScriptedVisitor(site.url) as visitor:
+        yield visitor
+
+
+def address(site: Site) -> tuple[str, int]:
+    url = httpx.URL(site.url)
+    return url.host, url.port or 0
+
+
+def test_thousands_of_half_open_connections_keep_nobody_from_playing_and_are_given_up(
+    site: Site, visitor: ScriptedVisitor
+) -> None:
+    connections.allow_many_files()
+    with ExitStack() as stack:
+        silent = [stack.enter_context(closing(socket.create_connection(address(site)))) for _ in range(HALF_OPEN)]
+        for half in silent[::2]:
+            half.sendall(HALF_A_REQUEST)
+
+        battle = visitor.fight().battle
+        assert any(name in visitor.vote(battle) for name in NAMES.values())
+
+        for connection in (silent[0], silent[1], silent[-1]):
+            connection.settimeout(30)
+            assert connection.recv(1) == b""
+
+
+def test_a_kept_connection_is_not_given_up_between_and_during_requests(site: Site) -> None:
+    with closing(socket.create_connection(address(site))) as connection:
+        connection.settimeout(30)
+        for _ in range(3):
+            connection.sendall(b"GET /healthz HTTP/1.1\r\nHost: arena\r\n\r\n")
+            answer = b""
+            while not answer.endswith(b"}"):
+                answer += connection.recv(4096)
+            assert answer.startswith(b"HTTP/1.1 200")
+        connection.sendall(HALF_A_REQUEST)
+        assert connection.recv(1) == b""
+
+
+def test_a_client_that_never_reads_holds_up_nobody_and_its_battle_comes_to_an_end(
+    site: Site, visitor: ScriptedVisitor
+) -> None:
+    send, session = visitor.function("send")["id"], uuid4().hex
+    text = "A long answer that nobody reads. " * 2_000
+    site.script(Script(text=text, chunk_characters=2_000, chunk_delay_s=0.01))
+    try:
+        with closing(socket.socket()) as deaf:
+            deaf.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            deaf.connect(address(site))
+            cookie = "; ".join(f"{name}={value}" for name, value in visitor.client.cookies.items())
+            asked = f"GET /gradio_api/queue/data?session_hash={session} HTTP/1.1\r\nHost: x\r\nCookie: {cookie}\r\n\r\n"
+            visitor.join(send, ["Is anybody there?"], session).raise_for_status()
+            deaf.sendall(asked.encode())
+            site.llm.wait_for(lambda server: len(server.told) >= 2, 30)
+            site.script(Script(text="Short."))
+            with ScriptedVisitor(site.url) as other:
+                battle = other.fight().battle
+                assert any(name in other.vote(battle) for name in NAMES.values())
+            assert ends(site, "Is anybody there?") is BattleState.VOTABLE
+    finally:
+        site.script(Script(text="Short."))
+
+
+def ends(site: Site, prompt: str) -> BattleState:
+    """How the battle of that prompt ended, once it has."""
+    of_prompt = select(Battle.state).join(Prompt, Prompt.conversation_id == Battle.conversation_id)
+    while True:
+        with site.parts.database.read() as session:
+            state = session.scalars(of_prompt.where(Prompt.text == prompt)).one()
+        if state is not BattleState.RUNNING:
+            return state
+        time.sleep(0.02)
+
+
+@pytest.mark.skipif(not hasattr(socket, "TCP_USER_TIMEOUT"), reason="only Linux drops such connections by itself")
+def test_a_connection_whose_client_never_reads_is_dropped_by_the_system() -> None:
+    with closing(socket.create_server(("127.0.0.1", 0))) as listener:
+        limit_unread(listener, 1)
+        with closing(socket.create_connection(listener.getsockname())) as deaf:
+            connection, _ = listener.accept()
+            with closing(connection):
+                connection.settimeout(60)
+                with pytest.raises(TimeoutError, match="timed out") as dropped:
+                    while True:
+                        connection.sendall(b"x" * 100_000)
+            assert dropped.value.errno is not None
+            del deaf
+
+
+def test_five_megabytes_of_a_prompt_are_refused_with_a_sentence(site: Site, visitor: ScriptedVisitor) -> None:
+    answer = visitor.join(visitor.function("send")["id"], ["x" * 5_000_000])
+
+    assert answer.status_code == 413
+    assert answer.json() == {"detail": "This is larger than the arena takes: shorten it, and send it again."}
+
+
+def test_while_the_database_takes_no_votes_the_page_and_the_operator_are_told_and_the_figures_go_on(
+    site: Site, visitor: ScriptedVisitor
+) -> None:
+    def impatient(connection: sqlite3.Connection, *_: object) -> None:
+        connection.execute("PRAGMA busy_timeout=100")
+
+    engine = site.parts.database.engine
+    event.listen(engine, "checkout", impatient)
+    battle = visitor.fight().battle
+    with httpx.Client(base_url=site.url, timeout=30) as operator:
+        operator.post("/login", data={"password": FAST["admin_password"]})
+        with lock_held(str(engine.url.database)):
+            told = visitor.vote(battle)
+            refused = visitor.fight("Nor a new battle").events
+            ready = operator.get("/readyz")
+            figures = operator.get("/metrics").text
+            page = operations(visitor, operator)
+            assert visitor.client.get("/").status_code == 200
+        again = visitor.vote(battle)
+        recovered = operator.get("/readyz")
+    event.remove(engine, "checkout", impatient)
+
+    sentence = "The arena cannot reach its records at the moment. Please try again in a minute."
+    assert sentence in told
+    assert sentence in json.dumps([heard.event for heard in refused])
+    assert ready.status_code == 503
+    assert ready.json()["database"] == ADVICE[Trouble.LOCKED]
+    assert "arena_database_works 0.0" in figures
+    assert float(re.findall(r'arena_database_failures_total{kind="locked"} (\S+)', figures)[0]) >= 2
+    assert "arena_battles_total" in figures
+    assert "Another program holds the database" in page
+    assert any(name in again for name in NAMES.values())
+    assert recovered.status_code == 200
+    assert recovered.json()["database"] == ""
+
+
+def operations(visitor: ScriptedVisitor, operator: httpx.Client) -> str:
+    """What the Operations page is told for the operator when it is loaded."""
+    head = next(c["id"] for c in visitor.config["components"] if c["props"].get("elem_id") == "operations-head")
+    shows = [d for d in visitor.config["dependencies"] if head in d["outputs"] and not d["inputs"]]
+    jobs = [{"data": [], "fn_index": function["id"], "session_hash": uuid4().hex} for function in shows]
+    return "".join(operator.post("/gradio_api/run/predict", json=job).text for job in jobs)
