@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from arena.keeping import Keeper
     from arena.leaderboard import Leaderboard
     from arena.monitoring import Monitor
+    from arena.preferences.desk import PreferenceDesk
     from arena.roster import Roster
     from arena.rubric import Rubric
     from arena.style import StyleControl
@@ -59,6 +60,7 @@ class Parts:
     style: "StyleControl"
     arena: "Arena"
     tuning: "TuningDesk"
+    preferences: "PreferenceDesk"
     judging: "Judging"
     monitor: "Monitor"
     targets: "Targets"
@@ -77,6 +79,7 @@ class Parts:
     async def aclose(self) -> None:
         """Close every connection."""
         await self.tuning.aclose()
+        self.preferences.close()
         await self.fleet.aclose()
         self.style.close()
         self.database.close()
@@ -99,6 +102,7 @@ def build_app(settings: Settings) -> "FastAPI":
     from arena.web.downloads import Downloads
     from arena.web.gate import Gate
     from arena.web.routes import Door
+    from arena.web.training_files import TrainingFiles
 
     parts = build_parts(settings)
     settings = parts.settings
@@ -107,9 +111,12 @@ def build_app(settings: Settings) -> "FastAPI":
     app.include_router(Door(parts.monitor, parts.sessions, parts.cookies, settings).router())
     boards = Boards(parts.database, parts.leaderboard)
     app.include_router(Downloads(boards, parts.leaderboard).router())
+    app.include_router(TrainingFiles(parts.sessions, settings).router())
     context = PageContext(
         arena=parts.arena,
         judging=parts.judging,
+        tuning=parts.tuning,
+        preferences=parts.preferences,
         fleet=parts.fleet,
         leaderboard=parts.leaderboard,
         boards=boards,
@@ -157,6 +164,7 @@ def build_parts(settings: Settings) -> Parts:
     from arena.finetune import TuningDesk
     from arena.leaderboard import Leaderboard
     from arena.machine_check import require_local_database
+    from arena.preferences.desk import PreferenceDesk
     from arena.style import StyleControl
     from arena.voters import BattleLimits
     from arena.web.streams import PageStreams
@@ -191,7 +199,8 @@ def build_parts(settings: Settings) -> Parts:
         leaderboard,
         StyleControl(database),
         arena,
-        TuningDesk(database, roster, settings, fleet=fleet),
+        TuningDesk(database, roster, settings, fleet=fleet, first_wait_s=settings.tuning_look_s),
+        PreferenceDesk(database, settings),
         _build_judging(settings, database, leaderboard, rubric),
         monitor,
         targets,
