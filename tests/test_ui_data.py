@@ -35,6 +35,7 @@ class Works:
     site: Site
     openai: ScriptedOpenAITuning
     vertex: ScriptedVertexTuning
+    credentials: Path
     battles: dict[str, str]
     """Id of each battle by its prompt."""
 
@@ -54,7 +55,8 @@ def works(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Works]:
         vertex.scripts["velvet"] = Script("The first of the other line.")
         patch.setenv("OPENAI_API_KEY", KEY)
         patch.setenv("OPENAI_BASE_URL", openai.url)
-        patch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(vertex.write_credentials(folder / "vertex.json")))
+        credentials = vertex.write_credentials(folder / "vertex.json")
+        patch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(credentials))
         models: dict[str, dict[str, Any]] = {
             "quartz-9000": {"api_base": None, "api_key": None, "model_name": "quartz", "family": "coaia-openai"},
             "velvet-77": {
@@ -66,7 +68,15 @@ def works(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Works]:
             entry["version"] = 1
         tuning = write_tuning_config(folder / "tuning.yaml", vertex, storage)
         with arena_site(folder, models=models, tuning_file=tuning, tuning_look_s=0.1) as site:
-            yield Works(site, openai, vertex, add_gardens(site.parts.database))
+            yield Works(site, openai, vertex, credentials, add_gardens(site.parts.database))
+
+
+@pytest.fixture(autouse=True)
+def keys(works: Works, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The platforms' keys, which every test begins without."""
+    monkeypatch.setenv("OPENAI_API_KEY", KEY)
+    monkeypatch.setenv("OPENAI_BASE_URL", works.openai.url)
+    monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(works.credentials))
 
 
 def add_gardens(database: Database) -> dict[str, str]:
