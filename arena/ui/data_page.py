@@ -53,12 +53,10 @@ class _DataPage:
         self._context = context
         self._head = fragment(elem_id="data-head")
         pairs = PairsSection(context, self._locked)
-        self._whole: list[Section] = [
-            pairs,
-            FilesSection(context, self._locked, pairs.choices),
-            TuningSection(context, self._locked),
-            LineageSection(context),
-        ]
+        files = FilesSection(context, self._locked, pairs.choices)
+        tuning = TuningSection(context, self._locked)
+        self._known = tuning.known
+        self._whole: list[Section] = [pairs, files, tuning, LineageSection(context)]
         self._battles: list[Section] = [BattlesSection(context, self._locked)]
         self._job: list[Section] = [JobSection(context, self._locked)]
         self._sections = [*self._whole, *self._battles, *self._job]
@@ -70,7 +68,7 @@ class _DataPage:
         for section in self._sections:
             section.wire(outputs)
         gr.on(None, self._show, None, outputs, **AT_ONCE)
-        self._timer.tick(self._renew, None, outputs, **AT_ONCE)
+        self._timer.tick(self._renew, [self._known], outputs, **AT_ONCE)
 
     def _cleared(self) -> Updates:
         return {part: value for section in self._sections for part, value in section.clear().items()}
@@ -94,10 +92,10 @@ class _DataPage:
         head = render("data_head.html", whole=shown is self._whole)
         return {**updates, self._head: head, self._timer: gr.update(active=shown is not self._battles)}
 
-    async def _renew(self, request: gr.Request) -> Updates:
+    async def _renew(self, known: str, request: gr.Request) -> Updates:
         if not self._context.is_operator(request):
             return self._locked()
-        asked = _read(request.query_params)
+        asked = {**_read(request.query_params), "known": known}
         updates: Updates = {}
         for section in self._shown(asked):
             updates |= await section.renew(asked)

@@ -65,7 +65,7 @@ class PairsSection:
             self._criterion = gr.Dropdown(
                 criteria, value="", label="Judged by", elem_classes=["choice"], filterable=False, min_width=200
             )
-            self._also = gr.CheckboxGroup(_ALSO, value=[], label="Take also", min_width=260)
+            self._also = gr.CheckboxGroup(_ALSO, value=[], label="Take also", min_width=260, elem_id="take-also")
             self._look = gr.Button("Look again", elem_id="look-again", size="sm", min_width=140)
         self._said = fragment(elem_id="data-work")
         self._body = fragment(elem_id="data-pairs")

@@ -1,15 +1,13 @@
 """Tuning jobs: a file and a base model, what would be sent and what it costs, a confirmation, and the jobs so far."""
 
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import gradio as gr
 
-from arena.errors import ArenaError
+from arena.errors import ArenaError, ConfigError
 from arena.finetune import Plan, Wish
 from arena.finetune.plan import FORMATS
-from arena.finetune.platform import PlatformName
 from arena.preferences.shelf import Shelved, shelved_files
 from arena.ui.context import PageContext
 from arena.ui.data_files import FORMAT_NAMES
@@ -21,6 +19,7 @@ _LEAD = (
     "and confirmed it."
 )
 _PLATFORMS = {"openai": "OpenAI", "vertex": "Vertex AI"}
+_NOTHING_KNOWN = "-"
 _STATES = {"succeeded": "Succeeded", "failed": "Failed", "cancelled": "Cancelled", "not_sent": "Not sent"}
 _BADGES = {"succeeded": "kept", "failed": "missed", "not_sent": "missed"}
 
@@ -52,14 +51,16 @@ class TuningSection:
             self._base = gr.Dropdown(
                 [], label="Base model", elem_classes=["choice"], filterable=False, interactive=True, min_width=240
             )
-            self._name = gr.Textbox(label="Name, if it should have one", max_lines=1, min_width=160)
+            self._name = gr.Textbox(label="Name (optional)", max_lines=1, min_width=160)
             self._see = gr.Button("Show the plan", elem_id="show-plan", size="sm", min_width=140)
+        self.known = gr.Textbox(visible=False)
+        """The files that can be chosen."""
         self._plan = fragment(elem_id="data-plan")
         self._ready = gr.Textbox(visible=False)
         self._send = gr.Button("Send it", visible=False, variant="primary", elem_id="send-job", size="sm")
         self._body = fragment(elem_id="data-jobs")
         self.components: list[Any] = [
-            *(self._title, self._form, self._file, self._base, self._name, self._see),
+            *(self._title, self._form, self._file, self._base, self._name, self._see, self.known),
             *(self._plan, self._ready, self._send, self._body),
         ]
 
@@ -78,34 +79,34 @@ class TuningSection:
             self._file: gr.update(choices=[], value=None),
             self._base: gr.update(choices=[], value=None),
             self._body: "",
+            self.known: "",
             **self._nothing_planned(),
         }
 
     async def show(self, asked: Mapping[str, str]) -> dict[Any, Any]:
         """All of it, the newest file chosen."""
-        files = await self._files()
-        choices = [(_told(one), one.path.name) for one in files]
-        chosen = choices[0][1] if choices else None
-        return {
-            self._title: render("data_title.html", anchor="tuning", title="Tuning jobs", lead=_LEAD),
-            self._form: gr.update(visible=bool(choices)),
-            self._file: gr.update(choices=choices, value=chosen),
-            **await self._bases(chosen),
-            **await self.renew(asked),
-        }
+        title = render("data_title.html", anchor="tuning", title="Tuning jobs", lead=_LEAD)
+        return {self._title: title, **await self.renew({**asked, "known": _NOTHING_KNOWN})}
 
-    async def renew(self, _: Mapping[str, str]) -> dict[Any, Any]:
-        """The jobs, and files made since; a choice that was made stays."""
+    async def renew(self, asked: Mapping[str, str]) -> dict[Any, Any]:
+        """The jobs; and where files were made since those that are `known`, the newest is chosen."""
         files = await self._files()
         jobs = await self._context.database.run(self._context.tuning.jobs)
         body = render(
             "data_jobs.html", jobs=jobs, files=files, platforms=_PLATFORMS, state_of=state_of, badge_of=badge_of
         )
+        names = " ".join(one.path.name for one in files)
+        if asked.get("known", names) == names:
+            return {self._body: body}
         choices = [(_told(one), one.path.name) for one in files]
+        chosen = choices[0][1] if choices else None
         return {
             self._body: body,
+            self.known: names,
             self._form: gr.update(visible=bool(choices)),
-            self._file: gr.update(choices=choices),
+            self._file: gr.update(choices=choices, value=chosen),
+            **await self._bases(chosen),
+            **self._nothing_planned(),
         }
 
     async def _offer_bases(self, file: str | None, request: gr.Request) -> dict[Any, Any]:
@@ -144,13 +145,12 @@ class TuningSection:
         return {**await self.renew({}), **self._say(said, kind="done")}
 
     async def _planned(self, file: str | None, base: str | None, name: str) -> Plan:
-        """The plan of a file that the page lists; a name of no file of the page is a file that does not exist."""
-        named = {one.path.name: one for one in await self._files()}
-        shelved = named.get(file or "")
-        path = shelved.path if shelved else Path(self._context.settings.data_dir, "exports", "none")
-        file_format = shelved.manifest.format if shelved else ""
-        platform: PlatformName = next((p for p, formats in FORMATS.items() if file_format in formats), "openai")
-        wish = Wish(platform, path, base or None, name.strip() or None)
+        """The plan of a file that the page lists: no path is taken from the browser."""
+        shelved = next((one for one in await self._files() if one.path.name == file), None)
+        if shelved is None:
+            raise ConfigError("Choose a file that is listed here, or make one first.")
+        platform = next(one for one, formats in FORMATS.items() if shelved.manifest.format in formats)
+        wish = Wish(platform, shelved.path, base or None, name.strip() or None)
         return await self._context.database.run(self._context.tuning.plan, wish)
 
     async def _files(self) -> Sequence[Shelved]:
@@ -192,4 +192,4 @@ class TuningSection:
 def _told(file: Shelved) -> str:
     manifest = file.manifest
     lines = "1 line" if manifest.lines == 1 else f"{manifest.lines:,} lines"
-    return f"{FORMAT_NAMES[manifest.format]}, {file.made_at:%-d %B %H:%M:%S}, {lines}"
+    return f"{FORMAT_NAMES[manifest.format].partition(',')[0]}, {lines}, {file.made_at:%-d %b %H:%M:%S}"
