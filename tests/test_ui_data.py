@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +16,8 @@ from arena.errors import FailureKind
 from arena.preferences.rules import problems_of, rules_of
 from arena.preferences.shelf import exports_dir, fetchable, shelved_files
 from arena.preferences.withholding import reasons_of
-from arena.tables import TuningJob, Winner
+from arena.tables import TuningJob, Winner, now
 from arena.ui.data_files import FORMAT_NAMES
-from arena.ui.data_job import results_of
-from arena.ui.data_tuning import badge_of, state_of
 from arena.ui.html import render
 from arena.web.session import OPERATOR_COOKIE
 from tests.arena_facts import add_models, add_vote
@@ -205,6 +204,37 @@ def test_a_battle_is_withheld_with_a_reason_and_released(browser: Browser, works
     assert reasons_of(works.site.parts.database, [battle]) == {}
 
 
+def add_failed_job(database: Database, battle: str) -> str:
+    """A job of last year that its platform has given up; its id."""
+    with database.write() as session:
+        job = TuningJob(
+            key="old-1", mark="old", name="coaia-old", platform="openai", base_model=BASE, method="preference",
+            hyperparameters={}, training_file="old.jsonl", training_lines=12, training_sha256="aa" * 32, tokens=9,
+            outcome="failed", reason="The file has a line that is unsafe.", dropped_lines=1,
+            dropped=[{"line": 3, "reason": "Unsafe.", "battle": battle}],
+            created_at=now() - timedelta(days=400), ended_at=now() - timedelta(days=399),
+        )  # fmt: skip
+        session.add(job)
+        session.flush()
+        return job.id
+
+
+@pytest.mark.browser
+def test_a_failed_job_is_told_in_the_platforms_words_with_the_battles_of_dropped_lines(
+    browser: Browser, works: Works
+) -> None:
+    battle = works.battles[GARDENS[7]]
+    job = add_failed_job(works.site.parts.database, battle)
+    page = sign_in(browser, works.site)
+    page.goto(f"{works.site.url}/data?job={job}")
+    expect(page.get_by_text("OpenAI: The file has a line that is unsafe.")).to_be_visible()
+    assert_accessible(page)
+    expect(page.get_by_role("button", name="Cancel the job")).to_have_count(0)
+    expect(page.get_by_role("button", name="Add to the roster")).to_have_count(0)
+    page.get_by_role("link", name=battle).click()
+    expect(page.get_by_role("article")).to_contain_text(GARDENS[7])
+
+
 @pytest.mark.browser
 def test_the_battles_behind_a_count_stand_on_pages_and_every_view_is_accessible(browser: Browser, works: Works) -> None:
     page = sign_in(browser, works.site)
@@ -269,16 +299,3 @@ def test_a_file_that_is_not_ready_says_what_is_missing(works: Works) -> None:
     page = render("data_files.html", files=shelved_files(settings), more=0, names=FORMAT_NAMES)
     assert "OpenAI takes no file of fewer than 10 lines: 9 more pairs are missing." in page
     assert "Not ready" in page
-
-
-def test_a_failed_job_is_told_in_the_platforms_words(works: Works) -> None:
-    job = TuningJob(
-        id="feed", name="coaia-x", platform="openai", base_model=BASE, method="preference", training_lines=12,
-        training_sha256="aa", outcome="failed", reason="The file has a line that is unsafe.", checkpoints=[],
-        dropped=[{"line": 3, "reason": "Unsafe.", "battle": "b3"}], dropped_lines=1,
-    )  # fmt: skip
-    told = {"job": job, "platform": "OpenAI", "state": state_of(job), "badge": badge_of(job), "models": []}
-    page = render("data_job.html", **told, events=[])
-    assert "OpenAI: The file has a line that is unsafe." in page
-    assert 'href="/data?battle=b3"' in page
-    assert results_of(job, []) == []
