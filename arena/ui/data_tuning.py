@@ -192,4 +192,4 @@ class TuningSection:
 def _told(file: Shelved) -> str:
     manifest = file.manifest
     lines = "1 line" if manifest.lines == 1 else f"{manifest.lines:,} lines"
-    return f"{FORMAT_NAMES[manifest.format].partition(',')[0]}, {lines}, {file.made_at:%-d %b %H:%M:%S}"
+    return f"{FORMAT_NAMES[manifest.format].partition(',')[0]}, {lines}, {file.made_at:%-d %b %H:%M}"
