@@ -28,6 +28,7 @@ from arena.tables import now
 
 log = logging.getLogger(__name__)
 
+_READING = "Reading the votes"
 PER_PAGE = 10
 """Battles of a page behind a count."""
 
@@ -85,6 +86,8 @@ class PreferenceDesk:
         self._work: Work | None = None
         self._failure: str | None = None
         self._closing = False
+        self.exporting = False
+        """Whether `work`, or `failure`, is of a file, and not of a look at the votes."""
 
     @property
     def reading(self) -> Reading | None:
@@ -103,7 +106,7 @@ class PreferenceDesk:
 
     def look(self, filters: Filters) -> bool:
         """Read the votes anew; `False` where something is being done already."""
-        return self._begin("Reading the votes", lambda: self._look(filters))
+        return self._begin(lambda: self._look(filters), exporting=False)
 
     def export(self, file_format: FileFormat, filters: Filters, share: float) -> bool:
         """Write files into the exports folder, `share` (0 to 1) of the prompts for validation; as `look`.
@@ -114,7 +117,7 @@ class PreferenceDesk:
         """
         if self._settings.demo:
             raise ConfigError("Votes of an offline demonstration are never exported.")
-        return self._begin("Reading the votes", lambda: self._export(file_format, filters, share))
+        return self._begin(lambda: self._export(file_format, filters, share), exporting=True)
 
     def battles(self, reason: str | None, page: int) -> BattleList:
         """The battles behind a count of the latest reading; a page beyond the last is the last."""
@@ -136,11 +139,11 @@ class PreferenceDesk:
                 self._reading.selection.close()
                 self._reading = None
 
-    def _begin(self, doing: str, task: Callable[[], None]) -> bool:
+    def _begin(self, task: Callable[[], None], *, exporting: bool) -> bool:
         with self._lock:
             if self._work is not None or self._closing:
                 return False
-            self._work, self._failure = Work(doing, 0.0), None
+            self._work, self._failure, self.exporting = Work(_READING, 0.0), None, exporting
         self._worker.submit(self._do, task)
         return True
 
@@ -179,7 +182,7 @@ class PreferenceDesk:
 
     def _select(self, filters: Filters) -> Selection:
         folder = self._settings.data_dir
-        telling = self._telling("Reading the votes")
+        telling = self._telling(_READING)
         return select_votes(self._database, filters, load_challenges(folder), folder, telling)
 
     def _telling(self, doing: str) -> Callable[[float], None]:

@@ -9,7 +9,7 @@ import gradio as gr
 from arena.errors import ArenaError
 from arena.preferences.shelf import shelved_files
 from arena.ui.context import PageContext
-from arena.ui.data_pairs import asked_filters
+from arena.ui.data_pairs import asked_filters, told_work
 from arena.ui.desk import LISTENING
 from arena.ui.html import fragment, render
 
@@ -69,9 +69,8 @@ class FilesSection:
     async def renew(self, _: Mapping[str, str]) -> dict[Any, Any]:
         """The list, and how far a file is."""
         files = await asyncio.to_thread(shelved_files, self._context.settings)
-        work, failure = self._context.preferences.work, self._context.preferences.failure
         return {
-            self._said: render("data_work.html", work=work, failure=failure),
+            self._said: told_work(self._context.preferences, exporting=True),
             self._body: render("data_files.html", files=files[:_MOST], more=len(files) - _MOST, names=FORMAT_NAMES),
         }
 

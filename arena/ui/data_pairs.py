@@ -7,7 +7,7 @@ from typing import Any
 import gradio as gr
 
 from arena.config import Settings
-from arena.preferences.desk import Reading
+from arena.preferences.desk import PreferenceDesk, Reading
 from arena.preferences.filters import Filters, filters_of
 from arena.preferences.gates import SENTENCES
 from arena.preferences.manifest import FileFormat
@@ -51,6 +51,12 @@ def readiness(settings: Settings, reading: Reading) -> Sequence[tuple[str, str]]
     return [
         (reader, " ".join(problems_of(rules_of(settings, name), "train", pairs))) for name, reader in _READERS.items()
     ]
+
+
+def told_work(desk: PreferenceDesk, *, exporting: bool) -> str:
+    """What is being done or was not done, in the section that asked for it."""
+    own = desk.exporting is exporting
+    return render("data_work.html", work=desk.work if own else None, failure=desk.failure if own else None)
 
 
 class PairsSection:
@@ -100,7 +106,7 @@ class PairsSection:
             )
         elif desk.work is None:
             body = render("data_unread.html")
-        return {self._said: render("data_work.html", work=desk.work, failure=desk.failure), self._body: body}
+        return {self._said: told_work(desk, exporting=False), self._body: body}
 
     async def _begin(self, criterion: str | None, also: list[str] | None, request: gr.Request) -> dict[Any, Any]:
         if not self._context.is_operator(request):
