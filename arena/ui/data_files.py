@@ -9,7 +9,7 @@ import gradio as gr
 from arena.errors import ArenaError
 from arena.preferences.shelf import shelved_files
 from arena.ui.context import PageContext
-from arena.ui.data_pairs import asked_filters, told_work
+from arena.ui.data_pairs import BUSY, asked_filters, told_work
 from arena.ui.desk import LISTENING
 from arena.ui.html import fragment, render
 
@@ -86,7 +86,7 @@ class FilesSection:
             return self._locked()
         filters = asked_filters(self._context.settings, criterion, also, negatives=file_format == "kto")
         try:
-            self._context.preferences.export(file_format, filters, float(share or 0))
+            begun = self._context.preferences.export(file_format, filters, float(share or 0))
         except ArenaError as error:
             return {self._said: render("notice.html", text=str(error), kind="refused")}
-        return await self.renew({})
+        return await self.renew({}) if begun else {self._said: render("notice.html", text=BUSY, kind="refused")}

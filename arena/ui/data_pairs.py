@@ -18,6 +18,7 @@ from arena.ui.html import fragment, render
 
 KEPT = "kept"
 """The votes that make lessons, as an address names them."""
+BUSY = "The votes are being read already: ask again once that is done."
 _READERS: Mapping[FileFormat, str] = {"openai": "OpenAI", "vertex": "Vertex AI", "trl": "TRL"}
 _ALSO = [("Imported votes", "imported"), ("Votes on named models", "side_by_side"), ("Stricter on conflicts", "strict")]
 
@@ -111,8 +112,8 @@ class PairsSection:
     async def _begin(self, criterion: str | None, also: list[str] | None, request: gr.Request) -> dict[Any, Any]:
         if not self._context.is_operator(request):
             return self._locked()
-        self._context.preferences.look(asked_filters(self._context.settings, criterion, also))
-        return await self.renew({})
+        begun = self._context.preferences.look(asked_filters(self._context.settings, criterion, also))
+        return await self.renew({}) if begun else {self._said: render("notice.html", text=BUSY, kind="refused")}
 
     def _named(self, filters: Filters) -> str:
         known = {one.id: one.name for one in self._context.rubric.criteria}
