@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from arena.leaderboard import Leaderboard
     from arena.moderation import Moderation
     from arena.monitoring import Monitor
+    from arena.preferences.desk import PreferenceDesk
     from arena.refusals import Refusals
     from arena.roster import Roster
     from arena.rubric import Rubric
@@ -63,6 +64,7 @@ class Parts:
     style: "StyleControl"
     arena: "Arena"
     tuning: "TuningDesk"
+    preferences: "PreferenceDesk"
     judging: "Judging"
     monitor: "Monitor"
     targets: "Targets"
@@ -83,6 +85,7 @@ class Parts:
     async def aclose(self) -> None:
         """Close every connection."""
         await self.tuning.aclose()
+        self.preferences.close()
         await self.fleet.aclose()
         await self.moderation.aclose()
         self.style.close()
@@ -117,6 +120,8 @@ def build_app(settings: Settings) -> "FastAPI":
     context = PageContext(
         arena=parts.arena,
         judging=parts.judging,
+        tuning=parts.tuning,
+        preferences=parts.preferences,
         fleet=parts.fleet,
         leaderboard=parts.leaderboard,
         boards=boards,
@@ -153,12 +158,14 @@ def _routers(parts: Parts, boards: "Boards", registration: "Registration | None"
     from arena.web.huggingface import HubSignIn
     from arena.web.my_data import MyData
     from arena.web.routes import Door
+    from arena.web.training_files import TrainingFiles
 
     sessions, cookies, count = parts.sessions, parts.cookies, parts.refusals.count
     routers = [
         Door(parts.monitor, sessions, cookies, parts.settings, count).router(),
         Downloads(boards, parts.leaderboard).router(),
         MyData(parts.arena, parts.database, sessions, cookies, parts.settings).router(),
+        TrainingFiles(sessions, parts.settings).router(),
     ]
     if registration is not None:
         routers.append(HubSignIn(registration, parts.database, sessions, cookies, count).router())
@@ -191,6 +198,7 @@ def build_parts(settings: Settings) -> Parts:
     from arena.leaderboard import Leaderboard
     from arena.limits import Limits
     from arena.machine_check import require_local_database
+    from arena.preferences.desk import PreferenceDesk
     from arena.providers.factory import build_moderation
     from arena.refusals import Refusals
     from arena.style import StyleControl
@@ -227,7 +235,8 @@ def build_parts(settings: Settings) -> Parts:
         leaderboard=leaderboard,
         style=StyleControl(database),
         arena=arena,
-        tuning=TuningDesk(database, roster, settings, fleet=fleet),
+        tuning=TuningDesk(database, roster, settings, fleet=fleet, first_wait_s=settings.tuning_look_s),
+        preferences=PreferenceDesk(database, settings),
         judging=_build_judging(settings, database, leaderboard, rubric),
         monitor=monitor,
         targets=targets,

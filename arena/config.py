@@ -55,6 +55,9 @@ class Settings(BaseSettings):
     tuning_file: Path | None = None
     """Base models that may be tuned, with prices; default `tuning.yaml` in the data folder, else the one that ships."""
 
+    tuning_look_s: float = Field(default=5.0, gt=0)
+    """Seconds until a tuning job is first looked at; while nothing is new the next looks come ever less often."""
+
     database_url: str | None = None
     """Any SQLAlchemy URL of SQLite or PostgreSQL; default `sqlite:///<data dir>/arena.db`."""
 

@@ -37,6 +37,16 @@ class ReadBattle:
 
 
 @dataclass(frozen=True, slots=True)
+class FoundBattle:
+    """A voted battle, found by its id."""
+
+    id: str
+    first: str
+    second: str
+    read: ReadBattle
+
+
+@dataclass(frozen=True, slots=True)
 class MatchupPage:
     """Some of the battles, the newest first."""
 
@@ -71,6 +81,22 @@ def read_matchup(database: Database, first: int, second: int, page: int = 1) -> 
         shown = (names[0].display_name, names[1].display_name)
         rows = [_read(session, battle, vote, first, shown) for battle, vote in session.execute(newest)]
     return MatchupPage(*shown, rows, total, page)
+
+
+def read_battles(database: Database, ids: Sequence[str]) -> Sequence[FoundBattle]:
+    """Voted battles by their ids, in that order, side A first; an id of none is passed over."""
+    with database.read() as session:
+        found = [_found(session, battle_id) for battle_id in ids]
+    return [battle for battle in found if battle is not None]
+
+
+def _found(session: Session, battle_id: str) -> FoundBattle | None:
+    battle, vote = session.get(Battle, battle_id), session.get(Vote, battle_id)
+    if battle is None or vote is None:
+        return None
+    first, second = (session.get_one(ModelRevision, revision) for revision in (battle.revision_a, battle.revision_b))
+    names = (first.display_name, second.display_name)
+    return FoundBattle(battle_id, *names, _read(session, battle, vote, first.id, names))
 
 
 def _read(session: Session, battle: Battle, vote: Vote, first: int, names: tuple[str, str]) -> ReadBattle:

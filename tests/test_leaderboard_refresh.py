@@ -10,7 +10,10 @@ from arena.boards import Boards
 from arena.campaigns.arrivals import Arrivals
 from arena.campaigns.judging import Judging
 from arena.errors import FailureKind
+from arena.finetune import TuningDesk
 from arena.keeping import Keeper
+from arena.preferences.desk import PreferenceDesk
+from arena.roster import Roster
 from arena.style import StyleControl
 from arena.tables import Winner
 from arena.targets import Targets
@@ -40,6 +43,8 @@ def context_of(world: World) -> PageContext:
         judging=Judging(
             database=world.database, leaderboard=world.leaderboard, arrivals=Arrivals(per_minute=20), demo=False
         ),
+        tuning=TuningDesk(world.database, Roster({}), world.settings),
+        preferences=PreferenceDesk(world.database, world.settings),
         fleet=world.fleet,
         leaderboard=world.leaderboard,
         boards=Boards(world.database, world.leaderboard),

@@ -1,6 +1,7 @@
 """The Operations page: everything for the operator, nothing for anybody else, however they ask."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -73,7 +74,7 @@ def test_none_of_the_pages_functions_tells_a_stranger_anything(site: Site) -> No
             assert [secret for secret in SECRETS if secret in told] == []
 
 
-def functions_of(client: httpx.Client, page: str) -> dict[int, list[str | None]]:
+def functions_of(client: httpx.Client, page: str) -> dict[int, list[Any]]:
     """Functions that write to a page, with what each takes, from the configuration that Gradio gives to everybody."""
     config: dict[str, Any] = json.loads(client.get("/config").text)
     on_page = set(config["page"][page]["components"])
@@ -85,16 +86,16 @@ def functions_of(client: httpx.Client, page: str) -> dict[int, list[str | None]]
     }
 
 
-GIVEN = {"radio": "exclude", "textbox": "exclude anna"}
+GIVEN: Mapping[str, Any] = {"radio": "exclude", "textbox": "exclude anna", "checkboxgroup": []}
 """What a stranger gives to the functions of a page."""
 
 
-def ask_at_once(client: httpx.Client, number: int, data: list[str | None]) -> str:
+def ask_at_once(client: httpx.Client, number: int, data: list[Any]) -> str:
     """Call a function as Gradio's own page does where it need not queue."""
     return client.post("/gradio_api/run/predict", json={"data": data, "fn_index": number, "session_hash": "abc"}).text
 
 
-def ask_in_queue(client: httpx.Client, number: int, data: list[str | None]) -> str:
+def ask_in_queue(client: httpx.Client, number: int, data: list[Any]) -> str:
     """Call a function through Gradio's queue; everything that it yields."""
     session = f"stranger{number}"
     client.post("/gradio_api/queue/join", json={"data": data, "fn_index": number, "session_hash": session})

@@ -159,15 +159,17 @@ def workshop(
         monkeypatch.setenv("OPENAI_BASE_URL", openai.url)
         credentials = vertex.write_credentials(tmp_path / "vertex.json")
         monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(credentials))
-        file = tmp_path / "tuning.yaml"
-        file.write_text(yaml.safe_dump(_configuration(vertex, storage)), encoding="utf-8")
+        file = write_tuning_config(tmp_path / "tuning.yaml", vertex, storage)
         settings = make_settings(tuning_file=file)
         platforms = Platforms(settings)
         yield Workshop(openai, vertex, storage, settings, database, platforms, tmp_path / "files")
         platforms.close()
 
 
-def _configuration(vertex: ScriptedVertexTuning, storage: ScriptedStorage) -> dict[str, Any]:
+def write_tuning_config(file: Path, vertex: ScriptedVertexTuning, storage: ScriptedStorage) -> Path:
+    """A tuning configuration with one base model at each scripted platform."""
     model = {"price": 5.0, "methods": ["preference", "supervised"], "hyperparameters": {"beta": 0.1}}
     reached = {"project_id": PROJECT, "bucket": f"{BUCKET}/arena", "api_base": vertex.url, "storage_base": storage.url}
-    return {"openai": {"models": {BASE: model}}, "vertex": {**reached, "models": {GEMINI: model}}}
+    whole = {"openai": {"models": {BASE: model}}, "vertex": {**reached, "models": {GEMINI: model}}}
+    file.write_text(yaml.safe_dump(whole), encoding="utf-8")
+    return file

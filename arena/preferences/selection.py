@@ -55,6 +55,10 @@ class Selection:
         rows = self._scratch.battles(reason, (page - 1) * PAGE, PAGE)
         return [NotKept(battle, sequence, reason) for battle, sequence in rows]
 
+    def battle_ids(self, reason: str | None, offset: int, limit: int) -> Sequence[str]:
+        """The battles behind a reason's count, newest first; `None` are those whose votes are kept."""
+        return [battle for battle, _ in self._scratch.battles(reason, offset, limit)]
+
     def battles(self, reason: str) -> Iterator[NotKept]:
         """All battles behind a reason's count, newest first."""
         page = 1

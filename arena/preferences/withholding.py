@@ -1,5 +1,9 @@
 """Battles that the operator keeps out of every training file, reversibly; their votes count as before."""
 
+from collections.abc import Mapping, Sequence
+
+from sqlalchemy import select
+
 from arena.database import Database
 from arena.errors import ConfigError
 from arena.tables import Battle, WithheldBattle, now
@@ -33,3 +37,10 @@ def release(database: Database, battle_id: str) -> None:
         if withheld is None:
             raise ConfigError(f"The battle {battle_id!r} is not withheld.")
         session.delete(withheld)
+
+
+def reasons_of(database: Database, battles: Sequence[str]) -> Mapping[str, str]:
+    """Why those of `battles` that are withheld are so, by id."""
+    wanted = select(WithheldBattle.battle_id, WithheldBattle.reason).where(WithheldBattle.battle_id.in_(battles))
+    with database.read() as session:
+        return {battle: reason for battle, reason in session.execute(wanted)}

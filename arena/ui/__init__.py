@@ -14,6 +14,7 @@ from arena.ui.battle_page import build_battle_page
 from arena.ui.campaign_page import build_campaign_page
 from arena.ui.chat_page import build_chat_page
 from arena.ui.context import PageContext
+from arena.ui.data_page import build_data_page
 from arena.ui.layout import ASSETS_DIR, ASSETS_URL, PAGES, PageFrame
 from arena.ui.leaderboard_page import build_leaderboard_page
 from arena.ui.lean import LeanBlocks, lighten_sessions
@@ -31,6 +32,7 @@ _BUILDERS: Mapping[str, Callable[[PageContext], None]] = {
     "/leaderboard": build_leaderboard_page,
     "/analytics": build_analytics_page,
     "/campaign": build_campaign_page,
+    "/data": build_data_page,
     "/operations": build_operations_page,
     "/matchup": build_matchup_page,
 }

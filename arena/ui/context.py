@@ -11,9 +11,11 @@ from arena.campaigns.judging import Judging
 from arena.challenges import Challenge
 from arena.config import Settings
 from arena.database import Database
+from arena.finetune import TuningDesk
 from arena.fleet import Fleet
 from arena.keeping import Keeper
 from arena.leaderboard import Leaderboard
+from arena.preferences.desk import PreferenceDesk
 from arena.rubric import NO_RUBRIC, Rubric
 from arena.style import StyleControl
 from arena.targets import Targets
@@ -30,6 +32,8 @@ class PageContext:
 
     arena: Arena
     judging: Judging
+    tuning: TuningDesk
+    preferences: PreferenceDesk
     fleet: Fleet
     leaderboard: Leaderboard
     boards: Boards

@@ -60,6 +60,7 @@ PAGES: tuple[Page, ...] = (
         scripts=("picture.js",),
     ),
     Page("/campaign", "Campaign", "Pairs of finished answers, judged blind by several people.", in_header=False),
+    Page("/data", "Data", "Preference pairs, training files, tuning jobs, for the operator.", in_header=False),
     Page("/operations", "Operations", "Models, failures and uptime, for the operator.", in_header=False),
     Page("/matchup", "Battles of two models", "For the operator.", in_header=False, linked=False),
 )

@@ -44,6 +44,7 @@ _GRADIO_GETS = frozenset(
 )
 _GRADIO_GET_PATTERN = re.compile(
     r"/export/(?:leaderboard|matchups|history|versions|calibration)\.(?:csv|json)|"
+    r"/data/files/[A-Za-z0-9][A-Za-z0-9._-]{0,199}|"
     r"/(?:assets|static)/(?!.*\.\.)[\w./@+-]+|/gradio_api/heartbeat/\w{1,64}|/gradio_api/call/leaderboard/\w{1,64}"
 )
 _JSON_POSTS = frozenset({"/gradio_api/queue/join", "/gradio_api/run/predict", "/gradio_api/call/leaderboard"})
