@@ -1,6 +1,6 @@
 # Developers' commands. The tools are taken from the active environment, or from .venv.
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
-PROCESSES ?= 2
+PROCESSES ?= 3
 TRL ?= $(CURDIR)/.venv-trl/try
 
 .DEFAULT_GOAL := help

@@ -128,7 +128,7 @@ run_tests() {
   lint-imports
   echo '== Tests'
   [ "${CI:-}" != true ] || set -- -p tests.no_skips "$@"
-  "$PYTHON" -m pytest -n "${TEST_PROCESSES:-2}" --dist loadfile "$@"
+  "$PYTHON" -m pytest -n "${TEST_PROCESSES:-3}" --dist loadfile "$@"
 }
 
 command="${1:-}"

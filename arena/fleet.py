@@ -213,10 +213,11 @@ class Fleet:
         health.look_again_s = _FIRST_LOOK_AGAIN_S
         health.end_rest()
 
-    def record_failure(self, model_id: str, kind: FailureKind, detail: str = "") -> None:
+    def record_failure(self, model_id: str, kind: FailureKind, detail: str = "", *, rests: bool = True) -> None:
         """An attempt failed: after `rest_after_failures` in a row the model rests; not found retires it at once.
 
-        `detail` goes to the log. A refused prompt (`BLOCKED`) is counted but says nothing about the model's health.
+        `detail` goes to the log. Without `rests` the failure is counted, but not among those in a row. A refused prompt
+        (`BLOCKED`) is counted but says nothing about the model's health.
         """
         health = self._health[model_id]
         health.failures[kind] += 1
@@ -231,8 +232,10 @@ class Fleet:
                 self._close(health, ModelState.NOT_READY, detail or "It is not configured.")
             case FailureKind.BLOCKED:
                 health.trial_until = 0.0
-            case _:
+            case _ if rests:
                 self._count_towards_rest(health)
+            case _:
+                health.trial_until = 0.0
 
     async def aclose(self) -> None:
         """Close every provider."""

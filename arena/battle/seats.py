@@ -23,6 +23,8 @@ RETRY_PAUSE_S = 0.2
 MOST_ALONE = 4
 """How often one model is asked at most, in the seat's time, where no other one is left to take its seat."""
 
+_ATTEMPTS_THAT_TELL = 2
+
 
 @dataclass(frozen=True, slots=True)
 class Part:
@@ -130,7 +132,9 @@ class Seat:
         error = attempt.progress.error or ProviderError(FailureKind.EMPTY, "no text")
         attempt.progress.error = error
         detail = without_quotations(error.detail, [message.content for message in self._part.messages])
-        self._fleet.record_failure(attempt.model.id, error.kind, detail)
+        asked = sum(earlier.model.id == attempt.model.id for earlier in self.attempts)
+        # One battle that asks again and again says no more about a model's health than one that asked twice.
+        self._fleet.record_failure(attempt.model.id, error.kind, detail, rests=asked <= _ATTEMPTS_THAT_TELL)
         return False
 
     async def _pump_until(self, deadline: float, attempt: Attempt) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import gradio as gr
 from gradio.block_function import BlockFunction
+from gradio.context import Context, set_render_context
 from gradio.routes import App
 from gradio.state_holder import SessionState, StateHolder
 
@@ -29,6 +30,24 @@ class LeanBlocks(gr.Blocks):
     on a page of 34 parts, cost 16 ms. Here Gradio is shown only the parts that change, and of these not those that only
     change their text or how they look, for each of which it would start a thread and look for files.
     """
+
+    def __exit__(self, exc_type: type[BaseException] | None = None, *args: object) -> None:
+        """Leave a page's layout; Gradio would build a whole application after each page, and throw it away."""
+        if exc_type is not None:
+            super().__exit__(exc_type, *args)
+            return
+        self.fill_expected_parents()  # type: ignore[no-untyped-call]
+        set_render_context(self.parent)
+        self.default_config.attach_load_events()
+        if self.parent is None:
+            Context.root_block = None
+        else:
+            self.parent.children.extend(self.children)
+        self.progress_tracking = any(  # type: ignore[assignment]
+            function.tracks_progress for function in self.fns.values()
+        )
+        self.page = ""
+        self.exited = True
 
     async def postprocess_data(
         self, block_fn: BlockFunction, predictions: list[Any] | dict[Any, Any], state: SessionState | None
