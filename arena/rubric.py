@@ -99,6 +99,13 @@ def split_key(key: str) -> tuple[str, str | None]:
     return criterion, version or None
 
 
+def key_in_words(key: str) -> str:
+    """A key as people read it: 'structural tension (rubric coaia-1)'."""
+    criterion, version = split_key(key)
+    words = criterion.replace("-", " ").replace("_", " ")
+    return f"{words} (rubric {version})" if version else words
+
+
 def load_rubric(data_dir: Path) -> Rubric:
     """Read `rubric.yaml` from the data folder, else the copy shipped beside `app.py`.
 

@@ -6,7 +6,7 @@ import pytest
 import yaml
 
 from arena.errors import ConfigError
-from arena.rubric import Rubric, criterion_key, load_rubric, split_key
+from arena.rubric import Rubric, criterion_key, key_in_words, load_rubric, split_key
 
 CLARITY = {
     "id": "clarity",
@@ -105,3 +105,8 @@ def test_a_file_that_is_no_mapping_is_told_in_one_sentence(tmp_path: Path) -> No
 
     with pytest.raises(ConfigError, match="must be a mapping with the keys version and criteria"):
         load_rubric(tmp_path)
+
+
+def test_a_key_is_read_as_its_criterion_and_the_rubrics_version() -> None:
+    assert key_in_words(Rubric("coaia-1").key("structural-tension")) == "structural tension (rubric coaia-1)"
+    assert key_in_words("clarity") == "clarity"

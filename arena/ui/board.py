@@ -8,6 +8,7 @@ from arena.board_view import BoardView
 from arena.fleet import ModelState, ModelStatus
 from arena.leaderboard import Standing, Standings
 from arena.roster import PLATFORM_NAMES
+from arena.rubric import key_in_words
 from arena.ui.forest import Forest, Interval, Mark, draw_forest
 from arena.ui.language_names import name_language
 
@@ -146,7 +147,7 @@ def tell_choice(view: BoardView) -> Sequence[str]:
         words
         for words in (
             _SCOPE_WORDS.get(view.scope, ""),
-            f"judged by {view.criterion.replace('-', ' ')}" if view.criterion else "",
+            f"judged by {key_in_words(view.criterion)}" if view.criterion else "",
             f"challenges about {view.tag.replace('-', ' ')}" if view.tag else "",
             f"prompts in {name_language(view.language)}" if view.language else "",
             turns,

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from arena.board_view import SCOPES
 from arena.boards import Facets
+from arena.rubric import key_in_words
 from arena.ui.language_names import name_language
 
 
@@ -29,7 +30,11 @@ def offer(facets: Facets) -> Sequence[Choice]:
     occurring = [word for word, scopes in SCOPES.items() if word and scopes[0] in facets.scopes]
     choices = (
         Choice("scope", "Votes from", _options("Everywhere", occurring, _SCOPE_NAMES)),
-        Choice("criterion", "Judged by", _options("Overall verdict", facets.criteria)),
+        Choice(
+            "criterion",
+            "Judged by",
+            _options("Overall verdict", facets.criteria, {key: key_in_words(key) for key in facets.criteria}),
+        ),
         Choice("tag", "Challenge", _options("Any", sorted(votes.tags) if votes else ())),
         Choice("language", "Language", _options("Any", votes.languages if votes else (), _language_names(facets))),
         Choice("turns", "Turns", _options("Any number", [str(n) for n in votes.turns] if votes else ())),
