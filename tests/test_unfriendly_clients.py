@@ -6,7 +6,7 @@ import socket
 import sqlite3
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, suppress
 from uuid import uuid4
 
 import httpx
@@ -60,7 +60,8 @@ def test_thousands_of_half_open_connections_keep_nobody_from_playing_and_are_giv
 
         for connection in (silent[0], silent[1], silent[-1]):
             connection.settimeout(30)
-            assert connection.recv(1) == b""
+            with suppress(ConnectionResetError):
+                assert connection.recv(1) == b""
 
 
 def test_a_kept_connection_is_not_given_up_between_and_during_requests(site: Site) -> None:
