@@ -30,7 +30,7 @@ from tests.stranger import Stranger
 from tests.test_accessibility import assert_accessible
 from tests.tuning_fixtures import rewrite_manifest, write_training_file, write_tuning_config
 from tests.tuning_scripts import JobScript
-from tests.ui_fixtures import FAST, Site, Visitor, arena_site, browser
+from tests.ui_fixtures import FAST, Site, Visitor, arena_site, browser, hurry
 
 __all__ = ["browser"]
 pytestmark = [pytest.mark.timeout(180)]
@@ -108,6 +108,7 @@ def add_gardens(database: Database) -> dict[str, str]:
 def sign_in(browser: Browser, site: Site, path: str = "/data") -> Page:
     """The operator's page in a browser of its own."""
     page = browser.new_context(viewport={"width": 1280, "height": 860}).new_page()
+    hurry(page)
     page.goto(f"{site.url}/login?next={path}")
     page.get_by_label("Password").fill(FAST["admin_password"])
     page.keyboard.press("Enter")

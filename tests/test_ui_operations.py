@@ -23,7 +23,19 @@ from arena.ui.report import describe_database, write_report
 from tests.arena_facts import add_models, add_vote
 from tests.conftest import SettingsFactory
 from tests.stranger import Stranger
-from tests.ui_fixtures import FAST, NAMES, OpenPage, Site, Visitor, arena_site, browser, open_page, shared_site, site
+from tests.ui_fixtures import (
+    FAST,
+    NAMES,
+    OpenPage,
+    Site,
+    Visitor,
+    arena_site,
+    browser,
+    hurry,
+    open_page,
+    shared_site,
+    site,
+)
 
 __all__ = ["browser", "open_page", "shared_site", "site"]
 pytestmark = [pytest.mark.timeout(180)]
@@ -93,6 +105,7 @@ def test_the_operator_reads_how_models_and_battles_do(open_page: OpenPage, site:
 @pytest.mark.browser
 def test_an_open_page_follows_what_happens(browser: Browser, tmp_path: Path) -> None:
     with arena_site(tmp_path) as busy, browser.new_page() as page:
+        hurry(page)
         page.goto(f"{busy.url}/operations")
         sign_in(Visitor(page, busy))
         with browser.new_page() as other:
