@@ -263,5 +263,6 @@ def prepare_process() -> None:
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
     os.environ.setdefault("GRADIO_ANALYTICS_CACHE_FREQUENCY", "1000000000")
+    os.environ.setdefault("GRADIO_ANALYTICS_MAX_EVENTS", "1")  # else the last 10,000 are copied at each event
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
     sys.modules.setdefault("matplotlib", None)  # type: ignore[arg-type]

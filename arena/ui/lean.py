@@ -1,13 +1,16 @@
 """Gradio's blocks, without the work that Gradio does for parts of a page that stay as they are."""
 
+from collections import ChainMap
 from collections.abc import Sequence
 from contextlib import suppress
 from copy import copy
+from datetime import datetime, timedelta
 from types import SimpleNamespace
 from typing import Any
 
 import gradio as gr
 from gradio.block_function import BlockFunction
+from gradio.blocks import BlocksConfig
 from gradio.context import Context, set_render_context
 from gradio.routes import App
 from gradio.state_holder import SessionState, StateHolder
@@ -17,6 +20,10 @@ _LOOKS = {"visible", "interactive", "label", "placeholder", "elem_classes", "act
 """Properties that only the browser needs to know of: nothing that comes back is read by them."""
 _TEXTS = (gr.Markdown, gr.Textbox, gr.Button, gr.Radio)
 """Parts whose value is text that Gradio sends as it is, or stripped of indentation; no file hides in it."""
+
+
+_KEPT_CLOSED = timedelta(hours=1)
+"""How long a closed page's session is remembered, for a page that only lost its connection."""
 
 
 class _NotPlainError(Exception):
@@ -77,8 +84,8 @@ class LeanSession(SessionState):
     """
 
     def __init__(self, blocks: gr.Blocks) -> None:
-        super().__init__(SimpleNamespace(default_config=blocks.default_config, blocks={}))  # type: ignore[arg-type]
-        self.blocks_config.config_for_block = _no_description  # type: ignore[method-assign]
+        parts = _OwnParts(blocks.default_config)
+        super().__init__(SimpleNamespace(default_config=parts, blocks={}))  # type: ignore[arg-type]
 
     def _update_config(self, key: int) -> None:
         """Describe nothing."""
@@ -87,13 +94,56 @@ class LeanSession(SessionState):
         """Describe nothing."""
 
 
+class _OwnParts(BlocksConfig):
+    """The parts of all pages as one session sees them: those that changed for it, before those that all share.
+
+    Gradio gives each session lists of its own, of 30 kB: in an arena with visitors most of what its memory grows by.
+    """
+
+    def __init__(self, shared: BlocksConfig) -> None:
+        vars(self).update(vars(shared))
+        self.blocks = ChainMap({}, shared.blocks)  # type: ignore[assignment]
+
+    def __copy__(self) -> "_OwnParts":
+        return self
+
+    def config_for_block(self, *_: object, **__: object) -> dict[str, Any]:  # type: ignore[override]
+        """Describe nothing."""
+        return {}
+
+
 class LeanSessions(StateHolder):
-    """The sessions of all pages."""
+    """The sessions of all pages: as many as may be, and closed ones for no longer than an hour."""
 
     def __getitem__(self, session_id: str) -> SessionState:
         if session_id not in self.session_data:
             self.session_data[session_id] = LeanSession(self.blocks)
         return super().__getitem__(session_id)
+
+    def update(self, session_id: str) -> None:
+        """Note that this session is in use, and forget those that are not: with them their events' mailboxes.
+
+        Gradio itself keeps closed sessions until there are too many, and the set of a session's events for ever.
+        """
+        with self.lock:
+            if session_id in self.session_data:
+                self.session_data.move_to_end(session_id)
+            while self.session_data and self._may_go(next(iter(self.session_data))):
+                self._forget(next(iter(self.session_data)))
+
+    def _may_go(self, session_id: str) -> bool:
+        if len(self.session_data) > self.capacity:
+            return True
+        session, last_used = self.session_data[session_id], self.time_last_used.get(session_id)
+        return session.is_closed and last_used is not None and datetime.now() - last_used > _KEPT_CLOSED
+
+    def _forget(self, session_id: str) -> None:
+        del self.session_data[session_id]
+        self.time_last_used.pop(session_id, None)
+        queue = self.blocks._queue
+        if not queue.event_ids_to_events.keys() & queue.pending_event_ids_session.get(session_id, set()):
+            queue.pending_event_ids_session.pop(session_id, None)
+            queue.pending_messages_per_session.pop(session_id, None)
 
 
 def lighten_sessions(app: App) -> None:
@@ -101,10 +151,6 @@ def lighten_sessions(app: App) -> None:
     blocks = app.get_blocks()
     app.state_holder = LeanSessions()  # type: ignore[no-untyped-call]
     app.state_holder.set_blocks(blocks)
-
-
-def _no_description(*_: object, **__: object) -> dict[str, Any]:
-    return {}
 
 
 def _plainly(block: Any, value: Any, postprocess: bool) -> Any:  # noqa: ANN401 - what Gradio takes
