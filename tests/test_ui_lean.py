@@ -1,13 +1,14 @@
 """Parts of a page that an answer leaves alone cost nothing, and everything else is as Gradio does it."""
 
 from collections.abc import Callable
+from datetime import datetime, timedelta
 from typing import Any
 
 import gradio as gr
 import pytest
 from gradio.state_holder import SessionState
 
-from arena.ui.lean import LeanBlocks
+from arena.ui.lean import LeanBlocks, LeanSessions
 
 UNCHANGED = {"__type__": "update"}
 
@@ -54,3 +55,36 @@ async def test_a_part_that_is_no_output_is_refused() -> None:
     stranger = gr.Textbox(render=False)
     with pytest.raises(ValueError, match="not specified as output"):
         await Page(LeanBlocks).answer(lambda page: {page.box: "new", stranger: "?"})
+
+
+async def test_what_changes_for_one_session_changes_for_no_other() -> None:
+    page = Page(LeanBlocks)
+    sessions = LeanSessions()
+    sessions.set_blocks(page.demo)
+    page.state = sessions["annas"]
+    await page.answer(lambda page: {page.text: gr.update(value="new", rtl=True)})
+
+    assert sessions["annas"][page.text._id].rtl
+    assert not sessions["bens"][page.text._id].rtl
+    assert page.demo.default_config.blocks[page.text._id] is page.text
+
+
+async def test_closed_pages_are_forgotten_after_an_hour_and_open_ones_when_there_are_too_many() -> None:
+    page = Page(LeanBlocks)
+    page.demo.queue()
+    page.demo.state_session_capacity = 3
+    sessions, queue = LeanSessions(), page.demo._queue
+    sessions.set_blocks(page.demo)
+    for name in ("closed long ago", "open", "just closed"):
+        sessions[name].is_closed = "closed" in name
+        queue.pending_event_ids_session[name] = set()
+        sessions.time_last_used[name] = datetime.now() - timedelta(minutes=5 if name == "just closed" else 61)
+
+    for name in ("open", "just closed"):
+        assert sessions[name] is not None
+    assert list(sessions.session_data) == list(queue.pending_event_ids_session) == ["open", "just closed"]
+
+    for name in ("one more", "and another"):
+        assert sessions[name] is not None
+    assert list(sessions.session_data) == ["just closed", "one more", "and another"]
+    assert list(queue.pending_event_ids_session) == ["just closed"]

@@ -128,8 +128,8 @@ class LeanSessions(StateHolder):
         with self.lock:
             if session_id in self.session_data:
                 self.session_data.move_to_end(session_id)
-            while self.session_data and self._may_go(next(iter(self.session_data))):
-                self._forget(next(iter(self.session_data)))
+            while (oldest := next(iter(self.session_data), session_id)) != session_id and self._may_go(oldest):
+                self._forget(oldest)
 
     def _may_go(self, session_id: str) -> bool:
         if len(self.session_data) > self.capacity:
@@ -140,10 +140,15 @@ class LeanSessions(StateHolder):
     def _forget(self, session_id: str) -> None:
         del self.session_data[session_id]
         self.time_last_used.pop(session_id, None)
-        queue = self.blocks._queue
-        if not queue.event_ids_to_events.keys() & queue.pending_event_ids_session.get(session_id, set()):
-            queue.pending_event_ids_session.pop(session_id, None)
-            queue.pending_messages_per_session.pop(session_id, None)
+        empty_mailbox(self.blocks, session_id)
+
+
+def empty_mailbox(blocks: gr.Blocks, session_id: str) -> None:
+    """Forget what was to be told to a page that is gone, unless an event still runs for it."""
+    queue = blocks._queue
+    if not queue.event_ids_to_events.keys() & queue.pending_event_ids_session.get(session_id, set()):
+        queue.pending_event_ids_session.pop(session_id, None)
+        queue.pending_messages_per_session.pop(session_id, None)
 
 
 def lighten_sessions(app: App) -> None:
