@@ -221,7 +221,7 @@ def test_a_strangers_decision_changes_nothing(tmp_path: Path) -> None:
 def test_the_newest_backup_stands_among_the_facts(make_settings: SettingsFactory) -> None:
     def told() -> str:
         report = write_report(
-            Figures(0, 0, 0, 0, 0, 0), [], make_settings(), kept=(), backup_failure=None, votes=0, uptime_s=0
+            Figures(0, 0, 0, 0, 0, 0), [], make_settings(), kept=(), backup_failure=None, votes=0, waiting=0, uptime_s=0
         )
         return next(fact.value for fact in report.facts if fact.name == "Backups")
 
@@ -235,7 +235,7 @@ def test_what_was_left_out_of_the_roster_file_stands_below_the_models(make_setti
     figures = Figures(0, 0, 0, 0, 0, 0)
 
     report = write_report(
-        figures, [], make_settings(), kept=(), backup_failure=None, votes=0, uptime_s=0, warnings=left_out
+        figures, [], make_settings(), kept=(), backup_failure=None, votes=0, waiting=0, uptime_s=0, warnings=left_out
     )
     page = render("operations_models.html", report=report, forecast=Forecast("uniform", 0, 0, None, ()))
 
@@ -251,7 +251,14 @@ def status(**columns: Any) -> ModelStatus:
 def notes(settings: Settings, **columns: Any) -> str:
     """What the report notes beside a model's state."""
     report = write_report(
-        Figures(0, 0, 0, 0, 0, 0), [status(**columns)], settings, kept=(), backup_failure=None, votes=0, uptime_s=0
+        Figures(0, 0, 0, 0, 0, 0),
+        [status(**columns)],
+        settings,
+        kept=(),
+        backup_failure=None,
+        votes=0,
+        waiting=0,
+        uptime_s=0,
     )
     return " ".join(report.models[0].notes)
 
