@@ -133,6 +133,7 @@ def test_an_open_page_follows_what_happens(browser: Browser, tmp_path: Path) -> 
         page.bring_to_front()
         expect(page.locator("dl.figures")).to_contain_text("100.0%")
         assert [figure(page, name) for name in ("Battles", "Votable", "Voted", "Rated votes")] == ["1", "1", "1", "1"]
+        assert figure(page, "In line") == "0"
         expect(page.get_by_role("table", name="Models").get_by_role("row").nth(1)).to_contain_text(" s")
 
 
