@@ -70,7 +70,9 @@ def seconds_to_close(visitor: ScriptedVisitor, platform: ScriptedServer, leave: 
         asked = {"session_hash": session}
         events = connections.enter_context(client.stream("GET", "/gradio_api/queue/data", params=asked))
         page = OpenPage(visitor, session, visitor.battle_of(events.iter_lines()), connections)
-        platform.wait_for(lambda server: sum(server.stalled.values()) == 2, 60)
+        if not page.battle:
+            raise SystemExit("the arena refused a battle")
+        platform.wait_for(lambda server: sum(server.stalled.values()) == 2, 30)
 
         def closed_at() -> float:
             platform.wait_for(lambda server: len(server.hung_up) == before + 2, 60)

@@ -171,7 +171,7 @@ def test_a_reloaded_page_waits_for_the_vote_that_was_not_given(open_page: OpenPa
 
 
 def test_stop_cancels_both_answers_and_gives_the_prompt_back(open_page: OpenPage, site: Site) -> None:
-    site.script(Script(text="A long answer in many words. " * 40, chunk_delay_s=0.05))
+    site.script(Script(text="A long answer that stops in mid-sentence and says no more.", fault=Fault.STALL_MIDWAY))
     visitor = open_page()
     visitor.send("Never mind this")
     expect(visitor.pane("A")).to_contain_text("A long answer")
@@ -184,7 +184,7 @@ def test_stop_cancels_both_answers_and_gives_the_prompt_back(open_page: OpenPage
 
 
 def test_a_page_reloaded_during_a_battle_has_its_prompt_in_the_box(open_page: OpenPage, site: Site) -> None:
-    site.script(Script(text="A long answer in many words. " * 40, chunk_delay_s=0.05))
+    site.script(Script(text="A long answer that stops in mid-sentence and says no more.", fault=Fault.STALL_MIDWAY))
     visitor = open_page(forgive=True)
     visitor.send("I will be back")
     expect(visitor.pane("B")).to_contain_text("A long answer")
@@ -350,7 +350,7 @@ def test_the_page_says_what_is_stored_and_asks_no_other_origin(open_page: OpenPa
 
 
 def test_leaving_the_page_stops_both_streams(open_page: OpenPage, site: Site) -> None:
-    site.script(Script(text="A long answer in many words. " * 400, chunk_delay_s=0.05))
+    site.script(Script(text="A long answer that stops in mid-sentence and says no more.", fault=Fault.STALL_MIDWAY))
     visitor = open_page()
     visitor.send("Goodbye")
     expect(visitor.pane("A")).to_contain_text("A long answer")
