@@ -337,12 +337,15 @@ def _decide_demo(settings: Settings) -> tuple[Settings, "Roster"]:
 @contextlib.asynccontextmanager
 async def _lifespan(app: "FastAPI") -> AsyncIterator[None]:
     """Ask every platform for its models once pages are served; at the end close what is open."""
+    from arena.soundness import keep_looking
+
     parts: Parts = app.state.parts
     # What goes wrong in a warm-up is told to the first who asks for the same.
     if not parts.settings.demo:
         parts.tuning.start_following()
     preparing = asyncio.gather(_prepare(parts), _warm_up(parts), return_exceptions=True)
-    keeping = [asyncio.create_task(work) for work in (parts.targets.keep(), parts.keeper.keep(), _note_history(parts))]
+    works = (parts.targets.keep(), parts.keeper.keep(), _note_history(parts), keep_looking(parts.database))
+    keeping = [asyncio.create_task(work) for work in works]
     try:
         yield
     finally:

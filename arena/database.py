@@ -49,6 +49,9 @@ class Database:
         self.engine = _create_engine(url)
         self.outages = Outages()
         """What the database refused; see `DatabaseUnavailable`."""
+        self.file = Path(self.engine.url.database or "") if self.engine.dialect.name == "sqlite" else None
+        """SQLite's file; `None` for PostgreSQL."""
+        self._opened: tuple[int, int] | None = None
         self._glancing_engine = _create_glancing_engine(self.engine)
         self._writing_engine = self.engine.execution_options(write=True)
         self._readers = sessionmaker(self.engine, expire_on_commit=False)
@@ -83,8 +86,10 @@ class Database:
 
         On SQLite the write lock is taken at once, so that what is read inside cannot change before the commit.
         """
+        self._require_file()
         with self._writers.begin() as session:
             yield session
+        self._require_file()
         self.outages.written()
 
     async def run(
@@ -123,6 +128,26 @@ class Database:
             place = self.engine.url.render_as_string(hide_password=True)
             raise ConfigError(f"The database {place} cannot be opened: {_why(error)}") from error
         self.outages.watch(self.engine)
+        self._opened = self._present_file()
+        event.listen(self.engine, "do_connect", lambda *_: self._require_file())
+
+    def _require_file(self) -> None:
+        """Refuse to work on a file that was deleted, moved or replaced: nobody would find again what is written there.
+
+        SQLite itself goes on writing to the file that it has opened, or makes an empty one.
+        """
+        if self._opened is not None and self._present_file() != self._opened:
+            raise self.outages.refuse(Trouble.MOVED, f"another file or none at {self.file}")
+
+    def _present_file(self) -> tuple[int, int] | None:
+        """Which file stands in SQLite's place now."""
+        if self.file is None:
+            return None
+        try:
+            found = self.file.stat()
+        except OSError:
+            return None
+        return found.st_dev, found.st_ino
 
     def close(self) -> None:
         """Finish what runs and close every connection."""

@@ -1,5 +1,6 @@
 """How the arena is doing: health, readiness and Prometheus figures."""
 
+import asyncio
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ from arena import __version__
 from arena.battle import Arena, Figures
 from arena.database import Database
 from arena.fleet import Fleet, ModelState, ModelStatus
-from arena.outages import ADVICE, DatabaseUnavailable
+from arena.outages import ADVICE, DatabaseUnavailable, Trouble
 from arena.tables import Vote, VoteState
 from arena.targets import Kept, Targets
 
@@ -60,6 +61,11 @@ class _Snapshot:
     outages: Mapping[str, int]
     """Statements that the database refused, by trouble."""
     takes_votes: bool
+    sound: bool
+    waiting: int
+    """Visitors in line."""
+    tasks: int
+    """What the event loop has to do, running or waiting."""
     statuses: Sequence[ModelStatus]
     open_streams: int
     refused: Mapping[str, int]
@@ -135,7 +141,7 @@ class Monitor:
     async def operator_report(self) -> dict[str, Any]:
         """What `/readyz` adds for the operator: each model with the reason why it is not ready, and the votes."""
         stored = await self._stored()
-        trouble = self._database.outages.present
+        trouble = self._database.outages.known
         return {
             "version": __version__,
             "uptime_s": round(self.uptime_s, 1),
@@ -154,6 +160,9 @@ class Monitor:
             stored=await self._stored(),
             outages=self._database.outages.by_trouble(),
             takes_votes=self._database.outages.present is None,
+            sound=self._database.outages.known is not Trouble.DAMAGED,
+            waiting=self._arena.waiting,
+            tasks=len(asyncio.all_tasks()),
             statuses=self._fleet.statuses(),
             open_streams=self._open_streams(),
             refused=self._refused(),
@@ -224,8 +233,12 @@ class _SnapshotCollector(Collector):
         yield GaugeMetricFamily("arena_models", "Models in the roster.", value=len(seen.statuses))
         yield GaugeMetricFamily("arena_open_streams", "Event streams open to pages.", value=seen.open_streams)
         yield GaugeMetricFamily("arena_uptime_seconds", "Seconds since the start.", value=seen.uptime_s)
+        yield GaugeMetricFamily("arena_waiting_visitors", "Visitors in line before a full arena.", value=seen.waiting)
+        yield GaugeMetricFamily("arena_tasks", "Tasks of the event loop.", value=seen.tasks)
         works = float(seen.takes_votes and seen.stored is not None)
         yield GaugeMetricFamily("arena_database_works", "Whether the database takes votes: 0 or 1.", value=works)
+        sound = "Whether the database's file was found undamaged: 0 or 1."
+        yield GaugeMetricFamily("arena_database_sound", sound, value=float(seen.sound))
         yield self._outages()
         if seen.stored is not None:
             yield from self._from_database(seen.stored)

@@ -32,6 +32,7 @@ class Trouble(StrEnum):
     DAMAGED = "damaged"
     DISK = "disk"
     GONE = "gone"
+    MOVED = "moved"
 
 
 ADVICE: Mapping[Trouble, str] = {
@@ -40,6 +41,7 @@ ADVICE: Mapping[Trouble, str] = {
     Trouble.DAMAGED: "The database's file is damaged: stop the arena, and bring back the newest backup with `restore`.",
     Trouble.DISK: "The database's disk refuses to be read or written: look at its rights, its quota and its health.",
     Trouble.GONE: "The database server does not answer: start it. The arena finds it again by itself.",
+    Trouble.MOVED: "The database's file is not where it was: put it back. If it is lost, stop the arena and `restore`.",
 }
 """For the operator: what each kind means and what to do about it."""
 
@@ -83,11 +85,28 @@ class Outages:
         self._counts: Counter[Trouble] = Counter()
         self._said_at: dict[Trouble, float] = {}
         self._present: Trouble | None = None
+        self._damaged = False
 
     @property
     def present(self) -> Trouble | None:
         """What the latest refused statement suffered from; `None` as soon as something was written again."""
         return self._present
+
+    @property
+    def known(self) -> Trouble | None:
+        """What the operator has to see to: what is present, or damage that no statement has met yet."""
+        return self._present or (Trouble.DAMAGED if self._damaged else None)
+
+    def looked_through(self, damage: str) -> None:
+        """The whole file was read: `damage` is what is wrong with it, in SQLite's words; empty if nothing is."""
+        if damage and not self._damaged:
+            log.error("%s (%s)", ADVICE[Trouble.DAMAGED], damage)
+        self._damaged = bool(damage)
+
+    def refuse(self, trouble: Trouble, why: str) -> DatabaseUnavailable:
+        """The error for what was not even tried, noted like what failed; `why` is for the log."""
+        self._note(trouble, OSError(why))
+        return DatabaseUnavailable(trouble)
 
     def by_trouble(self) -> Mapping[str, int]:
         """How many statements were refused, by kind."""

@@ -123,12 +123,15 @@ class Targets:
             session.execute(delete(Minute).where(Minute.at < minute - KEPT))
 
     def _served(self, minute: datetime, length: timedelta) -> tuple[float | None, float | None]:
-        """Share of the window's minutes that were served, and of its models that were ready in them."""
+        """Share of the window's minutes that were served, and of its models that were ready in them.
+
+        Minutes of the future were recorded before the clock was put back, and tell nothing.
+        """
         start = minute - length + MINUTE
         columns = select(func.count(), func.sum(Minute.ready), func.sum(Minute.models))
         with self._database.read() as session:
-            first = session.scalar(select(func.min(Minute.at)))
-            served, ready, models = session.execute(columns.where(Minute.at >= start)).one()
+            first = session.scalar(select(func.min(Minute.at)).where(Minute.at <= minute))
+            served, ready, models = session.execute(columns.where(Minute.at.between(start, minute))).one()
         if first is None:
             return None, None
         all_minutes = (minute - max(first, start)) // MINUTE + 1

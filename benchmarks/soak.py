@@ -5,18 +5,23 @@
 
 Two models answer over OpenAI's protocol, and a share of their requests fails in one of the ways that platforms fail in.
 Visitors open the page, fight, read, vote, leave in mid-answer, or stop reading without a word. Exit status 1 if what is
-printed is not good enough: completion, memory of the last third against the middle one, threads and sockets at the end.
+printed is not good enough: completion, memory of the last third against the middle one, tasks, threads, sockets and
+streams that are left over at the end.
 """
 
 import argparse
 import asyncio
 import contextlib
 import json
+import math
 import random
+import re
+import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+import urllib.request
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -24,6 +29,7 @@ from sqlalchemy import func, select
 
 from arena.database import open_database
 from arena.tables import Battle, BattleState
+from arena.terminal import progress
 from benchmarks.load_site import Measured, cores, free_port, running
 from benchmarks.visitor import Protocol, Visitor
 from tests.scripted_openai import ScriptedOpenAI
@@ -33,7 +39,43 @@ _TEXT = "~First write down what you want as if it were there; then look at what 
 _FAULTS = (Fault.DROP, Fault.CUT, Fault.DROP_AT_ONCE, Fault.EMPTY, Fault.BAD_JSON, 429, 500, 503)
 _LEAVES = 0.1
 """The share of visits that end in mid-answer."""
-_SETTLE_S = 5.0
+_COMPLETION = 0.98
+_SETTLE_S = 30.0
+"""How long after the last visitor every stream must have ended."""
+_STAYS = 4
+"""With this seed a visitor stays to the end of a battle."""
+_SAMPLES, _ROWS = 200, 20
+_SPARE = 20
+"""Connections to the platform that are kept for the next battle, and what runs between two battles."""
+_MOST_THREADS = 40
+"""What the pools of an idle arena may hold; they are never more under more visitors."""
+_TELLING_S = 300.0
+"""A shorter run tells nothing of memory."""
+_FLAT = 0.02
+_TOKEN = "a token of this benchmark only"
+_BEARER = f"Bearer {_TOKEN}"
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """The process at one moment."""
+
+    at_s: float
+    """Since the first visitor."""
+    memory_mb: float
+    cpu_s: float
+    threads: int
+    files: int
+    """Open files and sockets, the database's connections among them."""
+    sockets: int
+    tasks: int
+    """Of its event loop."""
+    streams: int
+    """Open to pages."""
+    running: int
+    """Battles."""
+    battles: int
+    """Seen to their ends so far."""
 
 
 @dataclass(slots=True)
@@ -44,7 +86,7 @@ class Tally:
     voted: int = 0
     left: int = 0
     refused: int = 0
-    memory_mb: list[float] = field(default_factory=list)
+    samples: list[Sample] = field(default_factory=list)
 
 
 @contextlib.contextmanager
@@ -65,7 +107,11 @@ def soaked_arena(folder: Path, faults: float) -> Iterator[Measured]:
         roster.write_text(json.dumps({name: {**entry, "model_name": name} for name in ("a", "b", "c", "d")}))
         port = free_port()
         command = ["app.py", "--port", str(port), "--data", str(folder), "--models", str(roster)]
-        settings = {"ARENA_BATTLES_PER_MINUTE": "1000000", "ARENA_SECRET": "a secret of this benchmark only, nobody's"}
+        settings = {
+            "ARENA_BATTLES_PER_MINUTE": "1000000",
+            "ARENA_SECRET": "a secret of this benchmark only, nobody's",
+            "ARENA_METRICS_TOKEN": _TOKEN,
+        }
         with running(command, port, "/readyz", measured_on, settings) as process:
             yield process
 
@@ -94,31 +140,53 @@ async def visit(port: int, protocol: Protocol, tally: Tally, chance: random.Rand
         heart.close()
 
 
+def look(process: Measured, began: float, battles: int) -> Sample:
+    """Measure the process, from outside and by its own figures."""
+    asked = urllib.request.Request(f"http://127.0.0.1:{process.port}/metrics", headers={"Authorization": _BEARER})
+    with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(asked, timeout=60) as answer:
+        figures = dict(re.findall(r"^(arena_\w+) ([0-9.e+]+)$", answer.read().decode(), re.MULTILINE))
+    return Sample(
+        at_s=time.monotonic() - began,
+        memory_mb=process.memory_mb(),
+        cpu_s=process.cpu_s(),
+        threads=process.threads(),
+        files=len(list(Path(f"/proc/{process.pid}/fd").iterdir())),
+        sockets=process.sockets(),
+        tasks=int(float(figures["arena_tasks"])),
+        streams=int(float(figures["arena_open_streams"])),
+        running=int(float(figures["arena_running_battles"])),
+        battles=battles,
+    )
+
+
 async def soak(process: Measured, seconds: float, visitors: int) -> Tally:
-    """Keep so many visitors coming for so long."""
+    """Keep so many visitors coming for so long, after one who warms the arena up.
+
+    The first sample is of the time before them, the last one of the time after.
+    """
     tally, chance = Tally(), random.Random(5)
     protocol = await Visitor(process.port).open()
-    until = time.monotonic() + seconds
+    await visit(process.port, protocol, Tally(), random.Random(_STAYS))
+    began = time.monotonic()
+    tally.samples.append(await asyncio.to_thread(look, process, began, 0))
 
     async def come() -> None:
-        while time.monotonic() < until:
+        while time.monotonic() < began + seconds:
             await visit(process.port, protocol, tally, chance)
 
-    async def look() -> None:
-        while time.monotonic() < until:
-            tally.memory_mb.append(process.memory_mb())
-            _tell(tally, until, seconds)
-            await asyncio.sleep(max(0.5, seconds / 200))
+    async def watch() -> None:
+        with progress("Soaking", sys.stderr) as bar:
+            while (now := time.monotonic()) < began + seconds:
+                bar((now - began) / seconds)
+                tally.samples.append(await asyncio.to_thread(look, process, began, tally.fought))
+                await asyncio.sleep(max(0.5, seconds / _SAMPLES))
 
-    await asyncio.gather(look(), *(come() for _ in range(visitors)))
-    await asyncio.sleep(_SETTLE_S)
+    await asyncio.gather(watch(), *(come() for _ in range(visitors)))
+    until = time.monotonic() + _SETTLE_S
+    while (after := await asyncio.to_thread(look, process, began, tally.fought)).streams and time.monotonic() < until:
+        await asyncio.sleep(1)
+    tally.samples.append(after)
     return tally
-
-
-def _tell(tally: Tally, until: float, seconds: float) -> None:
-    if sys.stderr.isatty():
-        done = 1 - (until - time.monotonic()) / seconds
-        sys.stderr.write(f"\r{done:4.0%}  {tally.fought} battles, {tally.memory_mb[-1]:.0f} MB ")
 
 
 def completion(folder: Path) -> tuple[int, int, int]:
@@ -134,11 +202,25 @@ def completion(folder: Path) -> tuple[int, int, int]:
     return votable, states.get(BattleState.VOID, 0), states.get(BattleState.RUNNING, 0)
 
 
-def growth(memory_mb: list[float]) -> float:
+def growth(values: Sequence[float]) -> float:
     """How much more the last third took than the middle one, as a share; medians, so that a moment counts little."""
-    third = max(1, len(memory_mb) // 3)
-    middle, last = sorted(memory_mb[third : 2 * third] or memory_mb), sorted(memory_mb[-third:])
-    return last[len(last) // 2] / middle[len(middle) // 2] - 1
+    third = max(1, len(values) // 3)
+    middle, last = values[third : 2 * third] or values, values[-third:]
+    return statistics.median(last) / max(1, statistics.median(middle)) - 1
+
+
+def series(samples: Sequence[Sample]) -> Iterator[str]:
+    """The table of how everything went, in at most so many rows."""
+    yield "minute   MB   CPU %  threads  files  sockets  tasks  streams  running  battles"
+    step = max(1, math.ceil(len(samples) / _ROWS))
+    before = samples[0]
+    for sample in samples[::step]:
+        share = (sample.cpu_s - before.cpu_s) / max(0.001, sample.at_s - before.at_s)
+        yield (
+            f"{sample.at_s / 60:6.1f} {sample.memory_mb:5.0f} {share:6.0%} {sample.threads:8} {sample.files:6} "
+            f"{sample.sockets:8} {sample.tasks:6} {sample.streams:8} {sample.running:8} {sample.battles:8}"
+        )
+        before = sample
 
 
 def run(seconds: float, visitors: int, faults: float) -> list[str]:
@@ -146,22 +228,33 @@ def run(seconds: float, visitors: int, faults: float) -> list[str]:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         with soaked_arena(folder, faults) as process:
-            threads, sockets = process.threads(), process.sockets()
             tally = asyncio.run(soak(process, seconds, visitors))
-            after = (process.threads(), process.sockets())
             votable, void, running_still = completion(folder)
-    share, grown = votable / max(1, votable + void), growth(tally.memory_mb)
-    print(f"\n{seconds / 60:.1f} minutes, {visitors} visitors at once, {faults:.0%} of requests failing")
+    share = votable / max(1, votable + void)
+    print(f"{seconds / 60:.1f} minutes, {visitors} visitors at once, {faults:.0%} of requests failing")
+    print(*series(tally.samples), sep="\n")
     print(f"battles {tally.fought}, votes {tally.voted}, left in mid-answer {tally.left}, refused {tally.refused}")
     print(f"completion {share:.2%} ({votable} votable, {void} void, {running_still} never ended)")
-    print(f"memory {tally.memory_mb[0]:.0f} MB at first, {tally.memory_mb[-1]:.0f} MB at last; last third {grown:+.1%}")
-    print(f"threads {threads} before, {after[0]} after; sockets {sockets} before, {after[1]} after")
     problems = []
-    problems += [f"completion is {share:.2%}"] if share < 0.98 else []
+    problems += [f"completion is {share:.2%}"] if share < _COMPLETION else []
     problems += [f"{running_still} battles never ended"] if running_still else []
     problems += [f"{tally.fought - tally.voted} votes are missing"] if tally.voted < votable - tally.left else []
-    problems += [f"memory still grows by {grown:.1%}"] if seconds >= 300 and grown > 0.03 else []
-    problems += [f"{after[1]} sockets are open"] if after[1] > sockets + 100 else []
+    return problems + left_over(tally.samples, seconds)
+
+
+def left_over(samples: Sequence[Sample], seconds: float) -> list[str]:
+    """Print what was there before and after the visitors; what there is too much of."""
+    before, *during, after = samples
+    grown = growth([sample.memory_mb for sample in during])
+    for when, seen in (("before", before), ("after", after)):
+        counts = f"{seen.tasks} tasks, {seen.threads} threads, {seen.sockets} sockets, {seen.files} files"
+        print(f"{when} the visitors: {counts}, {seen.streams} streams")
+    print(f"memory of the last third against the middle one: {grown:+.1%}")
+    more = {name: getattr(after, name) - getattr(before, name) for name in ("tasks", "sockets", "files")}
+    problems = [f"{count} {name} are left over" for name, count in more.items() if count > _SPARE]
+    problems += [f"{after.streams} streams are open to nobody"] if after.streams else []
+    problems += [f"{after.threads} threads run for nobody"] if after.threads > _MOST_THREADS else []
+    problems += [f"memory still grows by {grown:.1%}"] if seconds >= _TELLING_S and grown > _FLAT else []
     return problems
 
 
@@ -173,8 +266,7 @@ def main() -> int:
     parser.add_argument("--faults", type=float, default=0.05, help="the share of requests to the models that fail")
     given = parser.parse_args()
     problems = run(given.minutes * 60, given.visitors, given.faults)
-    for problem in problems:
-        print(f"PROBLEM: {problem}")
+    print("passed: memory is flat, and nothing is left over" if not problems else "failed: " + "; ".join(problems))
     return 1 if problems else 0
 
 

@@ -6,7 +6,7 @@ Blocking; as many as wanted may play side by side in threads.
 
 import json
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Self
 from uuid import uuid4
@@ -143,7 +143,12 @@ class ScriptedVisitor:
         function = self.function(f"vote-{winner}")
         return self.call(function["id"], [battle, *[None] * (len(function["inputs"]) - 1)], session)
 
-    def _battle(self, send: Mapping[str, Any], events: Sequence[Heard]) -> str:
+    def battle_of(self, lines: Iterable[str]) -> str:
+        """The battle's id, read from a stream of events no further than to where it stands."""
+        events = (json.loads(line.removeprefix("data:")) for line in lines if line.startswith("data:"))
+        return self._battle(self.function("send"), (Heard(0, 0, event) for event in events))
+
+    def _battle(self, send: Mapping[str, Any], events: Iterable[Heard]) -> str:
         place = send["outputs"].index(self.function("vote-model_a")["inputs"][0])
         for heard in events:
             data = heard.event.get("output", {}).get("data") or []

@@ -25,6 +25,7 @@ from arena.counts import rebuild_counts
 from arena.database import Database, open_database
 from arena.errors import BattleError, ConfigError
 from arena.outages import ADVICE, DatabaseUnavailable, Outages, Trouble
+from arena.soundness import damage_in, keep_looking
 from arena.tables import Battle, BattleState, Vote, Winner
 from tests.battle_fixtures import ANNA, World, last, llm, make_world
 from tests.scripted_openai import ScriptedOpenAI
@@ -75,6 +76,16 @@ def lock_held(file: str) -> Iterator[None]:
 
 
 @contextmanager
+def file_away(file: Path) -> Iterator[None]:
+    """Somebody takes SQLite's file away, and puts it back."""
+    away = file.rename(file.with_suffix(".away"))
+    try:
+        yield
+    finally:
+        away.rename(file)
+
+
+@contextmanager
 def server_gone(engine: Engine) -> Iterator[None]:
     """PostgreSQL ends every connection to the database and takes no new one."""
     name, host = str(engine.url.database), engine.url.query["host"]
@@ -87,7 +98,7 @@ def server_gone(engine: Engine) -> Iterator[None]:
             operator.execute(f"ALTER DATABASE {name} WITH ALLOW_CONNECTIONS true".encode())
 
 
-@pytest.fixture(params=["disk", "locked", pytest.param("gone", marks=pytest.mark.postgres)])
+@pytest.fixture(params=["disk", "locked", "moved", pytest.param("gone", marks=pytest.mark.postgres)])
 def breakable(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Breakable]:
     """One database a fault."""
     logging.getLogger("alembic").setLevel(logging.WARNING)
@@ -97,6 +108,7 @@ def breakable(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Breaka
     breaks = {
         "disk": (disk_refuses, Trouble.DISK),
         "locked": (lambda: lock_held(str(file)), Trouble.LOCKED),
+        "moved": (lambda: file_away(file), Trouble.MOVED),
         "gone": (lambda: server_gone(database.engine), Trouble.GONE),
     }
     if request.param == "locked":
@@ -220,7 +232,7 @@ def test_a_damaged_database_is_told_at_the_start_in_one_sentence(tmp_path: Path,
     assert "\n" not in str(told.value)
 
 
-async def test_a_database_that_is_damaged_while_it_runs_refuses_votes_with_a_sentence(
+async def test_a_database_that_is_damaged_while_it_runs_is_found_unread_and_refuses_votes_with_a_sentence(
     make_world: Callable[..., Any], tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     file = tmp_path / "damaged.db"
@@ -231,16 +243,24 @@ async def test_a_database_that_is_damaged_while_it_runs_refuses_votes_with_a_sen
         connection.exec_driver_sql("COMMIT")
         connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
     database.engine.dispose()
+    assert damage_in(file) == ""
     pages = file.stat().st_size // 4096
     with file.open("r+b") as pages_of_file:
         pages_of_file.seek(4096)
         pages_of_file.write(b"\xa5" * 4096 * (pages - 1))
 
+    looking = asyncio.create_task(keep_looking(database, first_after_s=0))
+    async with asyncio.timeout(10):
+        while database.outages.known is None:
+            await asyncio.sleep(0.01)
+    looking.cancel()
+    assert database.outages.present is None  # nobody has come upon it
+    assert ADVICE[Trouble.DAMAGED] in caplog.text
+
     with pytest.raises(DatabaseUnavailable) as told:
         await world.arena.vote(waiting, ANNA, Winner.TIE)
 
-    assert told.value.trouble is Trouble.DAMAGED
-    assert ADVICE[Trouble.DAMAGED] in caplog.text
+    assert told.value.trouble is database.outages.present is Trouble.DAMAGED
     database.close()
 
 

@@ -111,6 +111,12 @@ def test_a_backup_is_made_when_one_is_due_and_votes_have_come(space: Settings) -
     vote(database)
     keeper.do_what_is_due(tomorrow)
     assert [votes_in(file) for file in stored_backups(space)] == [1, 2]
+
+    for number, backup in enumerate(stored_backups(space)):  # the clock was a year ahead, and is put right
+        as_made_on(backup, now() + timedelta(days=365 + number))
+    vote(database)
+    keeper.do_what_is_due(now())
+    assert [votes_in(file) for file in stored_backups(space)] == [3, 1, 2]
     database.close()
 
 

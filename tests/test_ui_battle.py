@@ -1,12 +1,26 @@
 """The Battle page in Chromium: what a visitor sees and does, over the whole arena."""
 
 import re
+from contextlib import ExitStack
+from pathlib import Path
 
+import httpx
 import pytest
-from playwright.sync_api import expect
+from playwright.sync_api import Browser, expect
 
 from tests.scripting import Fault, Script
-from tests.ui_fixtures import NAMES, OpenPage, Site, browser, open_page, shared_site, site
+from tests.ui_fixtures import (
+    FAST,
+    NAMES,
+    OpenPage,
+    Site,
+    Visitor,
+    arena_site,
+    browser,
+    open_page,
+    shared_site,
+    site,
+)
 
 __all__ = ["browser", "open_page", "shared_site", "site"]
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(180)]
@@ -157,7 +171,7 @@ def test_a_reloaded_page_waits_for_the_vote_that_was_not_given(open_page: OpenPa
 
 
 def test_stop_cancels_both_answers_and_gives_the_prompt_back(open_page: OpenPage, site: Site) -> None:
-    site.script(Script(text="A long answer in many words. " * 40, chunk_delay_s=0.05))
+    site.script(Script(text="A long answer that stops in mid-sentence and says no more.", fault=Fault.STALL_MIDWAY))
     visitor = open_page()
     visitor.send("Never mind this")
     expect(visitor.pane("A")).to_contain_text("A long answer")
@@ -170,7 +184,7 @@ def test_stop_cancels_both_answers_and_gives_the_prompt_back(open_page: OpenPage
 
 
 def test_a_page_reloaded_during_a_battle_has_its_prompt_in_the_box(open_page: OpenPage, site: Site) -> None:
-    site.script(Script(text="A long answer in many words. " * 40, chunk_delay_s=0.05))
+    site.script(Script(text="A long answer that stops in mid-sentence and says no more.", fault=Fault.STALL_MIDWAY))
     visitor = open_page(forgive=True)
     visitor.send("I will be back")
     expect(visitor.pane("B")).to_contain_text("A long answer")
@@ -336,7 +350,7 @@ def test_the_page_says_what_is_stored_and_asks_no_other_origin(open_page: OpenPa
 
 
 def test_leaving_the_page_stops_both_streams(open_page: OpenPage, site: Site) -> None:
-    site.script(Script(text="A long answer in many words. " * 400, chunk_delay_s=0.05))
+    site.script(Script(text="A long answer that stops in mid-sentence and says no more.", fault=Fault.STALL_MIDWAY))
     visitor = open_page()
     visitor.send("Goodbye")
     expect(visitor.pane("A")).to_contain_text("A long answer")
@@ -344,3 +358,40 @@ def test_leaving_the_page_stops_both_streams(open_page: OpenPage, site: Site) ->
     visitor.page.close()
 
     site.llm.wait_for(lambda server: not server.open_streams)
+
+
+def test_who_finds_the_arena_full_is_told_their_place_and_served_in_turn(browser: Browser, tmp_path: Path) -> None:
+    with arena_site(tmp_path, max_battles=1) as full, ExitStack() as pages:
+
+        def come(width: int) -> Visitor:
+            page = pages.enter_context(browser.new_context(viewport={"width": width, "height": 740})).new_page()
+            visitor = Visitor(page, full)
+            visitor.goto("/")
+            return visitor
+
+        full.script(Script("Slowly it comes.", fault=Fault.STALL_MIDWAY, fault_after=1))
+        playing, phone, desk = come(1280), come(360), come(1280)
+        playing.send("First come")
+        full.llm.wait_for(lambda server: sum(server.stalled.values()) == 2)
+
+        phone.send("First served")
+        expect(phone.page.locator("#status")).to_contain_text("You are next in line; your turn starts by itself.")
+        desk.send("I had rather go")
+        expect(desk.page.locator("#status")).to_contain_text("You are 2nd in line")
+        for visitor in (phone, desk):
+            expect(visitor.button("A is better")).to_have_count(0)
+            assert visitor.page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0
+        with httpx.Client(base_url=full.url) as operator:
+            operator.post("/login", data={"password": FAST["admin_password"]})
+            assert "arena_waiting_visitors 2.0" in operator.get("/metrics").text
+        desk.button("Leave the line").click()
+        expect(desk.box()).to_have_value("I had rather go")
+        desk.page.get_by_role("link", name="Leaderboard").click()
+        expect(desk.page.get_by_role("heading", name="Leaderboard", level=1)).to_be_visible()
+
+        full.script(Script("A quick one."))
+        for model in NAMES:
+            full.llm.release(f"api-{model}")
+        phone.button("B is better").click()
+        expect(phone.page.get_by_role("heading", name=VERDICTS["B is better"])).to_be_visible()
+        expect(playing.button("A is better")).to_be_enabled()

@@ -1,6 +1,7 @@
 """Parts of a page that an answer leaves alone cost nothing, and everything else is as Gradio does it."""
 
 from collections.abc import AsyncGenerator, Callable
+from datetime import datetime, timedelta
 from typing import Any
 
 import gradio as gr
@@ -112,11 +113,34 @@ async def test_a_choice_that_was_not_offered_is_refused() -> None:
         await Typed(LeanBlocks).read("words", "c")
 
 
-async def test_a_session_keeps_what_is_its_own_and_nothing_of_others() -> None:
+async def test_what_changes_for_one_session_changes_for_no_other() -> None:
     page = Page(LeanBlocks)
-    sessions = LeanSessions(page.demo)
-    changed = gr.Textbox("mine", render=False)
-    sessions["one"][page.box._id] = changed
-    assert sessions["one"][page.box._id] is changed
-    assert sessions["two"][page.box._id] is page.box
-    assert page.demo.default_config.blocks[page.box._id] is page.box
+    sessions = LeanSessions()
+    sessions.set_blocks(page.demo)
+    page.state = sessions["annas"]
+    await page.answer(lambda page: {page.text: gr.update(value="new", rtl=True)})
+
+    assert sessions["annas"][page.text._id].rtl
+    assert not sessions["bens"][page.text._id].rtl
+    assert page.demo.default_config.blocks[page.text._id] is page.text
+
+
+async def test_closed_pages_are_forgotten_after_an_hour_and_open_ones_when_there_are_too_many() -> None:
+    page = Page(LeanBlocks)
+    page.demo.queue()
+    page.demo.state_session_capacity = 3
+    sessions, queue = LeanSessions(), page.demo._queue
+    sessions.set_blocks(page.demo)
+    for name in ("closed long ago", "open", "just closed"):
+        sessions[name].is_closed = "closed" in name
+        queue.pending_event_ids_session[name] = set()
+        sessions.time_last_used[name] = datetime.now() - timedelta(minutes=5 if name == "just closed" else 61)
+
+    for name in ("open", "just closed"):
+        assert sessions[name] is not None
+    assert list(sessions.session_data) == list(queue.pending_event_ids_session) == ["open", "just closed"]
+
+    for name in ("one more", "and another"):
+        assert sessions[name] is not None
+    assert list(sessions.session_data) == ["just closed", "one more", "and another"]
+    assert list(queue.pending_event_ids_session) == ["just closed"]

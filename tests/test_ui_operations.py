@@ -117,6 +117,7 @@ def test_an_open_page_follows_what_happens(browser: Browser, tmp_path: Path) -> 
         page.bring_to_front()
         expect(page.locator("dl.figures")).to_contain_text("100.0%")
         assert [figure(page, name) for name in ("Battles", "Votable", "Voted", "Rated votes")] == ["1", "1", "1", "1"]
+        assert figure(page, "In line") == "0"
         expect(page.get_by_role("table", name="Models").get_by_role("row").nth(1)).to_contain_text(" s")
 
 
@@ -204,7 +205,7 @@ def test_a_strangers_decision_changes_nothing(tmp_path: Path) -> None:
 def test_the_newest_backup_stands_among_the_facts(make_settings: SettingsFactory) -> None:
     def told() -> str:
         report = write_report(
-            Figures(0, 0, 0, 0, 0, 0), [], make_settings(), kept=(), backup_failure=None, votes=0, uptime_s=0
+            Figures(0, 0, 0, 0, 0, 0), [], make_settings(), kept=(), backup_failure=None, votes=0, waiting=0, uptime_s=0
         )
         return next(fact.value for fact in report.facts if fact.name == "Backups")
 
@@ -218,7 +219,7 @@ def test_what_was_left_out_of_the_roster_file_stands_below_the_models(make_setti
     figures = Figures(0, 0, 0, 0, 0, 0)
 
     report = write_report(
-        figures, [], make_settings(), kept=(), backup_failure=None, votes=0, uptime_s=0, warnings=left_out
+        figures, [], make_settings(), kept=(), backup_failure=None, votes=0, waiting=0, uptime_s=0, warnings=left_out
     )
     page = render("operations_models.html", report=report, forecast=Forecast("uniform", 0, 0, None, ()))
 
@@ -234,7 +235,14 @@ def status(**columns: Any) -> ModelStatus:
 def notes(settings: Settings, **columns: Any) -> str:
     """What the report notes beside a model's state."""
     report = write_report(
-        Figures(0, 0, 0, 0, 0, 0), [status(**columns)], settings, kept=(), backup_failure=None, votes=0, uptime_s=0
+        Figures(0, 0, 0, 0, 0, 0),
+        [status(**columns)],
+        settings,
+        kept=(),
+        backup_failure=None,
+        votes=0,
+        waiting=0,
+        uptime_s=0,
     )
     return " ".join(report.models[0].notes)
 

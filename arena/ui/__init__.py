@@ -18,7 +18,7 @@ from arena.ui.data_page import build_data_page
 from arena.ui.event_stream import PATH, EventStream
 from arena.ui.layout import ASSETS_DIR, ASSETS_URL, PAGES, PageFrame
 from arena.ui.leaderboard_page import build_leaderboard_page
-from arena.ui.lean import LeanBlocks, lighten_sessions
+from arena.ui.lean import LeanBlocks, empty_mailbox, lighten_sessions
 from arena.ui.matchup_page import build_matchup_page
 from arena.ui.operations_page import build_operations_page
 from arena.ui.side_by_side_page import build_side_by_side_page
@@ -52,15 +52,16 @@ def build_blocks(context: PageContext) -> gr.Blocks:
         with demo if page.path == "/" else demo.route(page.name, page.path, show_in_navbar=False):
             _BUILDERS[page.path](context)
     with demo:
-        demo.unload(_leaving(context))
+        demo.unload(_leaving(context, demo))
     return demo
 
 
-def _leaving(context: PageContext) -> Callable[[gr.Request], None]:
+def _leaving(context: PageContext, demo: gr.Blocks) -> Callable[[gr.Request], None]:
     def leave(request: gr.Request) -> None:
         """A page was closed or lost its connection: nobody reads what it was still being told."""
         if request.session_hash:
             context.arena.leave(request.session_hash)
+            empty_mailbox(demo, request.session_hash)
 
     return leave
 

@@ -5,6 +5,7 @@ from collections import ChainMap
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import suppress
 from copy import copy
+from datetime import datetime, timedelta
 from types import SimpleNamespace
 from typing import Any
 
@@ -21,6 +22,10 @@ _LOOKS = {"visible", "interactive", "label", "placeholder", "elem_classes", "act
 """Properties that only the browser needs to know of: nothing that comes back is read by them."""
 _TEXTS = (gr.Markdown, gr.Textbox, gr.Button, gr.Radio)
 """Parts whose value is text that Gradio sends as it is, or stripped of indentation; no file hides in it."""
+
+
+_KEPT_CLOSED = timedelta(hours=1)
+"""How long a closed page's session is remembered, for a page that only lost its connection."""
 
 
 class _NotPlainError(Exception):
@@ -121,14 +126,13 @@ class LeanBlocks(gr.Blocks):
 class LeanSession(SessionState):
     """What a page's session remembers: only what is its own.
 
-    Gradio's has a list of every part and event of all pages, 36 kB, and describes them for deep links, which took more
-    of a core than a battle and which the gate lets nobody make.
+    Gradio's describes every part of all pages for deep links, which took more of a core than a battle, and which the
+    gate lets nobody make.
     """
 
-    def __init__(self, layers: BlocksConfig) -> None:
-        """`layers` are the parts that all sessions share, as `_layered` makes them."""
-        super().__init__(SimpleNamespace(default_config=layers, blocks={}))  # type: ignore[arg-type]
-        self.blocks_config.config_for_block = _no_description  # type: ignore[method-assign]
+    def __init__(self, blocks: gr.Blocks) -> None:
+        parts = _OwnParts(blocks.default_config)
+        super().__init__(SimpleNamespace(default_config=parts, blocks={}))  # type: ignore[arg-type]
 
     def _update_config(self, key: int) -> None:
         """Describe nothing."""
@@ -137,23 +141,68 @@ class LeanSession(SessionState):
         """Describe nothing."""
 
 
-class LeanSessions(StateHolder):
-    """The sessions of all pages."""
+class _OwnParts(BlocksConfig):
+    """The parts of all pages as one session sees them: those that changed for it, before those that all share.
 
-    def __init__(self, blocks: gr.Blocks) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
-        self.set_blocks(blocks)
-        self._layers = _layered(blocks.default_config)
+    Gradio gives each session lists of its own, of 30 kB: in an arena with visitors most of what its memory grows by.
+    """
+
+    def __init__(self, shared: BlocksConfig) -> None:
+        vars(self).update(vars(shared))
+        self.blocks = ChainMap({}, shared.blocks)  # type: ignore[assignment]
+
+    def __copy__(self) -> "_OwnParts":
+        return self
+
+    def config_for_block(self, *_: object, **__: object) -> dict[str, Any]:  # type: ignore[override]
+        """Describe nothing."""
+        return {}
+
+
+class LeanSessions(StateHolder):
+    """The sessions of all pages: as many as may be, and closed ones for no longer than an hour."""
 
     def __getitem__(self, session_id: str) -> SessionState:
         if session_id not in self.session_data:
-            self.session_data[session_id] = LeanSession(self._layers)
+            self.session_data[session_id] = LeanSession(self.blocks)
         return super().__getitem__(session_id)
+
+    def update(self, session_id: str) -> None:
+        """Note that this session is in use, and forget those that are not: with them their events' mailboxes.
+
+        Gradio itself keeps closed sessions until there are too many, and the set of a session's events for ever.
+        """
+        with self.lock:
+            if session_id in self.session_data:
+                self.session_data.move_to_end(session_id)
+            while (oldest := next(iter(self.session_data), session_id)) != session_id and self._may_go(oldest):
+                self._forget(oldest)
+
+    def _may_go(self, session_id: str) -> bool:
+        if len(self.session_data) > self.capacity:
+            return True
+        session, last_used = self.session_data[session_id], self.time_last_used.get(session_id)
+        return session.is_closed and last_used is not None and datetime.now() - last_used > _KEPT_CLOSED
+
+    def _forget(self, session_id: str) -> None:
+        del self.session_data[session_id]
+        self.time_last_used.pop(session_id, None)
+        empty_mailbox(self.blocks, session_id)
+
+
+def empty_mailbox(blocks: gr.Blocks, session_id: str) -> None:
+    """Forget what was to be told to a page that is gone, unless an event still runs for it."""
+    queue = blocks._queue
+    if not queue.event_ids_to_events.keys() & queue.pending_event_ids_session.get(session_id, set()):
+        queue.pending_event_ids_session.pop(session_id, None)
+        queue.pending_messages_per_session.pop(session_id, None)
 
 
 def lighten_sessions(app: App) -> None:
     """Let Gradio's application, whose blocks are known, keep lean sessions."""
-    app.state_holder = LeanSessions(app.get_blocks())
+    blocks = app.get_blocks()
+    app.state_holder = LeanSessions()  # type: ignore[no-untyped-call]
+    app.state_holder.set_blocks(blocks)
 
 
 def _differences(last: list[Any], data: list[Any]) -> list[Any]:
@@ -171,17 +220,6 @@ def _in_session(part: Any, state: SessionState | None) -> Any:  # noqa: ANN401 -
 
 def _is_text(value: object) -> bool:
     return value is None or isinstance(value, str)
-
-
-def _layered(config: BlocksConfig) -> BlocksConfig:
-    """The same parts and events, of which a copy holds only what was changed in it."""
-    layers = copy(config)
-    layers.blocks, layers.fns = ChainMap({}, config.blocks), ChainMap({}, config.fns)  # type: ignore[assignment]
-    return layers
-
-
-def _no_description(*_: object, **__: object) -> dict[str, Any]:
-    return {}
 
 
 def _plainly(block: Any, value: Any, postprocess: bool) -> Any:  # noqa: ANN401 - what Gradio takes

@@ -46,11 +46,12 @@ def build_operations_page(context: PageContext) -> None:
             kept=await context.targets.measure(),
             backup_failure=context.keeper.failure,
             votes=standings.votes,
+            waiting=context.arena.waiting,
             uptime_s=time.monotonic() - started,
             warnings=context.fleet.warnings,
         )
         return {
-            head: _alarm(context.database.outages.present) + render("operations.html", report=report),
+            head: _alarm(context.database.outages.known) + render("operations.html", report=report),
             body: render("operations_models.html", report=report, forecast=context.arena.forecast()),
             button: gr.update(value="Check again", visible=True, interactive=True),
             timer: gr.update(active=True),

@@ -72,13 +72,14 @@ def write_report(
     kept: Sequence[Kept],
     backup_failure: str | None,
     votes: int,
+    waiting: int,
     uptime_s: float,
     warnings: Sequence[str] = (),
 ) -> Report:
     """Put everything into words."""
     at = now()
     return Report(
-        figures=_figures(figures, votes, uptime_s),
+        figures=_figures(figures, votes, waiting, uptime_s),
         targets=_targets(kept),
         models=[_model(status, at) for status in statuses],
         warnings=warnings,
@@ -86,7 +87,7 @@ def write_report(
     )
 
 
-def _figures(figures: Figures, votes: int, uptime_s: float) -> Sequence[Fact]:
+def _figures(figures: Figures, votes: int, waiting: int, uptime_s: float) -> Sequence[Fact]:
     completion = figures.completion
     return (
         Fact("Battles", f"{figures.started:,}"),
@@ -97,6 +98,7 @@ def _figures(figures: Figures, votes: int, uptime_s: float) -> Sequence[Fact]:
         Fact("Void", f"{figures.void:,}"),
         Fact("Abandoned", f"{figures.abandoned:,}"),
         Fact("Running", f"{figures.running:,}"),
+        Fact("In line", f"{waiting:,}"),
         Fact("Uptime", _duration(uptime_s)),
     )
 

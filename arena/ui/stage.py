@@ -37,6 +37,7 @@ _STATUS: Mapping[Phase, str] = {
     Phase.ABANDONED: "Stopped. Your prompt is back in the box.",
 }
 _NO_TITLES = ("", "")
+_STOP, _LEAVE = "Stop", "Leave the line"
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +73,7 @@ class Stage:
         self.challenge = fragment(elem_id="challenge", visible=False)
         with gr.Row(elem_id="status-row"):
             self.status = fragment(_status(None), elem_id="status")
-            self.stop = gr.Button("Stop", elem_id="stop", elem_classes=["quiet"], visible=False, size="sm")
+            self.stop = gr.Button(_STOP, elem_id="stop", elem_classes=["quiet"], visible=False, size="sm")
         with gr.Row(elem_id="panes", equal_height=True):
             self.heads, self.answers = zip(*map(pane, SIDES, wording.idle), strict=True)
         self._lay_out_ballot()
@@ -154,9 +155,9 @@ class Stage:
                 value=render("challenge.html", prompt=view.turns[0].prompt if view.turns else ""), visible=True
             ),
             self.status: _status(view),
-            self.stop: gr.update(visible=view.phase in RUNNING),
+            self.stop: gr.update(value=_LEAVE if view.phase is Phase.QUEUED else _STOP, visible=view.phase in RUNNING),
             **self.write_on(view, titles),
-            self.ballot: gr.update(visible=votable or view.phase in RUNNING),
+            self.ballot: gr.update(visible=votable or view.phase in (Phase.WAITING, Phase.STREAMING)),
             self.question: render("question.html", question=view.question),
             **{button: gr.update(interactive=votable) for button in self.votes.values()},
             **self._revealed(view.reveal if view.phase is Phase.REVEALED else None),
@@ -207,7 +208,9 @@ class Stage:
             title, detail = titles[index], ""
             if view.reveal is not None:
                 title, detail = view.reveal.sides[index].display_name, origin(view.reveal.sides[index])
-            updates[self.heads[index]] = heading(side, title=title, detail=detail, state=_pane_state(view, index))
+            idle = self._wording.idle[index] if view.phase is Phase.QUEUED else ""
+            state = _pane_state(view, index)
+            updates[self.heads[index]] = heading(side, title=title, detail=detail, state=state, idle=idle)
             updates[self.answers[index]] = messages(view.turns, index)
         return updates
 
