@@ -42,10 +42,56 @@ from benchmarks.postgres import private_postgres  # noqa: E402
 WARM_UP = 10
 """Battles before the clock: they compile statements and load scipy."""
 
-WORDS = (
-    "first see what you want and then walk there slowly with a friend who as a rule says little; I was by the river "
-    "and I am sure that the orchard you plant today is a metaphor for the day on which you will sit under its apples. "
-).split()
+WORDS = [
+    "first",
+    "see",
+    "what",
+    "you",
+    "want",
+    "and",
+    "then",
+    "walk",
+    "there",
+    "slowly",
+    "with",
+    "a",
+    "friend",
+    "who",
+    "as",
+    "a",
+    "rule",
+    "says",
+    "little;",
+    "I",
+    "was",
+    "by",
+    "the",
+    "river",
+    "and",
+    "I",
+    "am",
+    "sure",
+    "that",
+    "the",
+    "orchard",
+    "you",
+    "plant",
+    "today",
+    "is",
+    "a",
+    "metaphor",
+    "for",
+    "the",
+    "day",
+    "on",
+    "which",
+    "you",
+    "will",
+    "sit",
+    "under",
+    "its",
+    "apples.",
+]
 
 
 class Costs:

@@ -166,7 +166,7 @@ async def soak(process: Measured, seconds: float, visitors: int) -> Tally:
     """
     tally, chance = Tally(), random.Random(5)
     protocol = await Visitor(process.port).open()
-    await visit(process.port, protocol, Tally(), random.Random(_STAYS))
+    await visit(process.port, protocol, tally, random.Random(_STAYS))
     began = time.monotonic()
     tally.samples.append(await asyncio.to_thread(look, process, began, 0))
 

@@ -2,6 +2,7 @@ import random
 import re
 import time
 from collections.abc import Sequence
+from typing import Any
 
 import pytest
 
@@ -137,7 +138,7 @@ def test_a_name_that_all_models_share_tells_nobody_anything() -> None:
     assert find_identity("I am Twin 2.", identity_patterns(twins)) == ["I am Twin 2"]
 
 
-DISGUISES = (
+DISGUISES: tuple[dict[int, Any], ...] = (
     {},
     str.maketrans("iskI", "ıſKİ"),
     str.maketrans("aeoAEO", "AEOaeo"),
@@ -158,7 +159,7 @@ def test_the_search_for_names_and_beginnings_spares_time_and_overlooks_nothing()
         words = [word for piece in pieces for word in piece.split(" ")]
         cut = chance.randrange(len(words))
         text = " ".join(words[cut:] + words[:cut]).translate(chance.choice(DISGUISES))
-        quiet = text.translate(str.maketrans({"*": None, "`": None, "’": "'", "‘": "'", "\u00a0": " "}))
+        quiet = text.translate(str.maketrans("’‘\u00a0", "'' ", "*`"))
         every = {
             match.span(): match.group().strip()
             for statements in PATTERNS.statements.values()
