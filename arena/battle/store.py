@@ -1,7 +1,7 @@
 """What is written of battles: before a turn streams, and when it ends."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from functools import cache
 from types import MappingProxyType
 from typing import Any
@@ -247,11 +247,7 @@ def _row_of(
         "reasoning": storable(progress.reasoning),
         "finish_reason": finish.reason if finish else None,
         "failure": progress.error.kind if progress.error else None,
-        "sampling": {
-            "temperature": attempt.sampling.temperature,
-            "top_p": attempt.sampling.top_p,
-            "max_new_tokens": attempt.sampling.max_new_tokens,
-        },
+        "sampling": asdict(attempt.sampling),
         "input_tokens": finish.input_tokens if finish else None,
         "output_tokens": finish.output_tokens if finish else None,
         "request_id": finish.request_id if finish else None,
