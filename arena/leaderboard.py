@@ -226,7 +226,8 @@ class _Board:
         ballots = read_ballots(self._database, self._part)
         counts = ballots.counts(stamp.sequence)
         with self._lock:
-            table = self._table if self._counts.together().same(counts) else None
+            known = names == self._names and self._counts.together().same(counts)
+            table = self._table if known else None
         if table is None:
             table = tabulate(_read_revisions(self._database), counts, self._by)
         crowd = look_at(table, ballots, stamp.sequence)

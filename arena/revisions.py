@@ -30,11 +30,11 @@ def revision_ids(session: Session, asked: Sequence[tuple[ModelEntry, str | None]
     """
     prints = [fingerprint_of(model, deployment) for model, deployment in asked]
     rows = session.execute(_KNOWN, {"fingerprints": sorted(set(prints))})
-    known = {fingerprint: (revision, *names) for fingerprint, revision, *names in rows}
+    known = {row[0]: (row[1], tuple(row[2:])) for row in rows}
     ids: dict[str, int] = {}
     for fingerprint, (model, deployment) in sorted(zip(prints, asked, strict=True), key=lambda of: of[1][0].id):
         found = known.get(fingerprint)
-        if found is not None and found[1:] == _names_of(model):
+        if found is not None and found[1] == _names_of(model):
             ids[fingerprint] = found[0]
         elif fingerprint not in ids:
             ids[fingerprint] = ensure_revision(session, model, deployment).id

@@ -13,7 +13,7 @@ import statistics
 import tempfile
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -42,56 +42,10 @@ from benchmarks.postgres import private_postgres  # noqa: E402
 WARM_UP = 10
 """Battles before the clock: they compile statements and load scipy."""
 
-WORDS = [
-    "first",
-    "see",
-    "what",
-    "you",
-    "want",
-    "and",
-    "then",
-    "walk",
-    "there",
-    "slowly",
-    "with",
-    "a",
-    "friend",
-    "who",
-    "as",
-    "a",
-    "rule",
-    "says",
-    "little;",
-    "I",
-    "was",
-    "by",
-    "the",
-    "river",
-    "and",
-    "I",
-    "am",
-    "sure",
-    "that",
-    "the",
-    "orchard",
-    "you",
-    "plant",
-    "today",
-    "is",
-    "a",
-    "metaphor",
-    "for",
-    "the",
-    "day",
-    "on",
-    "which",
-    "you",
-    "will",
-    "sit",
-    "under",
-    "its",
-    "apples.",
-]
+WORDS = (
+    "first see what you want and then walk there slowly with a friend who as a rule says little; I was by the river "
+    "and I am sure that the orchard you plant today is a metaphor for the day on which you will sit under its apples. "
+)
 
 
 class Costs:
@@ -148,7 +102,7 @@ def main() -> None:
 
 def measure(name: str, database: Database, given: argparse.Namespace, costs: Costs) -> None:
     """Print the costs in a young arena and in one that has outgrown counting people with each vote."""
-    play = battles_of(database, given.models, costs)
+    play = Bookkeeping(database, given.models, costs).play
     for _ in range(WARM_UP):
         play()
     costs.forget()
@@ -164,51 +118,66 @@ def measure(name: str, database: Database, given: argparse.Namespace, costs: Cos
     database.close()
 
 
-def battles_of(database: Database, models: int, costs: Costs) -> Callable[[], None]:
-    """What plays one battle's bookkeeping, from its admission to its vote."""
-    chance = random.Random(models)
-    roster = [
-        ModelEntry(id=f"model-{n}", api_type="openai", model_name=f"gpt-{n}", display_name=f"Model {n}", family="river")
-        for n in range(models)
-    ]
-    settings = Settings(battles_per_minute=100_000)
-    limits, leaderboard, evidence = Limits(database, settings), Leaderboard(database), VoteEvidence(database)
-    retelling = Retelling(database, leaderboard, NO_RUBRIC, max_turns=10, demo=False)
-    patterns = identity_patterns(roster)
+class Bookkeeping:
+    """The parts of an arena that keep its books."""
 
-    def play() -> None:
+    def __init__(self, database: Database, models: int, costs: Costs) -> None:
+        self.database = database
+        self.costs = costs
+        self.chance = random.Random(models)
+        self.roster = [
+            ModelEntry(id=f"model-{n}", api_type="openai", model_name=f"gpt-{n}", display_name=f"Model {n}")
+            for n in range(models)
+        ]
+        self.limits = Limits(database, Settings(battles_per_minute=100_000))
+        self.evidence = VoteEvidence(database)
+        self.retelling = Retelling(database, Leaderboard(database), NO_RUBRIC, max_turns=10, demo=False)
+        self.patterns = identity_patterns(self.roster)
+
+    def play(self) -> None:
+        """One battle's bookkeeping, from its admission to its vote."""
         voter = VoterIdentity(new_id(), address_hash=new_id())
-        attempts = tuple(Attempt(model, None, Sampling(), 1) for model in chance.sample(roster, 2))
-        first, second = attempts
+        first, second = (Attempt(model, None, Sampling(), 1) for model in self.chance.sample(self.roster, 2))
         new = NewBattle(voter.voter_id, Mode.BATTLE, "Which tree shall I plant?", (first, second), "Who?", "1")
-        with costs.of("limits: admit"):
-            limits.admit(voter)
-        with costs.of("store: start_battle"):
-            start_battle(database, new)
-        with costs.of("store: write_language"):
-            write_language(database, new.conversation_id, "en", "told")
-        with costs.of("evidence: refresh after the start"):
-            evidence.refresh()
-        for attempt in attempts:
-            attempt.progress = answer_of(chance)
-        with costs.of("identity: two answers"):
-            findings = [find_identity(attempt.progress.text, patterns) for attempt in attempts]
-        ended = EndedTurn(
-            new.id, 1, BattleState.VOTABLE, None, ([first], [second]), (findings[0], findings[1]), 500.0, 2000.0
-        )
-        with costs.of("store: end_turn"):
-            end_turn(database, ended)
-        with costs.of("retelling: vote"):
-            retelling.vote(Ballot(new.id, voter.voter_id, chance.choice(list(Winner))))
-        with costs.of("evidence: refresh after the vote"):
-            evidence.refresh()
+        self._begin(voter, new)
+        self._end(new)
+        with self.costs.of("retelling: vote"):
+            self.retelling.vote(Ballot(new.id, voter.voter_id, self.chance.choice(list(Winner))))
+        with self.costs.of("evidence: refresh after the vote"):
+            self.evidence.refresh()
 
-    return play
+    def _begin(self, voter: VoterIdentity, new: NewBattle) -> None:
+        with self.costs.of("limits: admit"):
+            self.limits.admit(voter)
+        with self.costs.of("store: start_battle"):
+            start_battle(self.database, new)
+        with self.costs.of("store: write_language"):
+            write_language(self.database, new.conversation_id, "en", "told")
+        with self.costs.of("evidence: refresh after the start"):
+            self.evidence.refresh()
+
+    def _end(self, new: NewBattle) -> None:
+        first, second = new.attempts
+        first.progress, second.progress = answer_of(self.chance), answer_of(self.chance)
+        with self.costs.of("identity: two answers"):
+            findings = tuple(find_identity(attempt.progress.text, self.patterns) for attempt in new.attempts)
+        ended = EndedTurn(
+            battle_id=new.id,
+            turn=1,
+            outcome=BattleState.VOTABLE,
+            reason=None,
+            attempts=([first], [second]),
+            findings=(findings[0], findings[1]),
+            first_shown_ms=500.0,
+            answered_ms=2000.0,
+        )
+        with self.costs.of("store: end_turn"):
+            end_turn(self.database, ended)
 
 
 def answer_of(chance: random.Random) -> AnswerProgress:
     """An answer of some 2,000 characters."""
-    text = " ".join(chance.choices(WORDS, k=420))
+    text = " ".join(chance.choices(WORDS.split(), k=420))
     finish = Finish("stop", input_tokens=20, output_tokens=450, request_id=new_id())
     return AnswerProgress(text=text, finish=finish, first_token_ms=480.0, total_ms=1900.0)
 

@@ -388,6 +388,7 @@ def test_in_a_large_arena_people_are_counted_after_the_table_and_never_on_a_vote
 
 def test_votes_are_looked_at_again_in_the_background(any_database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(leaderboard, "BUSY_SHARE", 1e9)
+    monkeypatch.setattr(leaderboard, "LOOK_EVERY_S", 0.0)
     monkeypatch.setattr(leaderboard, "WITH_EACH_VOTE", 0)
     heron, wren = add_models(any_database, "heron", "wren")
     play(any_database, heron, wren, wins=2)
@@ -405,6 +406,23 @@ def test_votes_are_looked_at_again_in_the_background(any_database: Database, mon
 
     assert looked.wait(10)
     assert board.refresh().people == board.standings().people == 2
+
+
+def test_under_many_votes_people_are_counted_now_and_then_and_right_a_moment_later(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(leaderboard, "LOOKS_AT_ONCE", 1)
+    monkeypatch.setattr(leaderboard, "LOOK_EVERY_S", 1_000.0)
+    heron, wren = add_models(database, "heron", "wren")
+    board = Leaderboard(database)
+    told = []
+    for number in range(4):
+        add_vote(database, heron, wren, Winner.MODEL_A, voter=f"voter {number}")
+        told.append((board.standings().votes, board.standings().people))
+
+    assert told == [(1, 1), (2, 1), (3, 1), (4, 1)]
+    monkeypatch.setattr(leaderboard, "LOOKS_AT_ONCE", 2)
+    assert board.standings().people == 4
 
 
 def test_platforms_stand_as_their_models_do_whoever_met_whom(database: Database) -> None:

@@ -1,11 +1,15 @@
+import asyncio
 import math
 import random
+import threading
 from collections import Counter
 from itertools import combinations, permutations
 
 import numpy as np
 import pytest
+from sqlalchemy import event
 
+from arena.battle.beside import Beside
 from arena.battle.casting import Casting
 from arena.database import Database
 from arena.errors import BattleError
@@ -309,6 +313,27 @@ def test_evidence_is_read_again_after_a_vote_and_only_then(database: Database) -
     add_vote(database, heron, wren, Winner.MODEL_A)
     known.refresh()
     assert known.latest.votes.sum() == 4
+
+
+async def test_many_votes_are_learnt_of_together_and_none_is_overlooked(database: Database) -> None:
+    heron, wren = add_models(database, "heron", "wren")
+    known = VoteEvidence(database)
+    beside = Beside(database, known, learns=True)
+    reads = 0
+
+    @event.listens_for(database.engine, "checkout")
+    def note(*_: object) -> None:
+        nonlocal reads
+        reads += threading.current_thread().name.startswith("database")
+
+    for _ in range(10):
+        add_vote(database, heron, wren, Winner.MODEL_A)
+        beside.learn()
+        await asyncio.sleep(0)
+    await beside.finish()
+
+    assert known.latest.votes.sum() == 20
+    assert reads <= 2 + 1  # twice the votes, once the models
 
 
 async def test_casting_follows_the_evidence_and_forecasts_what_it_draws(make_settings: SettingsFactory) -> None:

@@ -1,7 +1,7 @@
 """What is written of battles: before a turn streams, and when it ends."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from functools import cache
 from types import MappingProxyType
 from typing import Any
@@ -32,12 +32,15 @@ from arena.tables import (
 from arena.voters import ensure_voter
 
 # Rows are written by statements that are made once: the session's own bookkeeping takes ten times as long as SQLite.
+_CONVERSATIONS: Table = Conversation.__table__  # type: ignore[assignment]
+_PROMPTS: Table = Prompt.__table__  # type: ignore[assignment]
+_SEATS: Table = Seat.__table__  # type: ignore[assignment]
 _ANSWERS: Table = Answer.__table__  # type: ignore[assignment]
 _BATTLES: Table = Battle.__table__  # type: ignore[assignment]
-_NEW_CONVERSATION = insert(Conversation.__table__)  # type: ignore[arg-type]
+_NEW_CONVERSATION = insert(_CONVERSATIONS)
 _NEW_BATTLE = insert(_BATTLES)
-_NEW_PROMPT = insert(Prompt.__table__)  # type: ignore[arg-type]
-_NEW_SEATS = insert(Seat.__table__)  # type: ignore[arg-type]
+_NEW_PROMPT = insert(_PROMPTS)
+_NEW_SEATS = insert(_SEATS)
 _RUNNING = (
     select(_BATTLES.c.conversation_id)
     .where(
@@ -50,8 +53,8 @@ _RUNNING = (
 _CLOSED = update(_BATTLES).where(_BATTLES.c.id == bindparam("battle"))
 _TURN_BEFORE = select(func.max(Seat.turn)).where(Seat.battle_id == bindparam("battle"), Seat.turn < bindparam("turn"))
 _LANGUAGE = (
-    update(Conversation.__table__)  # type: ignore[arg-type]
-    .where(Conversation.__table__.c.id == bindparam("conversation"))
+    update(_CONVERSATIONS)
+    .where(_CONVERSATIONS.c.id == bindparam("conversation"))
     .values(language=bindparam("code"), language_method=bindparam("method"))
 )
 
@@ -198,7 +201,7 @@ def close_battle(
     before = None
     if outcome is BattleState.ABANDONED:
         before = session.scalar(_TURN_BEFORE, {"battle": battle_id, "turn": turn})
-    closed = (
+    closed: dict[str, Any] = (
         {"state": outcome, "state_reason": reason} if before is None else {"state": BattleState.VOTABLE, "turn": before}
     )
     session.execute(_CLOSED, {"battle": battle_id, "closed_at": now(), **closed, **also})
@@ -244,11 +247,7 @@ def _row_of(
         "reasoning": storable(progress.reasoning),
         "finish_reason": finish.reason if finish else None,
         "failure": progress.error.kind if progress.error else None,
-        "sampling": {
-            "temperature": attempt.sampling.temperature,
-            "top_p": attempt.sampling.top_p,
-            "max_new_tokens": attempt.sampling.max_new_tokens,
-        },
+        "sampling": asdict(attempt.sampling),
         "input_tokens": finish.input_tokens if finish else None,
         "output_tokens": finish.output_tokens if finish else None,
         "request_id": finish.request_id if finish else None,
