@@ -217,7 +217,7 @@ class _Board:
             return votes <= AT_ONCE_VOTES
         if votes > WITH_EACH_VOTE or self._crowd.sequence >= self._stamp.sequence:
             return False
-        return self._paced_until - time.monotonic() < LOOKS_AT_ONCE * LOOK_EVERY_S
+        return self._paced_until - time.monotonic() <= (LOOKS_AT_ONCE - 1) * LOOK_EVERY_S
 
     def _look(self) -> None:
         began = time.monotonic()

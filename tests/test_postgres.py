@@ -131,7 +131,7 @@ def test_votes_withdrawals_and_readers_at_once_end_with_counts_that_equal_the_vo
     with ThreadPoolExecutor(6) as workers:
         list(workers.map(work, range(6)))
 
-    standings = board.standings()
+    standings = board.refresh()
     kept = read_counts(any_database, ["battle"])
     assert standings.votes == kept.votes == 6 * 5
     assert standings.people == 6
