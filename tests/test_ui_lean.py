@@ -59,7 +59,7 @@ async def test_a_part_that_is_no_output_is_refused() -> None:
 
 async def test_what_changes_for_one_session_changes_for_no_other() -> None:
     page = Page(LeanBlocks)
-    sessions = LeanSessions()
+    sessions = LeanSessions()  # type: ignore[no-untyped-call]
     sessions.set_blocks(page.demo)
     page.state = sessions["annas"]
     await page.answer(lambda page: {page.text: gr.update(value="new", rtl=True)})
@@ -73,7 +73,8 @@ async def test_closed_pages_are_forgotten_after_an_hour_and_open_ones_when_there
     page = Page(LeanBlocks)
     page.demo.queue()
     page.demo.state_session_capacity = 3
-    sessions, queue = LeanSessions(), page.demo._queue
+    sessions = LeanSessions()  # type: ignore[no-untyped-call]
+    queue = page.demo._queue
     sessions.set_blocks(page.demo)
     for name in ("closed long ago", "open", "just closed"):
         sessions[name].is_closed = "closed" in name
