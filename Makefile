@@ -1,6 +1,7 @@
 # Developers' commands. The tools are taken from the active environment, or from .venv.
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
-PROCESSES ?= 3
+PROCESSES ?= 4
+PYTEST = pytest -n $(PROCESSES) --dist loadfile --no-loadscope-reorder
 TRL ?= $(CURDIR)/.venv-trl/try
 
 .DEFAULT_GOAL := help
@@ -10,10 +11,10 @@ help: ## list these commands
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-12s %s\n", $$1, $$2}'
 
 check: lint ## everything that must hold before a commit
-	pytest -n $(PROCESSES) --dist loadfile
+	$(PYTEST)
 
 check-fast: lint ## the same without Chromium, PostgreSQL and slow tests
-	pytest -n $(PROCESSES) --dist loadfile -m "not browser and not postgres and not slow"
+	$(PYTEST) -m "not browser and not postgres and not slow"
 
 lint: ## format, rules, types, layers
 	ruff format --check .
@@ -22,7 +23,7 @@ lint: ## format, rules, types, layers
 	lint-imports
 
 test: ## the tests alone
-	pytest -n $(PROCESSES) --dist loadfile
+	$(PYTEST)
 
 audit: ## ask PyPI whether a pinned package has a known vulnerability; needs the network
 	pip-audit --strict --no-deps --disable-pip --progress-spinner off -r requirements.txt

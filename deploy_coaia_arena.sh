@@ -117,18 +117,21 @@ run_tests() {
     /*) PATH="$VENV/bin:$PATH" ;;
     *) PATH="$PWD/$VENV/bin:$PATH" ;;
   esac
-  set -e
   tell_what_tests_lack
   echo '== Format and rules'
-  ruff format --check .
-  ruff check .
-  echo '== Types'
-  mypy
-  echo '== Layers'
-  lint-imports
-  echo '== Tests'
+  ruff format --check . && ruff check . || exit 1
+  local told beside status=0
+  told="$(mktemp)"
+  nice sh -c 'mypy && lint-imports' >"$told" 2>&1 &
+  beside=$!
+  echo '== Tests (and types and layers beside them)'
   [ "${CI:-}" != true ] || set -- -p tests.no_skips "$@"
-  "$PYTHON" -m pytest -n "${TEST_PROCESSES:-3}" --dist loadfile "$@"
+  "$PYTHON" -m pytest -n "${TEST_PROCESSES:-4}" --dist loadfile --no-loadscope-reorder "$@" || status=$?
+  echo '== Types and layers'
+  wait "$beside" || status=1
+  cat -- "$told"
+  rm -f -- "$told"
+  exit "$status"
 }
 
 command="${1:-}"

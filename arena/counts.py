@@ -7,7 +7,7 @@ from collections import Counter as Tally
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import reduce
+from functools import cache, reduce
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from sqlalchemy import Connection, Table, Text, bindparam, cast, func, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
+from sqlalchemy.sql.dml import ReturningInsert
 
 from arena.database import Database
 from arena.rubric import criterion_key
@@ -92,6 +93,11 @@ class PairCounts:
         """All votes in here, each counted once."""
         return int(self.wins.sum() + (self.ties.sum() + self.both_bad.sum()) // 2)
 
+    def same(self, other: "PairCounts") -> bool:
+        """Whether both hold the same revisions with the same counts."""
+        mine, others = (self.wins, self.ties, self.both_bad), (other.wins, other.ties, other.both_bad)
+        return list(self.revisions) == list(other.revisions) and all(map(np.array_equal, mine, others))
+
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
@@ -113,11 +119,8 @@ def next_sequence(session: Session, amount: int = 1) -> int:
     only writer of counts, so two votes never wait for each other in opposite orders, and a later number is a later
     commit. An `amount` of 0 takes the lock alone.
     """
-    insert = _insert(session, _NUMBERS).values(name=VOTES, value=amount)
-    statement = insert.on_conflict_do_update(
-        index_elements=["name"], set_={"value": _NUMBERS.c.value + amount}
-    ).returning(_NUMBERS.c.value)
-    return int(session.execute(statement).scalar_one())
+    statement = _numbering(session.get_bind().dialect.name)
+    return int(session.execute(statement, {"name": VOTES, "value": amount}).scalar_one())
 
 
 def add_verdict(
@@ -147,11 +150,7 @@ def add_verdicts(session: Session, amounts: Mapping[Verdict, int], sequence: int
         row[column] = int(row[column]) + amount
     if not rows:
         return
-    insert = _insert(session, _COUNTS)
-    changes = {name: _COUNTS.c[name] + insert.excluded[name] for name in _VERDICTS}
-    statement = insert.on_conflict_do_update(
-        index_elements=list(_KEY), set_={**changes, "sequence": insert.excluded.sequence}
-    )
+    statement = _adding(session.get_bind().dialect.name)
     session.execute(statement, [{**row, "sequence": sequence} for row in rows.values()])
 
 
@@ -312,7 +311,24 @@ def _column(verdict: Verdict) -> str:
     return "wins_low" if won == min(verdict.revision_a, verdict.revision_b) else "wins_high"
 
 
-def _insert(session: Session, table: Table) -> sqlite.Insert | postgresql.Insert:
-    """An INSERT that can turn into an UPDATE, in the words of the session's database."""
-    on_postgresql = session.get_bind().dialect.name == "postgresql"
-    return postgresql.insert(table) if on_postgresql else sqlite.insert(table)
+@cache
+def _numbering(dialect: str) -> ReturningInsert[Any]:
+    """What takes numbers; made once, since making it takes longer than running it."""
+    insert = _insert(dialect, _NUMBERS)
+    raised = {"value": _NUMBERS.c.value + insert.excluded.value}
+    return insert.on_conflict_do_update(index_elements=["name"], set_=raised).returning(_NUMBERS.c.value)
+
+
+@cache
+def _adding(dialect: str) -> sqlite.Insert | postgresql.Insert:
+    """What adds to pair counts."""
+    insert = _insert(dialect, _COUNTS)
+    changes = {name: _COUNTS.c[name] + insert.excluded[name] for name in _VERDICTS}
+    return insert.on_conflict_do_update(
+        index_elements=list(_KEY), set_={**changes, "sequence": insert.excluded.sequence}
+    )
+
+
+def _insert(dialect: str, table: Table) -> sqlite.Insert | postgresql.Insert:
+    """An INSERT that can turn into an UPDATE, in the words of a database."""
+    return postgresql.insert(table) if dialect == "postgresql" else sqlite.insert(table)

@@ -5,12 +5,12 @@ after battles and votes.
 """
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
-from sqlalchemy import func, select
+from sqlalchemy import select
 
-from arena.counts import latest_sequence, read_counts
+from arena.counts import LiveCounts, PairCounts, Stamp, read_counts
 from arena.database import Database
 from arena.matchmaking import Evidence
 from arena.ratings import rate
@@ -27,7 +27,9 @@ class VoteEvidence:
         """Nothing is known before the first `refresh`."""
         self._database = database
         self._lock = threading.Lock()
-        self._stamp: tuple[int, int] | None = None
+        self._counts = LiveCounts(SCOPES)
+        self._stamp: Stamp | None = None
+        self._newest: Mapping[str, int] = {}
         self.latest = Evidence()
         """Never changed, only replaced: whoever holds one may go on reading it."""
 
@@ -36,26 +38,26 @@ class VoteEvidence:
         if not self._lock.acquire(blocking=False):
             return
         try:
-            stamp = (latest_sequence(self._database), self._newest())
+            stamp = self._database.glance(self._counts.catch_up)
             if stamp != self._stamp:
-                self.latest = read_evidence(self._database)
+                if self._stamp is None or stamp.revision != self._stamp.revision:
+                    self._newest = _newest_revisions(self._database)
+                self.latest = _evidence_of(self._counts.together(), self._newest)
                 self._stamp = stamp
         finally:
             self._lock.release()
 
-    def _newest(self) -> int:
-        with self._database.read() as session:
-            return session.scalar(select(func.max(ModelRevision.id))) or 0
-
 
 def read_evidence(database: Database, scopes: Sequence[str] = SCOPES) -> Evidence:
     """What the votes say about the newest revision of each model that can be asked; a changed model starts anew."""
-    counts = read_counts(database, scopes)
+    return _evidence_of(read_counts(database, scopes), _newest_revisions(database))
+
+
+def _evidence_of(counts: PairCounts, newest: Mapping[str, int]) -> Evidence:
     met = counts.wins + counts.wins.T + counts.ties + counts.both_bad
     if not met.any():
         return Evidence()
     ratings = rate(counts.wins, counts.ties, counts.both_bad)
-    newest = _newest_revisions(database)
     column = {revision: place for place, revision in enumerate(counts.revisions)}
     models = [model for model, revision in newest.items() if revision in column]
     places = np.array([column[newest[model]] for model in models], np.intp)

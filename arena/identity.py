@@ -5,7 +5,7 @@ German and Spanish. The mere mention of a company or a model does not, nor what 
 """
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from arena.roster import ModelEntry
@@ -72,6 +72,7 @@ MODELS = (
 """Well-known names of models; a number, size or version may follow each."""
 
 _GENERIC = frozenset({"default", "latest", "model", "assistant", "chat", "demo", "test", "local", "manual", "instruct"})
+_DOTLESS = str.maketrans("ıİ", "ii")
 _QUIET = str.maketrans({"*": None, "`": None, "’": "'", "‘": "'", "\u00a0": " "})
 
 
@@ -79,24 +80,43 @@ _QUIET = str.maketrans({"*": None, "`": None, "’": "'", "‘": "'", "\u00a0": 
 class IdentityPatterns:
     """What gives a writer away, compiled once from a roster."""
 
-    statements: tuple[re.Pattern[str], ...]
+    statements: Mapping[tuple[str, ...], tuple[re.Pattern[str], ...]]
+    """By how they begin, folded."""
+    names: Sequence[str]
+    """Parts of names, folded: a text that holds none of them gives nobody away."""
 
 
 def identity_patterns(models: Iterable[ModelEntry]) -> IdentityPatterns:
     """Compile the patterns for a roster; a name that all of its models share tells nobody anything and is left out."""
-    names = _alternatives([*roster_names(models), *MODELS])
+    names = [*roster_names(models), *MODELS]
     words = {
-        "model": rf"(?:{names})(?:[- ]?v?\d[\w.]*(?:-[\w.]+)*)?",
+        "model": rf"(?:{_alternatives(names)})(?:[- ]?v?\d[\w.]*(?:-[\w.]+)*)?",
         "maker": _alternatives(MAKERS),
     }
-    return IdentityPatterns(tuple(re.compile(_spelled(form, words), re.IGNORECASE) for form in _STATEMENTS))
+    statements = {
+        tuple(map(_folded, openings)): tuple(
+            re.compile(_spelled(openings, form, words), re.IGNORECASE) for form in forms
+        )
+        for openings, forms in _STATEMENTS.items()
+    }
+    return IdentityPatterns(statements, _telling_parts([*names, *MAKERS]))
 
 
 def find_identity(text: str, patterns: IdentityPatterns) -> list[str]:
-    """The phrases in which `text` names its own maker or model, in the text's order; empty if it gives nothing away."""
+    """The phrases in which `text` names its own maker or model, in the text's order; empty if it gives nothing away.
+
+    Most answers hold no name: they are done after a search for some words, a twentieth of the time of the patterns.
+    """
     quiet = text.translate(_QUIET)
+    folded = _folded(quiet)
+    if not any(name in folded for name in patterns.names):
+        return []
     found = {
-        match.span(): match.group().strip() for pattern in patterns.statements for match in pattern.finditer(quiet)
+        match.span(): match.group().strip()
+        for openings, statements in patterns.statements.items()
+        if any(opening in folded for opening in openings)
+        for statement in statements
+        for match in statement.finditer(quiet)
     }
     return list(dict.fromkeys(found[span] for span in sorted(found)))
 
@@ -141,51 +161,78 @@ _MADE = {
     "de": r"(?:gemacht|gebaut|erstellt|entwickelt|entwickeltes|trainiert|trainiertes|erschaffen|geschaffen)",
     "es": r"(?:hech[oa]|cread[oa]|desarrollad[oa]|entrenad[oa]|diseñad[oa])",
 }
-_STATEMENTS = (
+_STATEMENTS: Mapping[tuple[str, ...], tuple[str, ...]] = {
     # English
-    r"\b(?:I am|I'm)(?: (?:called|named|known as|actually|really|just|simply))? {model}",
-    r"\b(?:I am|I'm)(?: [\w,-]+){{0,4}}? (?:an?|the) {model} {what_en}",
-    r"\b(?:I am|I'm) (?:an?|the)(?: [\w,'-]+){{0,6}}? {what_en}\b(?:[\w ,()'-]{{0,40}}?){made_en} by {by}",
-    r"\b(?:I am|I'm) (?:an?|the)(?: [\w,'-]+){{0,6}}? {what_en} (?:from|by|of) {by}",
-    r"\b(?:I am|I'm) (?:an? |the )?(?:{maker})(?:'s)? (?:[\w-]+ ){{0,4}}?(?:{what_en}|{model})",
-    r"\b(?:I am|I'm) (?:based on|powered by|running on|built on|a version of|part of)(?: the)? (?:{maker}'s )?{model}",
-    r"\bI (?:was|have been|'ve been)(?: \w+)?? {made_en}(?: and \w+)? by {by}",
-    r"\bI run on {by}",
-    r"\bmy name is {model}",
-    r"\bmy (?:creators?|makers?|developers?) (?:is|are|at) {by}",
-    r"\b(?:you can )?call me {model}",
-    r"\bas (?:an?|the)(?: [\w,'-]+){{0,5}}? {what_en}\b(?:[\w ,()'-]{{0,40}}?){made_en} by {by}",
-    r"\bas (?:an? |the )?(?:{maker})(?:'s)? (?:[\w-]+ ){{0,3}}?{what_en}\b",
-    r"\bas (?:an? |the )?{model}(?: {what_en})?, I\b",
+    ("I am", "I'm"): (
+        r"(?: (?:called|named|known as|actually|really|just|simply))? {model}",
+        r"(?: [\w,-]+){{0,4}}? (?:an?|the) {model} {what_en}",
+        r" (?:an?|the)(?: [\w,'-]+){{0,6}}? {what_en}\b(?:[\w ,()'-]{{0,40}}?){made_en} by {by}",
+        r" (?:an?|the)(?: [\w,'-]+){{0,6}}? {what_en} (?:from|by|of) {by}",
+        r" (?:an? |the )?(?:{maker})(?:'s)? (?:[\w-]+ ){{0,4}}?(?:{what_en}|{model})",
+        r" (?:based on|powered by|running on|built on|a version of|part of)(?: the)? (?:{maker}'s )?{model}",
+    ),
+    ("I was", "I have been", "I've been"): (r"(?: \w+)?? {made_en}(?: and \w+)? by {by}",),
+    ("I run on",): (" {by}",),
+    ("my name is", "you can call me", "call me"): (" {model}",),
+    ("my creator", "my maker", "my developer"): ("s? (?:is|are|at) {by}",),
+    ("as",): (
+        r" (?:an?|the)(?: [\w,'-]+){{0,5}}? {what_en}\b(?:[\w ,()'-]{{0,40}}?){made_en} by {by}",
+        r" (?:an? |the )?(?:{maker})(?:'s)? (?:[\w-]+ ){{0,3}}?{what_en}\b",
+        r" (?:an? |the )?{model}(?: {what_en})?, I\b",
+    ),
     # French
-    r"\bje suis (?:le |la |un |une )?{model}",
-    r"\bje suis (?:une? |le |la |l')(?:[\w,'-]+ ){{0,6}}?{what_fr}\b(?:[\w ,()'-]{{0,40}}?)(?:par|de|d'|chez) ?{by}",
-    r"\bj'ai été {made_fr}(?: et \w+)? (?:par|chez) {by}",
-    r"\b(?:je m'appelle|mon nom est|appelez-moi) {model}",
-    r"\ben tant qu(?:e |')(?:[\w,'-]+ ){{0,5}}?{what_fr}\b(?:[\w ,()'-]{{0,40}}?)(?:par|de|d') ?{by}",
-    r"\ben tant que {model}, je\b",
+    ("je suis",): (
+        " (?:le |la |un |une )?{model}",
+        r" (?:une? |le |la |l')(?:[\w,'-]+ ){{0,6}}?{what_fr}\b(?:[\w ,()'-]{{0,40}}?)(?:par|de|d'|chez) ?{by}",
+    ),
+    ("j'ai été",): (r" {made_fr}(?: et \w+)? (?:par|chez) {by}",),
+    ("je m'appelle", "mon nom est", "appelez-moi"): (" {model}",),
+    ("en tant qu",): (
+        r"(?:e |')(?:[\w,'-]+ ){{0,5}}?{what_fr}\b(?:[\w ,()'-]{{0,40}}?)(?:par|de|d') ?{by}",
+        r"e {model}, je\b",
+    ),
     # German
-    r"\bich bin (?:das |der |ein |eine )?{model}",
-    r"\bich bin (?:ein|eine|das|der|die)(?: [\w,-]+){{0,5}}? {what_de}\b(?:[\w ,()-]{{0,40}}?)(?:von|bei) {by}",
-    r"\bich bin (?:ein|eine|das|der) von {by}",
-    r"\bich wurde (?:\w+ )?(?:von|bei) {by}(?: \w+)? {made_de}",
-    r"\b(?:ich heiße|ich heisse|mein Name ist|nenn mich) {model}",
-    r"\bals (?:ein |eine |das )?(?:[\w,-]+ ){{0,3}}?von {by} {made_de}\w*",
-    r"\bals (?:[\w,-]+ ){{0,3}}?{what_de} von {by}",
-    r"\bals {model} (?:bin|kann|habe) ich\b",
+    ("ich bin",): (
+        " (?:das |der |ein |eine )?{model}",
+        r" (?:ein|eine|das|der|die)(?: [\w,-]+){{0,5}}? {what_de}\b(?:[\w ,()-]{{0,40}}?)(?:von|bei) {by}",
+        " (?:ein|eine|das|der) von {by}",
+    ),
+    ("ich wurde",): (r" (?:\w+ )?(?:von|bei) {by}(?: \w+)? {made_de}",),
+    ("ich heiße", "ich heisse", "mein Name ist", "nenn mich"): (" {model}",),
+    ("als",): (
+        r" (?:ein |eine |das )?(?:[\w,-]+ ){{0,3}}?von {by} {made_de}\w*",
+        r" (?:[\w,-]+ ){{0,3}}?{what_de} von {by}",
+        r" {model} (?:bin|kann|habe) ich\b",
+    ),
     # Spanish
-    r"\bsoy (?:el |la |un |una )?{model}",
-    r"\bsoy (?:una? |el |la )(?:[\w,-]+ ){{0,6}}?{what_es}\b(?:[\w ,()-]{{0,40}}?)(?:{made_es} )?(?:por|de) {by}",
-    r"\b(?:fui|he sido) {made_es}(?: y \w+)? por {by}",
-    r"\b(?:me llamo|mi nombre es|puedes llamarme) {model}",
-    r"\bcomo (?:una? )?(?:[\w,-]+ ){{0,6}}?{what_es}\b(?:[\w ,()-]{{0,40}}?)(?:{made_es} )(?:por|de) {by}",
-)
-"""First-person statements; `{model}` and `{maker}` are names, `{by}` is either."""
+    ("soy",): (
+        " (?:el |la |un |una )?{model}",
+        r" (?:una? |el |la )(?:[\w,-]+ ){{0,6}}?{what_es}\b(?:[\w ,()-]{{0,40}}?)(?:{made_es} )?(?:por|de) {by}",
+    ),
+    ("fui", "he sido"): (r" {made_es}(?: y \w+)? por {by}",),
+    ("me llamo", "mi nombre es", "puedes llamarme"): (" {model}",),
+    ("como",): (r" (?:una? )?(?:[\w,-]+ ){{0,6}}?{what_es}\b(?:[\w ,()-]{{0,40}}?)(?:{made_es} )(?:por|de) {by}",),
+}
+"""First-person statements, by how they begin; `{model}` and `{maker}` are names, `{by}` is either.
+
+None has no name in it: `find_identity` rests on that.
+"""
 
 
-def _spelled(form: str, words: dict[str, str]) -> str:
+def _spelled(openings: Sequence[str], form: str, words: Mapping[str, str]) -> str:
     kinds = {f"what_{code}": what for code, what in _WHAT.items()} | {f"made_{code}": m for code, m in _MADE.items()}
     model = words["model"] + r"(?![\w'])"
     by = rf"(?:the (?:\w+ )?team at )?(?:{words['maker']}|{words['model']})(?!\w)"
     body = form.format(model=model, maker=words["maker"], by=by, **kinds)
-    return rf"(?<![\"“«„'])(?<![\"“«„]\s){body}"
+    return rf"(?<![\"“«„'])(?<![\"“«„]\s)\b(?:{'|'.join(openings)}){body}"
+
+
+def _folded(text: str) -> str:
+    """`text` in which whatever a pattern takes for the same letter is the same."""
+    return text.translate(_DOTLESS).casefold()
+
+
+def _telling_parts(names: Iterable[str]) -> Sequence[str]:
+    """What folded text must hold one of to hold one of the names: of each the longest word."""
+    words = {max(re.split("[ -]+", _folded(name)), key=len) for name in names}
+    return sorted(word for word in words if not any(other in word for other in words - {word}))

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 
-from sqlalchemy import select
+from sqlalchemy import Connection, select
 from sqlalchemy.exc import SQLAlchemyError
 
 from arena.ballots import RATED_SCOPES, Slice, count_languages, read_ballots
@@ -30,12 +30,21 @@ from arena.tables import ModelRevision
 __all__ = ["Comparisons", "Grouping", "Leaderboard", "Slice", "Standing", "Standings"]
 
 log = logging.getLogger(__name__)
+_NAMES = select(
+    ModelRevision.id, ModelRevision.display_name, ModelRevision.family, ModelRevision.version, ModelRevision.parent
+).order_by(ModelRevision.id)
 
 AT_ONCE_VOTES = 5_000
 """Up to so many votes people are counted before the first table is shown: it takes some 20 ms. Beyond, right after."""
 
 WITH_EACH_VOTE = 200
 """Up to so many votes people are counted again with each vote, in 2 to 3 ms: a young arena's figures are exact."""
+
+LOOK_EVERY_S = 0.5
+"""Under many votes a second people are counted twice a second, and figures exact again at the first reading after."""
+
+LOOKS_AT_ONCE = 20
+"""So many times people are counted with each vote, however quickly they come, before that pace is kept."""
 
 BUSY_SHARE = 0.05
 """The share of its time that the background may spend on looking at the votes again."""
@@ -176,6 +185,8 @@ class _Board:
         self._looking = threading.Lock()  # held by whoever looks at the votes
         self._due = True  # whether a look in the background may be asked for
         self._due_at = 0.0
+        self._names: Sequence[Sequence[object]] = ()
+        self._paced_until = 0.0  # each look in a vote's path moves it on; it may be `LOOKS_AT_ONCE` looks ahead
 
     def standings(self) -> Standings:
         with self._lock:
@@ -186,6 +197,7 @@ class _Board:
             with self._lock:
                 must = self._must_look(table.counts.votes)
             if must:
+                self._paced_until = max(time.monotonic(), self._paced_until) + LOOK_EVERY_S
                 self._look()
         with self._lock:
             return self._written(self._bring_up_to_date())
@@ -203,22 +215,30 @@ class _Board:
         """Whether to count people before the table is shown: where they are new, and few enough to be quick."""
         if self._crowd is None:
             return votes <= AT_ONCE_VOTES
-        return votes <= WITH_EACH_VOTE and self._crowd.sequence < self._stamp.sequence
+        if votes > WITH_EACH_VOTE or self._crowd.sequence >= self._stamp.sequence:
+            return False
+        return self._paced_until - time.monotonic() < LOOKS_AT_ONCE * LOOK_EVERY_S
 
     def _look(self) -> None:
         began = time.monotonic()
         stamp = self._database.glance(latest_stamp)
-        revisions = _read_revisions(self._database)
+        names = self._database.glance(_read_names)
         ballots = read_ballots(self._database, self._part)
-        table = tabulate(revisions, ballots.counts(stamp.sequence), self._by)
+        counts = ballots.counts(stamp.sequence)
+        with self._lock:
+            table = self._table if self._counts.together().same(counts) else None
+        if table is None:
+            table = tabulate(_read_revisions(self._database), counts, self._by)
         crowd = look_at(table, ballots, stamp.sequence)
         ended = time.monotonic()
         with self._lock:
             self._crowd = crowd
             self._standings = None
-            # Names may have been corrected since: the next table is made with those that are read then.
-            self._stamp = Stamp(-1, -1)
-            self._due, self._due_at = True, ended + (ended - began) / BUSY_SHARE
+            if self._table is not None:
+                self._inflation = self._table.inflation(crowd)
+            if names != self._names:  # some were corrected since: the next table is made with those that are read then
+                self._names, self._stamp = names, Stamp(-1, -1)
+            self._due, self._due_at = True, max(ended + (ended - began) / BUSY_SHARE, began + LOOK_EVERY_S)
 
     def _look_later(self) -> None:
         """Have the votes looked at in the background, where there are new ones and the last look is long enough ago."""
@@ -253,6 +273,10 @@ class _Board:
             self._standings = table.standings(self._crowd, self._inflation, self._counted_at)
         self._look_later()
         return self._standings
+
+
+def _read_names(connection: Connection) -> Sequence[Sequence[object]]:
+    return connection.execute(_NAMES).cursor.fetchall()
 
 
 def _read_revisions(database: Database) -> Sequence[ModelRevision]:

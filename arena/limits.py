@@ -10,10 +10,13 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import cache
+from typing import Any
 
 from sqlalchemy import Table, case, delete, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
+from sqlalchemy.sql.dml import ReturningInsert
 
 from arena.config import Settings
 from arena.database import Database
@@ -137,24 +140,11 @@ def _count(
     session: Session, subjects: Sequence[_Subject], today: str, reserved: int
 ) -> Mapping[str, tuple[int, int, int]]:
     """Add one turn to each subject, and the money to `all`; (total, starts today, spent today) by subject."""
-    insert = _insert(session, _COUNTS)
-    same_day = _COUNTS.c.day == insert.excluded.day
-    statement = insert.on_conflict_do_update(
-        index_elements=["subject"],
-        set_={
-            "total": _COUNTS.c.total + 1,
-            "starts": case((same_day, _COUNTS.c.starts + 1), else_=1),
-            "spent": case((same_day, _COUNTS.c.spent + insert.excluded.spent), else_=insert.excluded.spent),
-            "day": insert.excluded.day,
-        },
-    )
     rows = [
         {"subject": s.name, "total": 1, "day": today, "starts": 1, "spent": reserved if s.name == ALL else 0}
         for s in subjects
     ]
-    counted = session.execute(
-        statement.returning(_COUNTS.c.subject, _COUNTS.c.total, _COUNTS.c.starts, _COUNTS.c.spent), rows
-    )
+    counted = session.execute(_counting(session.get_bind().dialect.name), rows)
     return {subject: (total, starts, spent) for subject, total, starts, spent in counted}
 
 
@@ -162,13 +152,7 @@ def _take_slots(session: Session, subjects: Sequence[_Subject], totals: Mapping[
     """Take a place of the minute for each subject: the one that was taken longest ago, if that is long enough ago."""
     limited = {s.name: s for s in subjects if s.a_minute is not None}
     rows = [{"subject": s.name, "slot": totals[s.name] % (s.a_minute or 1), "at": now} for s in limited.values()]
-    insert = _insert(session, _SLOTS)
-    # One from the future was written before the clock was put back.
-    free = or_(_SLOTS.c.at <= insert.excluded.at - WINDOW_S, _SLOTS.c.at > insert.excluded.at + WINDOW_S)
-    statement = insert.on_conflict_do_update(
-        index_elements=["subject", "slot"], set_={"at": insert.excluded.at}, where=free
-    )
-    taken = set(session.scalars(statement.returning(_SLOTS.c.subject), rows))
+    taken = set(session.scalars(_taking(session.get_bind().dialect.name), rows))
     refused = limited.keys() - taken
     if not refused:
         return
@@ -211,7 +195,33 @@ def _seconds(wait: float) -> str:
     return "a second" if whole <= 1 else f"{whole} seconds"
 
 
-def _insert(session: Session, table: Table) -> sqlite.Insert | postgresql.Insert:
-    """An INSERT that can turn into an UPDATE, in the words of the session's database."""
-    on_postgresql = session.get_bind().dialect.name == "postgresql"
-    return postgresql.insert(table) if on_postgresql else sqlite.insert(table)
+@cache
+def _counting(dialect: str) -> ReturningInsert[Any]:
+    """What counts one turn; made once, since making it takes longer than running it."""
+    insert = _insert(dialect, _COUNTS)
+    same_day = _COUNTS.c.day == insert.excluded.day
+    return insert.on_conflict_do_update(
+        index_elements=["subject"],
+        set_={
+            "total": _COUNTS.c.total + 1,
+            "starts": case((same_day, _COUNTS.c.starts + 1), else_=1),
+            "spent": case((same_day, _COUNTS.c.spent + insert.excluded.spent), else_=insert.excluded.spent),
+            "day": insert.excluded.day,
+        },
+    ).returning(_COUNTS.c.subject, _COUNTS.c.total, _COUNTS.c.starts, _COUNTS.c.spent)
+
+
+@cache
+def _taking(dialect: str) -> ReturningInsert[Any]:
+    """What takes a place of the minute where it is free."""
+    insert = _insert(dialect, _SLOTS)
+    # One from the future was written before the clock was put back.
+    free = or_(_SLOTS.c.at <= insert.excluded.at - WINDOW_S, _SLOTS.c.at > insert.excluded.at + WINDOW_S)
+    return insert.on_conflict_do_update(
+        index_elements=["subject", "slot"], set_={"at": insert.excluded.at}, where=free
+    ).returning(_SLOTS.c.subject)
+
+
+def _insert(dialect: str, table: Table) -> sqlite.Insert | postgresql.Insert:
+    """An INSERT that can turn into an UPDATE, in the words of a database."""
+    return postgresql.insert(table) if dialect == "postgresql" else sqlite.insert(table)

@@ -2,15 +2,43 @@
 
 import hashlib
 import json
+from collections.abc import Sequence
+from functools import lru_cache
 
-from sqlalchemy import func, select
+from sqlalchemy import bindparam, func, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from arena.roster import ModelEntry
+from arena.roster import ModelEntry, SamplingDefaults
 from arena.tables import ModelRevision
 
 _RACES = 5
+_KNOWN = select(
+    ModelRevision.fingerprint,
+    ModelRevision.id,
+    ModelRevision.display_name,
+    ModelRevision.family,
+    ModelRevision.version,
+    ModelRevision.parent,
+).where(ModelRevision.fingerprint.in_(bindparam("fingerprints", expanding=True)))
+
+
+def revision_ids(session: Session, asked: Sequence[tuple[ModelEntry, str | None]]) -> list[int]:
+    """The ids of the revisions of models with their deployments, see `ensure_revision`; one statement if none is new.
+
+    New ones are always made in the same order, so that two battles with the same new models never deadlock.
+    """
+    prints = [fingerprint_of(model, deployment) for model, deployment in asked]
+    rows = session.execute(_KNOWN, {"fingerprints": sorted(set(prints))})
+    known = {fingerprint: (revision, *names) for fingerprint, revision, *names in rows}
+    ids: dict[str, int] = {}
+    for fingerprint, (model, deployment) in sorted(zip(prints, asked, strict=True), key=lambda of: of[1][0].id):
+        found = known.get(fingerprint)
+        if found is not None and found[1:] == _names_of(model):
+            ids[fingerprint] = found[0]
+        elif fingerprint not in ids:
+            ids[fingerprint] = ensure_revision(session, model, deployment).id
+    return [ids[fingerprint] for fingerprint in prints]
 
 
 def ensure_revision(session: Session, model: ModelEntry, deployment: str | None) -> ModelRevision:
@@ -56,13 +84,13 @@ def foreign_revision(session: Session, model_id: str) -> ModelRevision:
 
 def fingerprint_of(model: ModelEntry, deployment: str | None) -> str:
     """SHA-256 of what decides which model answers."""
-    deciding = [
-        model.id,
-        model.platform,
-        deployment or model.model_name,
-        model.system_prompt,
-        model.recommended_config.model_dump(),
-    ]
+    api_name = deployment or model.model_name
+    return _fingerprint(model.id, model.platform, api_name, model.system_prompt, model.recommended_config)
+
+
+@lru_cache(maxsize=1_000)
+def _fingerprint(model_id: str, platform: str, api_name: str, prompt: str | None, sampling: SamplingDefaults) -> str:
+    deciding = [model_id, platform, api_name, prompt, sampling.model_dump()]
     return hashlib.sha256(json.dumps(deciding, sort_keys=True).encode()).hexdigest()
 
 
@@ -86,8 +114,10 @@ def _new_revision(session: Session, model: ModelEntry, deployment: str | None, f
 
 def _kept_current(revision: ModelRevision, model: ModelEntry) -> ModelRevision:
     """Names and places in a family may be corrected; SQLAlchemy writes only what differs."""
-    revision.display_name = model.display_name or model.id
-    revision.family = model.family
-    revision.version = model.version
-    revision.parent = model.parent
+    revision.display_name, revision.family, revision.version, revision.parent = _names_of(model)
     return revision
+
+
+def _names_of(model: ModelEntry) -> tuple[str, str | None, str | None, str | None]:
+    """Its display name, family, version and parent."""
+    return model.display_name or model.id, model.family, model.version, model.parent

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import ColumnElement, and_, func, or_, select, update
+from sqlalchemy import ColumnElement, and_, bindparam, func, or_, select, update
 from sqlalchemy.orm import Session
 
 from arena.counts import Verdict, add_verdicts, next_sequence, read_counts, verdicts_of
@@ -39,6 +39,13 @@ _STATES = {
     VoterVerdict.HOLD: VoteState.HELD,
     VoterVerdict.EXCLUDE: VoteState.EXCLUDED,
 }
+
+_NEWEST_DECISION = (
+    select(VoterDecision.decision, VoterDecision.reason)
+    .where(VoterDecision.voter_id == bindparam("voter"))
+    .order_by(VoterDecision.id.desc())
+    .limit(1)
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,13 +181,7 @@ def aside_of(session: Session, voter_id: str) -> SetAside | None:
 
     Read it after `next_sequence`, which a decision waits for: then none falls between reading and storing.
     """
-    newest = (
-        select(VoterDecision.decision, VoterDecision.reason)
-        .where(VoterDecision.voter_id == voter_id)
-        .order_by(VoterDecision.id.desc())
-        .limit(1)
-    )
-    row = session.execute(newest).one_or_none()
+    row = session.execute(_NEWEST_DECISION, {"voter": voter_id}).one_or_none()
     return None if row is None else _aside(row.decision, row.reason)
 
 

@@ -3,11 +3,15 @@
 import hashlib
 import hmac
 from dataclasses import dataclass
+from functools import cache
 
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy import Table
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from arena.tables import Voter
+
+_VOTERS: Table = Voter.__table__  # type: ignore[assignment]
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,10 +37,10 @@ def hash_address(secret: str, address: str) -> str:
 
 def ensure_voter(session: Session, voter_id: str) -> None:
     """Make the voter's row where it is new, also when two requests of one visitor come at once."""
-    if session.get(Voter, voter_id) is not None:
-        return
-    try:
-        with session.begin_nested():
-            session.add(Voter(id=voter_id))
-    except IntegrityError:
-        return  # the visitor's other request was first
+    session.execute(_inserting(session.get_bind().dialect.name), {"id": voter_id})
+
+
+@cache
+def _inserting(dialect: str) -> sqlite.Insert | postgresql.Insert:
+    insert = postgresql.insert(_VOTERS) if dialect == "postgresql" else sqlite.insert(_VOTERS)
+    return insert.on_conflict_do_nothing(index_elements=["id"])

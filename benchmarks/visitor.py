@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from benchmarks.steady_server import WORD
+from tests.scripted_visitor import function_of
 
 _MARK = WORD[:1].encode()
 
@@ -51,15 +52,12 @@ class Watched:
 
 def read_protocol(config: Mapping[str, Any]) -> Protocol:
     """Find the Battle page's functions in `/config`."""
-    names = {part["id"]: part["props"].get("elem_id") for part in config["components"]}
-    page = config["page"][""]["dependencies"]
-    functions = [function for function in config["dependencies"] if function["id"] in page]
-
-    def called(name: str, event: str) -> Mapping[str, Any]:
-        return next(f for f in functions if any(names.get(t[0]) == name and t[1] == event for t in f["targets"]))
-
-    fight, vote = called("send", "click"), called("vote-model_a", "click")
-    load = next(f for f in functions if any(target[1] == "load" for target in f["targets"]))
+    fight, vote = function_of(config, "send"), function_of(config, "vote-model_a")
+    load = next(
+        d
+        for d in config["dependencies"]
+        if d["id"] in config["page"][""]["dependencies"] and any(target[1] == "load" for target in d["targets"])
+    )
     inputs = vote["inputs"]
     return Protocol(fight["id"], vote["id"], len(inputs), load["id"], fight["outputs"].index(inputs[0]))
 

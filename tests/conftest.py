@@ -1,6 +1,7 @@
 """Fixtures that every test may use: settings that touch only the test's own folder, and a database in it."""
 
 import logging
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import pytest
 
 from arena.config import Settings, load_settings, prepare_process
 from arena.database import Database, open_database
+from tests.chromium import CHROMIUM
 
 prepare_process()
 
@@ -16,8 +18,21 @@ SettingsFactory = Callable[..., Settings]
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Long modules first, so that no process is left alone with one at the end."""
-    long = {item.path for item in items if item.get_closest_marker("browser")}
-    items.sort(key=lambda item: item.path not in long)
+    marks = ("browser", "slow", "postgres")
+    long = [{item.path for item in items if item.get_closest_marker(mark)} for mark in marks]
+    items.sort(key=lambda item: [item.path not in paths for paths in long])
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Chromium outlives its module until a test comes that may run an event loop."""
+    if not CHROMIUM.wanted and "browser" not in getattr(item, "fixturenames", ()):
+        CHROMIUM.stop()
+
+
+def pytest_sessionfinish() -> None:
+    """Chromium ends with the last test."""
+    CHROMIUM.stop()
 
 
 @pytest.fixture(autouse=True)
@@ -55,10 +70,21 @@ def make_settings(tmp_path: Path) -> SettingsFactory:
     return make
 
 
-@pytest.fixture
-def database(tmp_path: Path) -> Iterator[Database]:
-    """A fresh database with all tables."""
+@pytest.fixture(scope="session")
+def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A SQLite file with all tables and nothing in them, to be copied: making them takes longer than most tests."""
+    file = tmp_path_factory.mktemp("empty") / "arena.db"
     logging.getLogger("alembic").setLevel(logging.WARNING)
-    store = open_database(f"sqlite:///{tmp_path / 'data' / 'arena.db'}")
+    open_database(f"sqlite:///{file}").close()
+    return file
+
+
+@pytest.fixture
+def database(empty_database: Path, tmp_path: Path) -> Iterator[Database]:
+    """A fresh database with all tables."""
+    file = tmp_path / "data" / "arena.db"
+    file.parent.mkdir(exist_ok=True)
+    shutil.copyfile(empty_database, file)
+    store = open_database(f"sqlite:///{file}")
     yield store
     store.close()

@@ -16,6 +16,7 @@ from uuid import uuid4
 
 import psycopg
 import pytest
+from sqlalchemy import make_url
 
 from arena.database import Database, open_database
 
@@ -60,25 +61,33 @@ def postgres_socket() -> Iterator[Path]:
 @pytest.fixture
 def new_postgres_url(postgres_socket: Path) -> Callable[[], str]:
     """Make a new, empty PostgreSQL database and return its SQLAlchemy URL; as many as a test asks for."""
+    return lambda: _create(postgres_socket, "template1")
 
-    def make() -> str:
-        name = f"arena_{uuid4().hex}"
-        with psycopg.connect(f"host={postgres_socket} user=arena dbname=postgres", autocommit=True) as connection:
-            connection.execute(f"CREATE DATABASE {name}".encode())
-        return f"postgresql+psycopg://arena@/{name}?host={postgres_socket}"
 
-    return make
+@pytest.fixture(scope="session")
+def postgres_template(postgres_socket: Path) -> str:
+    """The name of a database with all tables and nothing in them, to be copied."""
+    url = _create(postgres_socket, "template1")
+    logging.getLogger("alembic").setLevel(logging.WARNING)
+    open_database(url).close()
+    return make_url(url).database or ""
+
+
+def _create(socket: Path, template: str) -> str:
+    name = f"arena_{uuid4().hex}"
+    with psycopg.connect(f"host={socket} user=arena dbname=postgres", autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name} TEMPLATE {template}".encode())
+    return f"postgresql+psycopg://arena@/{name}?host={socket}"
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)])
-def any_database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
+def any_database(request: pytest.FixtureRequest) -> Iterator[Database]:
     """A fresh database with all tables, once of each kind that the arena supports."""
-    logging.getLogger("alembic").setLevel(logging.WARNING)
-    if request.param == "postgresql":
-        url = request.getfixturevalue("new_postgres_url")()
-    else:
-        url = f"sqlite:///{tmp_path / 'any' / 'arena.db'}"
-    store = open_database(url)
+    if request.param == "sqlite":
+        yield request.getfixturevalue("database")
+        return
+    template = request.getfixturevalue("postgres_template")
+    store = open_database(_create(request.getfixturevalue("postgres_socket"), template))
     yield store
     store.close()
 

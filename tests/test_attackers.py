@@ -111,7 +111,7 @@ def test_a_battle_takes_one_vote_from_its_visitor_after_both_answers_and_no_othe
 def test_a_vote_before_both_answers_are_there_is_refused_and_tells_nothing(site: Site, owner: ScriptedVisitor) -> None:
     site.script(Script(text=TEXT, fault=Fault.STALL_MIDWAY), QUICK)
     try:
-        owner.join(owner.function("send")["id"], ["Too early?"])
+        owner.join(owner.function("send"), ["Too early?"])
         site.llm.wait_for(lambda server: f"api-{QUICK}" in server.stalled and server.stalled[f"api-{QUICK}"] > 0)
         with site.parts.database.read() as session:
             running = session.scalar(select(Battle.id).where(Battle.state == BattleState.RUNNING))
@@ -146,11 +146,5 @@ def test_no_function_called_directly_votes_for_another_or_tells_what_is_not_publ
 
 def everything_told(thief: ScriptedVisitor, battle: str) -> Sequence[str]:
     """What the thief hears from each function, directly and through the queue."""
-    heard = []
-    for function in thief.config["dependencies"]:
-        data = [battle] * len(function["inputs"])
-        heard.append(thief.call(function["id"], data))
-        session = uuid4().hex
-        if thief.join(function["id"], data, session).status_code == 200:
-            heard.append(str([event.event for event in thief.listen(session)[1]]))
-    return heard
+    functions = thief.config["dependencies"]
+    return [told for function in functions for told in thief.tell(function, [battle] * len(function["inputs"]))]

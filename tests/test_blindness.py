@@ -15,6 +15,7 @@ from app import build_app
 from arena.config import load_settings
 from arena.tables import Answer, Battle, Vote
 from tests.scripted_openai import ScriptedOpenAI
+from tests.scripted_visitor import ScriptedVisitor
 from tests.scripting import Script
 from tests.serving import served
 from tests.ui_fixtures import FAST, OpenPage, Site, browser, open_page, parts_of
@@ -187,7 +188,9 @@ def test_a_strangers_vote_on_a_battle_is_refused_and_reveals_nothing(
         battle = session.scalars(select(Battle).order_by(Battle.created_at.desc())).first()
     assert battle is not None
 
-    told = vote_by_hand(site.url, battle.id)
+    with ScriptedVisitor(site.url) as stranger:
+        vote = stranger.function("vote-model_a")
+        told = stranger.hear(vote, [battle.id, *[None] * (len(vote["inputs"]) - 1)])
 
     assert "process_completed" in told
     assert "Displayed" not in told
@@ -196,16 +199,3 @@ def test_a_strangers_vote_on_a_battle_is_refused_and_reveals_nothing(
         assert session.get(Vote, battle.id) is None
     owner.button("Tie").click()
     expect(owner.page.get_by_role("heading", name="You called it a tie.")).to_be_visible()
-
-
-def vote_by_hand(url: str, battle_id: str) -> str:
-    """Vote as a program would that has found the button's function and another visitor's battle; what it is told."""
-    with httpx.Client(base_url=url, timeout=10) as client:
-        client.get("/")
-        config = client.get("/config").json()
-        button = next(c["id"] for c in config["components"] if c["props"].get("elem_id") == "vote-model_a")
-        vote = next(d for d in config["dependencies"] if [button, "click"] in d["targets"])
-        data = [battle_id, *[None] * (len(vote["inputs"]) - 1)]
-        job = {"data": data, "fn_index": vote["id"], "session_hash": "stranger", "trigger_id": button}
-        client.post("/gradio_api/queue/join", json=job).raise_for_status()
-        return client.get("/gradio_api/queue/data", params={"session_hash": "stranger"}).text

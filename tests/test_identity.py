@@ -1,9 +1,11 @@
+import random
+import re
 import time
 from collections.abc import Sequence
 
 import pytest
 
-from arena.identity import find_identity, identity_patterns, roster_names
+from arena.identity import _folded, find_identity, identity_patterns, roster_names
 from arena.roster import ModelEntry
 
 TUNED = "ft:gpt-4.1-nano-2025-04-14:lakeside:river250709n1b3:BrWkpMDi"
@@ -37,6 +39,7 @@ GIVES_AWAY = (
     "I'm a helpful chatbot from Meta.",
     "I was created by Anthropic to be helpful.",
     "I was originally fine-tuned by OpenAI.",
+    "I've been trained by Google to listen.",
     "I am based on Llama 3.1 and glad of it.",
     "I run on GPT-4o.",
     "My name is Claude.",
@@ -134,8 +137,46 @@ def test_a_name_that_all_models_share_tells_nobody_anything() -> None:
     assert find_identity("I am Twin 2.", identity_patterns(twins)) == ["I am Twin 2"]
 
 
+DISGUISES = (
+    {},
+    str.maketrans("iskI", "ıſKİ"),
+    str.maketrans("aeoAEO", "AEOaeo"),
+    str.maketrans({" ": "\u00a0", "'": "’"}),
+    str.maketrans({"ß": "ẞ", "é": "É", ".": "**"}),
+)
+"""What patterns read over."""
+
+
 def test_common_words_in_the_roster_are_no_names() -> None:
     assert set(roster_names(ROSTER)).isdisjoint({"default", "local", "projects", "models"})
+
+
+def test_the_search_for_names_and_beginnings_spares_time_and_overlooks_nothing() -> None:
+    chance = random.Random(5)
+    for _ in range(60):
+        pieces = [*chance.choices(GIVES_AWAY, k=2), *chance.choices(GIVES_NOTHING_AWAY, k=2)]
+        words = [word for piece in pieces for word in piece.split(" ")]
+        cut = chance.randrange(len(words))
+        text = " ".join(words[cut:] + words[:cut]).translate(chance.choice(DISGUISES))
+        quiet = text.translate(str.maketrans({"*": None, "`": None, "’": "'", "‘": "'", "\u00a0": " "}))
+        every = {
+            match.span(): match.group().strip()
+            for statements in PATTERNS.statements.values()
+            for statement in statements
+            for match in statement.finditer(quiet)
+        }
+        assert find_identity(text, PATTERNS) == list(dict.fromkeys(every[span] for span in sorted(every)))
+
+
+def test_the_search_folds_letters_as_the_patterns_do() -> None:
+    """Every letter that a pattern takes for a letter of a name or a beginning is also found by the search."""
+    letters = {letter for openings in PATTERNS.statements for opening in openings for letter in opening}
+    letters |= {letter for name in PATTERNS.names for letter in name}
+    every = "".join(map(chr, range(0x110000)))
+    for same in re.findall(f"[{re.escape(''.join(sorted(letters)))}]", every, re.IGNORECASE):
+        for letter in letters:
+            if re.fullmatch(re.escape(letter), same, re.IGNORECASE):
+                assert letter in _folded(same), (letter, same)
 
 
 @pytest.mark.parametrize(

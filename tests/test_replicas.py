@@ -71,13 +71,16 @@ def test_replicas_share_votes_and_lose_none_when_one_is_killed(database: Databas
 def vote_once_each(running: Replicas) -> list[str]:
     """Each visitor plays through nginx and votes at both replicas at the same moment; the battles they voted on."""
 
+    with ScriptedVisitor(running.url) as first:
+        config = first.config
+
     def play(number: int) -> str:
-        with ScriptedVisitor(running.url) as visitor:
+        with ScriptedVisitor(running.url, config) as visitor:
             battle = visitor.fight(f"Challenge {number}").battle
             together = threading.Barrier(2)
 
             def vote_at(address: str) -> str:
-                with ScriptedVisitor(address, config=visitor.config) as same:
+                with ScriptedVisitor(address, config) as same:
                     same.client.cookies = visitor.client.cookies
                     together.wait(30)
                     return same.vote(battle)

@@ -10,7 +10,7 @@ from sqlalchemy import update
 from arena.tables import Battle, Conversation, Winner
 from tests.arena_facts import add_models, add_vote
 from tests.test_accessibility import assert_accessible
-from tests.ui_fixtures import PATIENCE_MS, Site, arena_site, browser
+from tests.ui_fixtures import PATIENCE_MS, Site, arena_site, browser, hurry
 
 __all__ = ["browser"]
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(240)]
@@ -38,6 +38,7 @@ def fill(site: Site, models: Sequence[int], times: int) -> None:
 
 def test_an_open_page_says_what_votes_have_settled_without_being_reloaded(browser: Browser, tmp_path: Path) -> None:
     with arena_site(tmp_path) as site, browser.new_page() as page:
+        hurry(page)
         page.goto(f"{site.url}/leaderboard")
         page.get_by_role("link", name="Analytics").click()
         expect(page.get_by_text("No votes yet.")).to_be_visible(timeout=PATIENCE_MS)
@@ -69,6 +70,7 @@ def test_an_open_page_says_what_votes_have_settled_without_being_reloaded(browse
 def test_with_many_models_only_the_table_scrolls(browser: Browser, tmp_path: Path) -> None:
     with arena_site(tmp_path) as site, browser.new_page() as page:
         fill(site, add_models(site.parts.database, *[f"a-model-with-a-long-name-{n}" for n in range(14)]), 1)
+        hurry(page)
         page.goto(f"{site.url}/analytics")
         for table in ("Who beats whom", "How often they met"):
             region = page.get_by_role("region", name=f"{table}, table that scrolls sideways")

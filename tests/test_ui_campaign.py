@@ -8,13 +8,14 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, Response, expect
+from playwright.sync_api import Page, Response, expect
 from sqlalchemy import select
 
 from arena.config import SHIPPED_DIR
 from arena.counts import read_counts
 from arena.tables import Answer, Vote
 from tests.campaign_facts import add_campaign
+from tests.chromium import CHROMIUM
 from tests.scripting import Script
 from tests.ui_fixtures import (
     NAMES,
@@ -60,7 +61,8 @@ def judge_by_keys(page: Page, votes: str, total: int) -> None:
         page.keyboard.press("n")
 
 
-def test_a_campaign_is_made_filled_interrupted_and_judged_by_three_people(browser: Browser, tmp_path: Path) -> None:
+@pytest.mark.usefixtures("browser")
+def test_a_campaign_is_made_filled_interrupted_and_judged_by_three_people(tmp_path: Path) -> None:
     with arena_site(tmp_path) as site:
         flags = ("--name", "Spring review", "--challenges", "--limit", "10", "--voters", "3")
         assert "/campaign?id=spring-review" in finish(command(tmp_path, "create", *flags))
@@ -85,11 +87,11 @@ def test_a_campaign_is_made_filled_interrupted_and_judged_by_three_people(browse
         assert len(answered) == 20
 
         for votes in ("abtxabtxab", "aaaaabbbbb", "bbbbbaaaaa"):
-            page = browser.new_context().new_page()
+            page = CHROMIUM.enter(site.url, {})
             page.goto(f"{site.url}/campaign?id=spring-review")
             judge_by_keys(page, votes, 10)
             expect(page.get_by_role("heading", name="Thank you")).to_be_visible()
-            page.context.close()
+            CHROMIUM.leave(page, {})
 
         counts = read_counts(site.parts.database, ["battle"])
         assert counts.votes == 30

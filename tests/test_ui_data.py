@@ -26,11 +26,11 @@ from tests.scripted_storage import ScriptedStorage
 from tests.scripted_vertex_tuning import BASE as GEMINI
 from tests.scripted_vertex_tuning import BUCKET, PROJECT, ScriptedVertexTuning
 from tests.scripting import Script
+from tests.stranger import Stranger
 from tests.test_accessibility import assert_accessible
-from tests.test_ui_operations import ask_at_once, ask_in_queue, functions_of
 from tests.tuning_fixtures import rewrite_manifest, write_training_file, write_tuning_config
 from tests.tuning_scripts import JobScript
-from tests.ui_fixtures import FAST, Site, Visitor, arena_site, browser
+from tests.ui_fixtures import FAST, Site, Visitor, arena_site, browser, hurry
 
 __all__ = ["browser"]
 pytestmark = [pytest.mark.timeout(180)]
@@ -108,6 +108,7 @@ def add_gardens(database: Database) -> dict[str, str]:
 def sign_in(browser: Browser, site: Site, path: str = "/data") -> Page:
     """The operator's page in a browser of its own."""
     page = browser.new_context(viewport={"width": 1280, "height": 860}).new_page()
+    hurry(page)
     page.goto(f"{site.url}/login?next={path}")
     page.get_by_label("Password").fill(FAST["admin_password"])
     page.keyboard.press("Enter")
@@ -258,16 +259,15 @@ def test_none_of_the_pages_functions_does_or_tells_a_stranger_anything(works: Wo
     battle = works.battles[GARDENS[5]]
     jobs = len(works.site.parts.tuning.jobs())
     files = fetchable(works.site.parts.settings)
-    cookie = {"Cookie": "arena_operator=forged"}
-    with httpx.Client(base_url=works.site.url, headers=cookie) as client:
-        functions = functions_of(client, "data")
+    with Stranger(works.site.url, {"Cookie": "arena_operator=forged"}) as stranger:
+        functions = stranger.functions_on("data")
         assert len(functions) >= 11
         for number, data in functions.items():
             given = [battle if one == "exclude anna" else one for one in data]
-            told = ask_at_once(client, number, given) + ask_in_queue(client, number, given)
+            told = "".join(stranger.tell(number, given))
             assert "operator of this arena" in told
             assert [secret for secret in SECRETS if secret in told] == []
-        served = client.get("/data").text + client.get("/config").text
+        served = stranger.client.get("/data").text + stranger.client.get("/config").text
         assert [secret for secret in SECRETS if secret in served] == []
     assert works.site.parts.preferences.work is None
     assert reasons_of(database, [battle]) == {}

@@ -7,7 +7,7 @@ from playwright.sync_api import Browser, expect
 
 from tests.judge_facts import add_judged_pairs
 from tests.test_accessibility import assert_accessible
-from tests.ui_fixtures import FAST, PATIENCE_MS, Site, arena_site, browser
+from tests.ui_fixtures import FAST, PATIENCE_MS, Site, arena_site, browser, hurry
 
 __all__ = ["browser"]
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(180)]
@@ -18,6 +18,7 @@ def test_a_judge_is_held_against_people_for_everybody_and_battle_by_battle_for_t
 ) -> None:
     with arena_site(tmp_path) as site, browser.new_page(viewport={"width": 1280, "height": 860}) as page:
         judge_some(site)
+        hurry(page)
         page.goto(f"{site.url}/analytics")
         judge = page.get_by_role("region", name="Judge model: owl")
         expect(judge).to_contain_text("12 pairs of answers, each judged in both orders.", timeout=2 * PATIENCE_MS)

@@ -9,7 +9,7 @@ from playwright.sync_api import Browser, expect
 from arena.tables import Mode, Winner
 from tests.arena_facts import add_models, add_vote, judge_again
 from tests.test_accessibility import assert_accessible
-from tests.ui_fixtures import FAST, PATIENCE_MS, Site, arena_site, browser
+from tests.ui_fixtures import FAST, PATIENCE_MS, Site, arena_site, browser, hurry
 
 __all__ = ["browser"]
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(180)]
@@ -38,6 +38,7 @@ def test_how_people_judge_is_told_to_everybody_and_voter_by_voter_to_the_operato
 ) -> None:
     with arena_site(tmp_path) as site, browser.new_page(viewport={"width": 1280, "height": 860}) as page:
         fill(site)
+        hurry(page)
         page.goto(f"{site.url}/analytics")
         people = page.get_by_role("region", name="How people judge")
         expect(people).to_contain_text("12 pairs of answers with 36 judgements", timeout=2 * PATIENCE_MS)

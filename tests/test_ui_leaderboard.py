@@ -9,7 +9,7 @@ from playwright.sync_api import Browser, expect
 
 from arena.tables import Winner
 from tests.arena_facts import add_models, add_vote
-from tests.ui_fixtures import OpenPage, Site, arena_site, browser, open_page, shared_site, site
+from tests.ui_fixtures import OpenPage, Site, arena_site, browser, hurry, open_page, shared_site, site
 
 __all__ = ["browser", "open_page", "shared_site", "site"]
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(180)]
@@ -24,6 +24,7 @@ def test_an_open_leaderboard_shows_a_vote_without_being_reloaded(browser: Browse
     with arena_site(tmp_path) as site, browser.new_page() as board, browser.new_page() as battle:
         opened: list[str] = []
         board.on("framenavigated", lambda frame: opened.append(frame.url))
+        hurry(board)
         board.goto(f"{site.url}/leaderboard")
         expect(board.get_by_text("No votes yet. The first one starts the ratings.")).to_be_visible()
         expect(board.get_by_role("listitem").filter(has_text="Quartz Nine")).to_contain_text("Ready")

@@ -1,6 +1,6 @@
 """Parts of a page that an answer leaves alone cost nothing, and everything else is as Gradio does it."""
 
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Callable
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -55,6 +55,62 @@ async def test_a_part_that_is_no_output_is_refused() -> None:
     stranger = gr.Textbox(render=False)
     with pytest.raises(ValueError, match="not specified as output"):
         await Page(LeanBlocks).answer(lambda page: {page.box: "new", stranger: "?"})
+
+
+class Story:
+    """A page whose event shows a text that grows, and then a last part."""
+
+    def __init__(self, blocks: type[gr.Blocks]) -> None:
+        with blocks(analytics_enabled=False) as self.demo:
+            self.text, self.box = gr.Markdown(), gr.Textbox()
+            gr.Button().click(self._tell, None, [self.text, self.box], postprocess=False)
+        (self.function,) = self.demo.fns.values()
+
+    async def _tell(self) -> AsyncGenerator[dict[Any, Any]]:
+        yield {self.text: "Once", self.box: "begun"}
+        yield {self.text: "Once upon"}
+        yield {self.text: "Once upon"}
+        yield {self.text: "Twice", self.box: gr.update(visible=False)}
+
+    async def frames(self) -> list[list[Any]]:
+        """What the browser gets, frame by frame."""
+        told, state, iterator = [], SessionState(self.demo), None
+        while True:
+            answer = await self.demo.process_api(
+                self.function, [], state, iterator=iterator, session_hash="s", event_id="e", root_path=""
+            )
+            told.append(answer["data"])
+            iterator = answer["iterator"]
+            if not answer["is_generating"]:
+                return told
+
+
+async def test_an_event_that_goes_on_is_told_frame_by_frame_as_by_gradio_alone() -> None:
+    assert await Story(LeanBlocks).frames() == await Story(gr.Blocks).frames()
+
+
+class Typed:
+    """A page whose event takes a text and a choice."""
+
+    def __init__(self, blocks: type[gr.Blocks]) -> None:
+        with blocks(analytics_enabled=False) as self.demo:
+            box, choice = gr.Textbox(), gr.Radio(["a", "b"])
+            gr.Button().click(lambda *_: None, [box, choice], None)
+        (self.function,) = self.demo.fns.values()
+
+    async def read(self, *sent: object) -> list[Any]:
+        """What the handler gets for what the browser sent."""
+        return list(await self.demo.preprocess_data(self.function, list(sent), SessionState(self.demo)))
+
+
+@pytest.mark.parametrize("sent", [("words", "b"), ("", None), (None, "a")])
+async def test_a_handler_gets_what_gradio_alone_would_give_it(sent: tuple[object, ...]) -> None:
+    assert await Typed(LeanBlocks).read(*sent) == await Typed(gr.Blocks).read(*sent)
+
+
+async def test_a_choice_that_was_not_offered_is_refused() -> None:
+    with pytest.raises(gr.Error):
+        await Typed(LeanBlocks).read("words", "c")
 
 
 async def test_what_changes_for_one_session_changes_for_no_other() -> None:

@@ -1,7 +1,5 @@
 """The Operations page: everything for the operator, nothing for anybody else, however they ask."""
 
-import json
-from collections.abc import Mapping
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -24,7 +22,20 @@ from arena.ui.html import render
 from arena.ui.report import describe_database, write_report
 from tests.arena_facts import add_models, add_vote
 from tests.conftest import SettingsFactory
-from tests.ui_fixtures import FAST, NAMES, OpenPage, Site, Visitor, arena_site, browser, open_page, shared_site, site
+from tests.stranger import Stranger
+from tests.ui_fixtures import (
+    FAST,
+    NAMES,
+    OpenPage,
+    Site,
+    Visitor,
+    arena_site,
+    browser,
+    hurry,
+    open_page,
+    shared_site,
+    site,
+)
 
 __all__ = ["browser", "open_page", "shared_site", "site"]
 pytestmark = [pytest.mark.timeout(180)]
@@ -65,41 +76,13 @@ def test_nothing_of_the_report_is_in_the_page_as_it_is_served(site: Site) -> Non
 
 
 def test_none_of_the_pages_functions_tells_a_stranger_anything(site: Site) -> None:
-    with httpx.Client(base_url=site.url, headers={"Cookie": "arena_operator=forged"}) as client:
-        functions = functions_of(client, "operations")
+    with Stranger(site.url, {"Cookie": "arena_operator=forged"}) as stranger:
+        functions = stranger.functions_on("operations")
         assert len(functions) >= 5
         for number, data in functions.items():
-            told = ask_at_once(client, number, data) + ask_in_queue(client, number, data)
+            told = "".join(stranger.tell(number, data))
             assert "operator of this arena" in told
             assert [secret for secret in SECRETS if secret in told] == []
-
-
-def functions_of(client: httpx.Client, page: str) -> dict[int, list[Any]]:
-    """Functions that write to a page, with what each takes, from the configuration that Gradio gives to everybody."""
-    config: dict[str, Any] = json.loads(client.get("/config").text)
-    on_page = set(config["page"][page]["components"])
-    kinds = {component["id"]: component["type"] for component in config["components"]}
-    return {
-        d["id"]: [GIVEN.get(kinds[part]) for part in d["inputs"]]
-        for d in config["dependencies"]
-        if d["backend_fn"] and on_page & set(d["outputs"])
-    }
-
-
-GIVEN: Mapping[str, Any] = {"radio": "exclude", "textbox": "exclude anna", "checkboxgroup": []}
-"""What a stranger gives to the functions of a page."""
-
-
-def ask_at_once(client: httpx.Client, number: int, data: list[Any]) -> str:
-    """Call a function as Gradio's own page does where it need not queue."""
-    return client.post("/gradio_api/run/predict", json={"data": data, "fn_index": number, "session_hash": "abc"}).text
-
-
-def ask_in_queue(client: httpx.Client, number: int, data: list[Any]) -> str:
-    """Call a function through Gradio's queue; everything that it yields."""
-    session = f"stranger{number}"
-    client.post("/gradio_api/queue/join", json={"data": data, "fn_index": number, "session_hash": session})
-    return client.get("/gradio_api/queue/data", params={"session_hash": session}).text
 
 
 @pytest.mark.browser
@@ -122,6 +105,7 @@ def test_the_operator_reads_how_models_and_battles_do(open_page: OpenPage, site:
 @pytest.mark.browser
 def test_an_open_page_follows_what_happens(browser: Browser, tmp_path: Path) -> None:
     with arena_site(tmp_path) as busy, browser.new_page() as page:
+        hurry(page)
         page.goto(f"{busy.url}/operations")
         sign_in(Visitor(page, busy))
         with browser.new_page() as other:
@@ -210,11 +194,10 @@ def decisions(site: Site) -> list[tuple[str, str, str, int]]:
 
 
 def test_a_strangers_decision_changes_nothing(tmp_path: Path) -> None:
-    with arena_site(tmp_path) as site, httpx.Client(base_url=site.url) as client:
+    with arena_site(tmp_path) as site, Stranger(site.url) as stranger:
         vote_alike(site)
-        for number, data in functions_of(client, "operations").items():
-            told = ask_at_once(client, number, data) + ask_in_queue(client, number, data)
-            assert "anna" not in told
+        for number, data in stranger.functions_on("operations").items():
+            assert "anna" not in "".join(stranger.tell(number, data))
         assert decisions(site) == []
 
 

@@ -1,6 +1,7 @@
 """What is done beside battles, which never wait for it: telling a prompt's language, reading the latest votes."""
 
 import asyncio
+import time
 from collections.abc import Coroutine
 from contextlib import suppress
 
@@ -9,6 +10,9 @@ from arena.database import Database
 from arena.evidence import VoteEvidence
 from arena.language import tell_language
 from arena.outages import DatabaseUnavailable
+
+LEARN_EVERY_S = 0.5
+"""The latest votes are read at most so often, however many battles there are."""
 
 
 class Beside:
@@ -20,6 +24,9 @@ class Beside:
         self._evidence = evidence
         self._learns = learns
         self._running: set[asyncio.Task[None]] = set()
+        self._to_learn = False
+        self._learnt_at = -LEARN_EVERY_S
+        self._finishing = asyncio.Event()
 
     def note_language(self, conversation_id: str, prompt: str) -> None:
         """Tell the language of a conversation's first prompt, and store it."""
@@ -27,11 +34,22 @@ class Beside:
 
     def learn(self) -> None:
         """Let the next draw know of the latest votes, also those of other processes."""
-        if self._learns:
-            self._soon(self._database.run(self._evidence.refresh))
+        if self._learns and not self._to_learn:
+            self._to_learn = True
+            self._soon(self._learn())
+
+    async def _learn(self) -> None:
+        """Once for all who ask while the pause since the last time lasts."""
+        pause = self._learnt_at + LEARN_EVERY_S - time.monotonic()
+        if pause > 0:
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._finishing.wait(), pause)
+        self._to_learn, self._learnt_at = False, time.monotonic()
+        await self._database.run(self._evidence.refresh)
 
     async def finish(self) -> None:
         """Wait for what runs."""
+        self._finishing.set()
         if self._running:
             await asyncio.wait(self._running)
 

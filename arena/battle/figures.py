@@ -61,5 +61,5 @@ def recover_interrupted(database: Database) -> int:
     with database.write() as session:
         battles = session.scalars(running).all()
         for battle in battles:
-            close_battle(session, battle, BattleState.ABANDONED, INTERRUPTED)
+            close_battle(session, battle.id, battle.turn, BattleState.ABANDONED, INTERRUPTED)
         return len(battles)

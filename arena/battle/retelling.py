@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from datetime import timedelta
 
 from arena.battle.record import BattleRecord, latest_battle_id, read_battle
-from arena.battle.verdicts import Ballot, cast, read_reveal, withdraw
-from arena.battle.views import BattleView, Phase, Restored, TurnView
+from arena.battle.verdicts import Ballot, cast, read_reveal, reveal_of, withdraw
+from arena.battle.views import BattleView, Phase, Restored, Reveal, TurnView
 from arena.database import Database
-from arena.leaderboard import Leaderboard, Standings
+from arena.leaderboard import Leaderboard
 from arena.providers.base import Message
 from arena.rubric import Rubric
 from arena.tables import BattleState, Mode, now
@@ -44,13 +44,18 @@ class Retelling:
     def vote(self, ballot: Ballot) -> BattleView:
         """Store the vote, then tell who fought and what it did to the ratings."""
         before = self._leaderboard.standings()
-        cast(self._database, ballot, self._rubric, demo=self._demo)
-        return self._revealed(ballot.battle_id, ballot.voter_id, before)
+        record, vote = cast(self._database, ballot, self._rubric, demo=self._demo)
+        after = self._leaderboard.standings()
+        return self._revealed(record, reveal_of(record, vote, before, after, demo=self._demo))
 
     def withdraw(self, battle_id: str, voter_id: str) -> BattleView:
         """Take the vote back; who fought stays known."""
         withdraw(self._database, battle_id, voter_id)
-        return self._revealed(battle_id, voter_id, None)
+        after = self._leaderboard.standings()
+        with self._database.read() as session:
+            record = read_battle(session, battle_id, voter_id)
+            reveal = read_reveal(session, record, None, after, demo=self._demo)
+        return self._revealed(record, reveal)
 
     def restore(self, voter_id: str) -> Restored:
         """See `Arena.restore`."""
@@ -64,11 +69,7 @@ class Retelling:
             return Restored(self._view(record), prompt)
         return Restored(None, prompt)
 
-    def _revealed(self, battle_id: str, voter_id: str, before: Standings | None) -> BattleView:
-        after = self._leaderboard.standings()
-        with self._database.read() as session:
-            record = read_battle(session, battle_id, voter_id)
-            reveal = read_reveal(session, record, before, after, demo=self._demo)
+    def _revealed(self, record: BattleRecord, reveal: Reveal | None) -> BattleView:
         view = self._view(record)
         return BattleView(view.battle_id, view.phase, view.question, view.turns, reveal=reveal)
 

@@ -1,9 +1,13 @@
 """What is written of battles: before a turn streams, and when it ends."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
+from types import MappingProxyType
+from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import Table, bindparam, func, insert, select, update
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from arena.battle.record import NOT_YOURS, BattleRecord
@@ -11,7 +15,7 @@ from arena.battle.seats import Attempt
 from arena.database import Database
 from arena.errors import BattleError
 from arena.providers.base import Message
-from arena.revisions import ensure_revision
+from arena.revisions import revision_ids
 from arena.tables import (
     Answer,
     Battle,
@@ -26,6 +30,30 @@ from arena.tables import (
     now,
 )
 from arena.voters import ensure_voter
+
+# Rows are written by statements that are made once: the session's own bookkeeping takes ten times as long as SQLite.
+_ANSWERS: Table = Answer.__table__  # type: ignore[assignment]
+_BATTLES: Table = Battle.__table__  # type: ignore[assignment]
+_NEW_CONVERSATION = insert(Conversation.__table__)  # type: ignore[arg-type]
+_NEW_BATTLE = insert(_BATTLES)
+_NEW_PROMPT = insert(Prompt.__table__)  # type: ignore[arg-type]
+_NEW_SEATS = insert(Seat.__table__)  # type: ignore[arg-type]
+_RUNNING = (
+    select(_BATTLES.c.conversation_id)
+    .where(
+        _BATTLES.c.id == bindparam("battle"),
+        _BATTLES.c.state == BattleState.RUNNING,
+        _BATTLES.c.turn == bindparam("at_turn"),
+    )
+    .with_for_update()
+)
+_CLOSED = update(_BATTLES).where(_BATTLES.c.id == bindparam("battle"))
+_TURN_BEFORE = select(func.max(Seat.turn)).where(Seat.battle_id == bindparam("battle"), Seat.turn < bindparam("turn"))
+_LANGUAGE = (
+    update(Conversation.__table__)  # type: ignore[arg-type]
+    .where(Conversation.__table__.c.id == bindparam("conversation"))
+    .values(language=bindparam("code"), language_method=bindparam("method"))
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,34 +97,31 @@ def start_battle(database: Database, new: NewBattle) -> int:
     """Store a battle with its prompt and its two first attempts, before anything is asked; returns the turn, 1."""
     with database.write() as session:
         ensure_voter(session, new.voter_id)
-        revisions = _ensure_revisions(session, new.attempts)
+        revisions = _revisions_of(session, new.attempts)
         kind = ConversationKind.SIDE_BY_SIDE if new.mode is Mode.SIDE_BY_SIDE else ConversationKind.BATTLE
-        session.add(
-            Conversation(
-                id=new.conversation_id,
-                kind=kind,
-                voter_id=new.voter_id,
-                history=[{"role": m.role, "content": m.content} for m in new.history],
-                challenge_id=new.challenge_id,
-                challenge_tags=list(new.challenge_tags),
-            )
-        )
-        session.flush()
-        session.add(
-            Battle(
-                id=new.id,
-                conversation_id=new.conversation_id,
-                voter_id=new.voter_id,
-                mode=new.mode,
-                revision_a=revisions[0],
-                revision_b=revisions[1],
-                question=new.question,
-                question_version=new.question_version,
-                continues_battle_id=new.continues[0] if new.continues else None,
-                continues_side=new.continues[1] if new.continues else None,
-            )
-        )
-        _add_turn(session, new.conversation_id, 1, new.prompt, new.attempts)
+        conversation = {
+            "id": new.conversation_id,
+            "kind": kind,
+            "voter_id": new.voter_id,
+            "history": [{"role": m.role, "content": m.content} for m in new.history],
+            "challenge_id": new.challenge_id,
+            "challenge_tags": list(new.challenge_tags),
+        }
+        session.execute(_NEW_CONVERSATION, conversation)
+        battle = {
+            "id": new.id,
+            "conversation_id": new.conversation_id,
+            "voter_id": new.voter_id,
+            "mode": new.mode,
+            "revision_a": revisions[0],
+            "revision_b": revisions[1],
+            "question": new.question,
+            "question_version": new.question_version,
+            "continues_battle_id": new.continues[0] if new.continues else None,
+            "continues_side": new.continues[1] if new.continues else None,
+        }
+        session.execute(_NEW_BATTLE, battle)
+        _add_turn(session, new.conversation_id, 1, new.prompt, new.attempts, revisions)
     return 1
 
 
@@ -111,13 +136,14 @@ def start_turn(database: Database, record: BattleRecord, prompt: str, attempts: 
         battle = locked_battle(session, record.id)
         if battle.state is not BattleState.VOTABLE or battle.turn != record.turns[-1].number:
             raise BattleError("This battle went on in another window. Reload the page to see it.")
-        if _ensure_revisions(session, attempts) != list(record.revisions):
+        revisions = _revisions_of(session, attempts)
+        if revisions != list(record.revisions):
             raise BattleError("This conversation cannot go on: a model has changed meanwhile. You can still vote.")
         latest = session.scalar(select(func.max(Prompt.turn)).where(Prompt.conversation_id == record.conversation_id))
         turn = (latest or 0) + 1
         battle.state = BattleState.RUNNING
         battle.turn = turn
-        _add_turn(session, record.conversation_id, turn, prompt, attempts)
+        _add_turn(session, record.conversation_id, turn, prompt, attempts, revisions)
         return turn
 
 
@@ -129,74 +155,108 @@ def end_turn(database: Database, ended: EndedTurn) -> None:
     voter was forgotten is gone.
     """
     with database.write() as session:
-        battle = session.get(Battle, ended.battle_id, with_for_update=True)
-        if battle is None or battle.state is not BattleState.RUNNING or battle.turn != ended.turn:
+        running = {"battle": ended.battle_id, "at_turn": ended.turn}
+        conversation_id = session.scalar(_RUNNING, running)
+        if conversation_id is None:
             return
-        _ensure_revisions(session, [attempt for attempts in ended.attempts for attempt in attempts])
-        seated = []
-        for side, attempts, findings in zip(Side, ended.attempts, ended.findings, strict=True):
-            for attempt in attempts:
-                revision = write_attempt(session, battle.conversation_id, ended.turn, attempt, side)
-            seated.append(revision)
-            session.get_one(Answer, attempts[-1].id).identity_findings = findings
-            if ended.outcome is BattleState.VOTABLE:
-                session.add(Seat(battle_id=battle.id, side=side, turn=ended.turn, answer_id=attempts[-1].id))
+        made = [(attempt, side) for side, attempts in zip(Side, ended.attempts, strict=True) for attempt in attempts]
+        revisions = _revisions_of(session, [attempt for attempt, _ in made])
+        last = [attempts[-1].id for attempts in ended.attempts]
+        findings = dict(zip(last, ended.findings, strict=True))
+        _write_attempts(
+            session,
+            [
+                _row_of(conversation_id, ended.turn, attempt, side, revision, findings.get(attempt.id, []))
+                for (attempt, side), revision in zip(made, revisions, strict=True)
+            ],
+        )
+        if ended.outcome is BattleState.VOTABLE:
+            at = {"battle_id": ended.battle_id, "turn": ended.turn}
+            session.execute(
+                _NEW_SEATS, [{**at, "side": side, "answer_id": seated} for side, seated in zip(Side, last, strict=True)]
+            )
+        first_turn: dict[str, Any] = {}
         if ended.turn == 1:
-            battle.revision_a, battle.revision_b = seated
-            battle.first_shown_ms, battle.answered_ms = ended.first_shown_ms, ended.answered_ms
-        close_battle(session, battle, ended.outcome, ended.reason)
+            of_answer = {attempt.id: revision for (attempt, _), revision in zip(made, revisions, strict=True)}
+            seats = {"revision_a": of_answer[last[0]], "revision_b": of_answer[last[1]]}
+            first_turn = {**seats, "first_shown_ms": ended.first_shown_ms, "answered_ms": ended.answered_ms}
+        close_battle(session, ended.battle_id, ended.turn, ended.outcome, ended.reason, first_turn)
 
 
-def close_battle(session: Session, battle: Battle, outcome: BattleState, reason: str | None) -> None:
-    """Give a running battle its state; a further turn that was abandoned leaves it votable on the turns before."""
-    before = session.scalar(select(func.max(Seat.turn)).where(Seat.battle_id == battle.id, Seat.turn < battle.turn))
-    battle.closed_at = now()
-    if outcome is BattleState.ABANDONED and before is not None:
-        battle.state, battle.turn = BattleState.VOTABLE, before
-    else:
-        battle.state, battle.state_reason = outcome, reason
+def close_battle(
+    session: Session,
+    battle_id: str,
+    turn: int,
+    outcome: BattleState,
+    reason: str | None,
+    also: Mapping[str, Any] = MappingProxyType({}),
+) -> None:
+    """Give a running battle its state; a further turn that was abandoned leaves it votable on the turns before.
+
+    `also` are values of its other columns.
+    """
+    before = None
+    if outcome is BattleState.ABANDONED:
+        before = session.scalar(_TURN_BEFORE, {"battle": battle_id, "turn": turn})
+    closed = (
+        {"state": outcome, "state_reason": reason} if before is None else {"state": BattleState.VOTABLE, "turn": before}
+    )
+    session.execute(_CLOSED, {"battle": battle_id, "closed_at": now(), **closed, **also})
 
 
-def _ensure_revisions(session: Session, attempts: Sequence[Attempt]) -> list[int]:
-    """The revisions behind the attempts; always made in the same order, so that two new battles never deadlock."""
-    made = {
-        a.id: ensure_revision(session, a.model, a.deployment).id for a in sorted(attempts, key=lambda a: a.model.id)
-    }
-    return [made[attempt.id] for attempt in attempts]
+def _revisions_of(session: Session, attempts: Sequence[Attempt]) -> list[int]:
+    return revision_ids(session, [(attempt.model, attempt.deployment) for attempt in attempts])
 
 
 def write_attempt(session: Session, conversation_id: str, turn: int, attempt: Attempt, side: Side | None) -> int:
     """Write an attempt as far as it has come, whether its row is there or not; returns its model's revision."""
-    revision = ensure_revision(session, attempt.model, attempt.deployment).id
+    revision = _revisions_of(session, [attempt])[0]
+    _write_attempts(session, [_row_of(conversation_id, turn, attempt, side, revision, [])])
+    return revision
+
+
+def _write_attempts(session: Session, rows: list[dict[str, Any]]) -> None:
+    session.execute(_answering(session.get_bind().dialect.name), rows)
+
+
+@cache
+def _answering(dialect: str) -> sqlite.Insert | postgresql.Insert:
+    """What writes an answer, whether its row is there or not."""
+    statement = postgresql.insert(_ANSWERS) if dialect == "postgresql" else sqlite.insert(_ANSWERS)
+    written = {column.name: statement.excluded[column.name] for column in _ANSWERS.c if not column.primary_key}
+    return statement.on_conflict_do_update(index_elements=["id"], set_=written)
+
+
+def _row_of(
+    conversation_id: str, turn: int, attempt: Attempt, side: Side | None, revision: int, findings: Sequence[str]
+) -> dict[str, Any]:
+    """An attempt as far as it has come."""
     progress = attempt.progress
     finish = progress.finish
-    session.merge(
-        Answer(
-            id=attempt.id,
-            conversation_id=conversation_id,
-            revision_id=revision,
-            turn=turn,
-            attempt=attempt.number,
-            side=side,
-            text=storable(progress.text),
-            reasoning=storable(progress.reasoning),
-            finish_reason=finish.reason if finish else None,
-            failure=progress.error.kind if progress.error else None,
-            sampling={
-                "temperature": attempt.sampling.temperature,
-                "top_p": attempt.sampling.top_p,
-                "max_new_tokens": attempt.sampling.max_new_tokens,
-            },
-            input_tokens=finish.input_tokens if finish else None,
-            output_tokens=finish.output_tokens if finish else None,
-            request_id=finish.request_id if finish else None,
-            started_at=attempt.started_at,
-            first_token_ms=progress.first_token_ms,
-            total_ms=progress.total_ms,
-        )
-    )
-    session.flush()
-    return revision
+    return {
+        "id": attempt.id,
+        "conversation_id": conversation_id,
+        "revision_id": revision,
+        "turn": turn,
+        "attempt": attempt.number,
+        "side": side,
+        "text": storable(progress.text),
+        "reasoning": storable(progress.reasoning),
+        "finish_reason": finish.reason if finish else None,
+        "failure": progress.error.kind if progress.error else None,
+        "sampling": {
+            "temperature": attempt.sampling.temperature,
+            "top_p": attempt.sampling.top_p,
+            "max_new_tokens": attempt.sampling.max_new_tokens,
+        },
+        "input_tokens": finish.input_tokens if finish else None,
+        "output_tokens": finish.output_tokens if finish else None,
+        "request_id": finish.request_id if finish else None,
+        "started_at": attempt.started_at,
+        "first_token_ms": progress.first_token_ms,
+        "total_ms": progress.total_ms,
+        "identity_findings": list(findings),
+    }
 
 
 def storable(text: str) -> str:
@@ -220,14 +280,21 @@ def locked_battle(session: Session, battle_id: str) -> Battle:
 def write_language(database: Database, conversation_id: str, code: str | None, method: str) -> None:
     """Note which language a conversation is held in, and what told it."""
     with database.write() as session:
-        conversation = session.get(Conversation, conversation_id)
-        if conversation is not None:  # its voter may have been forgotten meanwhile
-            conversation.language, conversation.language_method = code, method
+        # No row is no error: its voter may have been forgotten meanwhile.
+        session.execute(_LANGUAGE, {"conversation": conversation_id, "code": code, "method": method})
 
 
 def _add_turn(
-    session: Session, conversation_id: str, turn: int, prompt: str, attempts: tuple[Attempt, Attempt]
+    session: Session,
+    conversation_id: str,
+    turn: int,
+    prompt: str,
+    attempts: tuple[Attempt, Attempt],
+    revisions: Sequence[int],
 ) -> None:
-    session.add(Prompt(conversation_id=conversation_id, turn=turn, text=prompt))
-    for side, attempt in zip(Side, attempts, strict=True):
-        write_attempt(session, conversation_id, turn, attempt, side)
+    session.execute(_NEW_PROMPT, {"conversation_id": conversation_id, "turn": turn, "text": prompt})
+    rows = [
+        _row_of(conversation_id, turn, attempt, side, revision, [])
+        for side, attempt, revision in zip(Side, attempts, revisions, strict=True)
+    ]
+    _write_attempts(session, rows)

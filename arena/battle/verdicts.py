@@ -1,22 +1,22 @@
 """Votes: stored once, revealed after the commit, withdrawn by their voter."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import NamedTuple
 
-from sqlalchemy import distinct, func, select
+from sqlalchemy import Table, bindparam, insert, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from arena.battle.record import NOT_YOURS, BattleRecord
-from arena.battle.store import locked_battle
+from arena.battle.record import BattleRecord, StoredAnswer, StoredModel, read_battle
 from arena.battle.views import Reveal, SideReveal
-from arena.counts import Verdict, add_verdicts, next_sequence, verdicts_of
+from arena.counts import add_verdicts, next_sequence, verdicts_of
 from arena.database import Database
 from arena.errors import BattleError
 from arena.leaderboard import Standing, Standings
 from arena.roster import PLATFORM_NAMES
 from arena.rubric import NO_RUBRIC, Rubric
-from arena.tables import Answer, Battle, BattleState, Mode, ModelRevision, Seat, Vote, VoteState, Winner, now
+from arena.tables import Battle, BattleState, Mode, Vote, VoteState, Winner, now
 from arena.voter_decisions import aside_of
 
 ALREADY_VOTED = "This battle has its vote already; a battle takes one."
@@ -41,8 +41,25 @@ class Ballot:
     """Of the criteria that the voter was shown."""
 
 
-def cast(database: Database, ballot: Ballot, rubric: Rubric = NO_RUBRIC, *, demo: bool) -> None:
-    """Store a vote, and count it if it is rated, in one transaction.
+class StoredVote(NamedTuple):
+    """A vote as far as its voter is told of it."""
+
+    winner: Winner
+    rated: bool
+    state: VoteState
+
+
+_VOTES: Table = Vote.__table__  # type: ignore[assignment]
+_BATTLES: Table = Battle.__table__  # type: ignore[assignment]
+_NEW_VOTE = insert(_VOTES)
+_VOTED = update(_BATTLES).where(_BATTLES.c.id == bindparam("battle")).values(state=BattleState.VOTED)
+_READ_VOTE = select(_VOTES.c.winner, _VOTES.c.rated, _VOTES.c.state).where(_VOTES.c.battle_id == bindparam("battle"))
+
+
+def cast(
+    database: Database, ballot: Ballot, rubric: Rubric = NO_RUBRIC, *, demo: bool
+) -> tuple[BattleRecord, StoredVote]:
+    """Store a vote, and count it if it is rated, in one transaction; returns the battle that it closed, and the vote.
 
     `demo` says that the whole database is for offline demonstration; elsewhere a demo model's battle is never rated.
 
@@ -53,38 +70,41 @@ def cast(database: Database, ballot: Ballot, rubric: Rubric = NO_RUBRIC, *, demo
     """
     try:
         with database.write() as session:
-            cast_in(session, ballot, rubric, demo=demo)
+            return cast_in(session, ballot, rubric, demo=demo)
     except IntegrityError as error:
         raise BattleError(ALREADY_VOTED, reason="voted_already") from error
 
 
-def cast_in(session: Session, ballot: Ballot, rubric: Rubric, *, demo: bool, unrated: str | None = None) -> None:
+def cast_in(
+    session: Session, ballot: Ballot, rubric: Rubric, *, demo: bool, unrated: str | None = None
+) -> tuple[BattleRecord, StoredVote]:
     """As `cast`, in the caller's transaction; `unrated` is a reason of the caller's to keep the vote unrated."""
     _check_criteria(ballot, rubric)
-    battle = _own_battle(session, ballot.battle_id, ballot.voter_id)
-    if battle.state is not BattleState.VOTABLE:
-        reason = "voted_already" if battle.state is BattleState.VOTED else "not_votable"
-        raise BattleError(_NOT_OPEN[battle.state], reason=reason)
-    rated = unrated is None and unrated_reason(session, battle, demo) is None
+    record = read_battle(session, ballot.battle_id, ballot.voter_id, lock=True)
+    if record.state is not BattleState.VOTABLE:
+        reason = "voted_already" if record.state is BattleState.VOTED else "not_votable"
+        raise BattleError(_NOT_OPEN[record.state], reason=reason)
+    rated = unrated is None and unrated_reason(record, demo) is None
     sequence = next_sequence(session)
     aside = aside_of(session, ballot.voter_id) if rated else None
-    rated = rated and aside is None
-    vote = Vote(
-        battle_id=battle.id,
-        winner=ballot.winner,
-        turn=_turns_seen(session, battle.id),
-        criteria=dict(ballot.criteria),
-        rubric_version=rubric.version if len(rubric) else None,
-        voter_id=ballot.voter_id,
-        state=aside.state if aside else VoteState.COUNTED,
-        state_reason=aside.reason if aside else None,
-        rated=rated,
-        sequence=sequence,
-    )
-    session.add(vote)
-    battle.state = BattleState.VOTED
-    if rated:
-        add_verdicts(session, dict.fromkeys(_verdicts(battle, vote), 1), sequence)
+    vote = StoredVote(ballot.winner, rated and aside is None, aside.state if aside else VoteState.COUNTED)
+    version = rubric.version if len(rubric) else None
+    row = {
+        **vote._asdict(),
+        "battle_id": record.id,
+        "turn": len(record.turns),
+        "criteria": dict(ballot.criteria),
+        "rubric_version": version,
+        "voter_id": ballot.voter_id,
+        "state_reason": aside.reason if aside else None,
+        "sequence": sequence,
+    }
+    session.execute(_NEW_VOTE, row)
+    session.execute(_VOTED, {"battle": record.id})
+    if vote.rated:
+        verdicts = verdicts_of(record.scope, *record.revisions, vote.winner, ballot.criteria, version)
+        add_verdicts(session, dict.fromkeys(verdicts, 1), sequence)
+    return replace(record, state=BattleState.VOTED), vote
 
 
 def withdraw(database: Database, battle_id: str, voter_id: str) -> None:
@@ -95,7 +115,7 @@ def withdraw(database: Database, battle_id: str, voter_id: str) -> None:
 
     """
     with database.write() as session:
-        battle = _own_battle(session, battle_id, voter_id)
+        record = read_battle(session, battle_id, voter_id, lock=True)
         next_sequence(session, 0)  # from here on no decision about the voter changes the vote
         vote = session.get(Vote, battle_id)
         if vote is None:
@@ -103,19 +123,20 @@ def withdraw(database: Database, battle_id: str, voter_id: str) -> None:
         if vote.state is VoteState.WITHDRAWN:
             return
         if vote.rated:
-            add_verdicts(session, dict.fromkeys(_verdicts(battle, vote), -1), next_sequence(session))
+            verdicts = verdicts_of(record.scope, *record.revisions, vote.winner, vote.criteria, vote.rubric_version)
+            add_verdicts(session, dict.fromkeys(verdicts, -1), next_sequence(session))
         vote.state, vote.state_reason = VoteState.WITHDRAWN, "withdrawn by the voter"
         vote.rated = False
         vote.changed_at = now()
 
 
-def unrated_reason(session: Session, battle: Battle, demo: bool) -> str | None:
+def unrated_reason(record: BattleRecord, demo: bool) -> str | None:
     """A sentence for the voter: why this battle's vote does not move the ratings; `None` if it does."""
-    if battle.mode is Mode.SIDE_BY_SIDE:
+    if record.mode is Mode.SIDE_BY_SIDE:
         return "You knew the models, so this vote is kept but does not move the ratings."
-    if _findings(session, battle.id):
+    if any(answer.identity_findings for turn in record.turns for answer in turn.stored):
         return "An answer gave away who wrote it, so this vote is kept but does not move the ratings."
-    if not demo and _has_demo_model(session, battle):
+    if not demo and any(model.platform == "demo" for model in record.seated):
         return "An offline demonstration model took part, so this vote is kept but does not move the ratings."
     return None
 
@@ -123,42 +144,42 @@ def unrated_reason(session: Session, battle: Battle, demo: bool) -> str | None:
 def read_reveal(
     session: Session, record: BattleRecord, before: Standings | None, after: Standings, *, demo: bool
 ) -> Reveal | None:
-    """Who fought, with the ratings around the vote; `None` where no vote is stored. `before` is `None` if unknown."""
-    vote = session.get(Vote, record.id)
-    if vote is None:
-        return None
-    battle = session.get_one(Battle, record.id)
+    """As `reveal_of`, with the vote that is stored; `None` where there is none."""
+    vote = session.execute(_READ_VOTE, {"battle": record.id}).one_or_none()
+    return None if vote is None else reveal_of(record, StoredVote(*vote), before, after, demo=demo)
+
+
+def reveal_of(
+    record: BattleRecord, vote: StoredVote, before: Standings | None, after: Standings, *, demo: bool
+) -> Reveal:
+    """Who fought, with the ratings around the vote; `before` is `None` if unknown."""
     withdrawn = vote.state is VoteState.WITHDRAWN
-    reason = None if vote.rated else unrated_reason(session, battle, demo)
+    reason = None if vote.rated else unrated_reason(record, demo)
     if withdrawn:
         reason = "You withdrew this vote: it is kept, marked as withdrawn, and does not count."
     elif not vote.rated and reason is None:
         reason = "This vote is kept but does not move the ratings."
     shown = (before, after) if vote.rated else (None, None)
-    sides = [
-        _side(session, revision, answer_id, shown, after)
-        for revision, answer_id in zip(record.revisions, record.turns[-1].answer_ids, strict=True)
-    ]
-    return Reveal((sides[0], sides[1]), vote.winner, vote.rated, reason, withdrawn)
+    a, b = (
+        _side(model, answer, shown, after) for model, answer in zip(record.seated, record.turns[-1].stored, strict=True)
+    )
+    return Reveal((a, b), vote.winner, vote.rated, reason, withdrawn)
 
 
 def _side(
-    session: Session,
-    revision_id: int,
-    answer_id: str,
+    model: StoredModel,
+    answer: StoredAnswer,
     rated: tuple[Standings | None, Standings | None],
     after: Standings,
 ) -> SideReveal:
-    revision = session.get_one(ModelRevision, revision_id)
-    answer = session.get_one(Answer, answer_id)
-    ratings = [row.rating if row else None for row in (_row(standings, revision_id) for standings in rated)]
-    standing = _row(after, revision_id)
+    ratings = [row.rating if row else None for row in (_row(standings, model.revision) for standings in rated)]
+    standing = _row(after, model.revision)
     return SideReveal(
-        model_id=revision.model_id,
-        display_name=revision.display_name,
-        platform=PLATFORM_NAMES.get(revision.platform, revision.platform),
-        version=revision.version,
-        family=revision.family,
+        model_id=model.model_id,
+        display_name=model.display_name,
+        platform=PLATFORM_NAMES.get(model.platform, model.platform),
+        version=model.version,
+        family=model.family,
         first_token_s=_seconds(answer.first_token_ms),
         total_s=_seconds(answer.total_ms),
         input_tokens=answer.input_tokens,
@@ -177,42 +198,6 @@ def _row(standings: Standings | None, revision_id: int) -> Standing | None:
 
 def _seconds(milliseconds: float | None) -> float | None:
     return None if milliseconds is None else milliseconds / 1000
-
-
-def _own_battle(session: Session, battle_id: str, voter_id: str) -> Battle:
-    battle = locked_battle(session, battle_id)
-    if battle.voter_id != voter_id:
-        raise BattleError(NOT_YOURS, reason="not_yours")
-    return battle
-
-
-def _verdicts(battle: Battle, vote: Vote) -> Sequence[Verdict]:
-    return verdicts_of(
-        battle.scope or battle.mode.value,
-        battle.revision_a,
-        battle.revision_b,
-        vote.winner,
-        vote.criteria,
-        vote.rubric_version,
-    )
-
-
-def _turns_seen(session: Session, battle_id: str) -> int:
-    """A turn that was stopped left no seats, and was not seen to its end."""
-    return session.scalar(select(func.count(distinct(Seat.turn))).where(Seat.battle_id == battle_id)) or 0
-
-
-def _findings(session: Session, battle_id: str) -> list[str]:
-    answers = session.scalars(
-        select(Answer.identity_findings).join(Seat, Seat.answer_id == Answer.id).where(Seat.battle_id == battle_id)
-    )
-    return [finding for findings in answers for finding in findings]
-
-
-def _has_demo_model(session: Session, battle: Battle) -> bool:
-    seated = (battle.revision_a, battle.revision_b)
-    platforms = session.scalars(select(ModelRevision.platform).where(ModelRevision.id.in_(seated)))
-    return "demo" in list(platforms)
 
 
 def _check_criteria(ballot: Ballot, rubric: Rubric) -> None:

@@ -166,38 +166,71 @@ async def pump(events: AsyncIterator[Event], deadlines: Deadlines, progress: Ans
 
 async def _read(events: AsyncIterator[Event], deadlines: Deadlines, progress: AnswerProgress, started: float) -> None:
     """Add one event after the other to `progress`; raises `ProviderError` for whatever is no good answer."""
-    while progress.finish is None:
-        event = await _next(events, *_due(deadlines, progress, started))
-        if isinstance(event, Finish):
-            if not progress.text.strip():
-                raise ProviderUnavailable(FailureKind.EMPTY, f"finish reason {event.reason}, no text")
-            progress.finish = event
-        else:
-            _add(event, deadlines, progress, started)
-        progress.changed.set()
-
-
-def _due(deadlines: Deadlines, progress: AnswerProgress, started: float) -> tuple[FailureKind, float]:
-    """The deadline for the next event on the loop's clock, and what missing it is called."""
-    if progress.first_token_ms is None:
-        kind, due = FailureKind.NO_FIRST_TOKEN, started + deadlines.first_token_s
-    else:
-        kind, due = FailureKind.SILENCE, asyncio.get_running_loop().time() + deadlines.silence_s
-    end = started + deadlines.answer_s
-    return (kind, due) if due <= end else (FailureKind.TOO_SLOW, end)
-
-
-async def _next(events: AsyncIterator[Event], kind: FailureKind, due: float) -> Event:
-    """The next event; a stream that ends without a `Finish` was cut."""
+    watch = _Watch(deadlines, progress, started)
     try:
-        async with asyncio.timeout_at(due) as timer:
-            return await anext(events)
-    except StopAsyncIteration:
-        raise ProviderUnavailable(FailureKind.CUT, "the stream ended without a finish reason") from None
+        async with watch.limit:
+            async for event in events:
+                if isinstance(event, Finish):
+                    if not progress.text.strip():
+                        raise ProviderUnavailable(FailureKind.EMPTY, f"finish reason {event.reason}, no text")
+                    progress.finish = event
+                    return
+                _add(event, deadlines, progress, started)
+                watch.heard()
+                progress.changed.set()
     except TimeoutError:
-        if not timer.expired():
+        if not watch.limit.expired():
             raise
-        raise ProviderUnavailable(kind, "the arena's deadline") from None
+        raise ProviderUnavailable(watch.missed, "the arena's deadline") from None
+    finally:
+        watch.end()
+    raise ProviderUnavailable(FailureKind.CUT, "the stream ended without a finish reason")
+
+
+class _Watch:
+    """The deadlines of one stream, by one timer that is moved only when it rings: an event merely notes the time."""
+
+    def __init__(self, deadlines: Deadlines, progress: AnswerProgress, started: float) -> None:
+        self._deadlines = deadlines
+        self._progress = progress
+        self._started = self._heard_at = started
+        self._loop = asyncio.get_running_loop()
+        self.missed = FailureKind.NO_FIRST_TOKEN
+        """Which deadline it was, once `limit` has expired."""
+        self.limit = asyncio.timeout(None)
+        """To be entered around the reading."""
+        self._begun = False
+        self._timer = self._loop.call_at(self._due()[1], self._ring)
+
+    def heard(self) -> None:
+        """Note that something came."""
+        self._heard_at = self._loop.time()
+        if not self._begun and self._progress.first_token_ms is not None:
+            # From here on another deadline counts, which may be nearer.
+            self._begun = True
+            self._timer.cancel()
+            self._ring()
+
+    def end(self) -> None:
+        """Watch no more."""
+        self._timer.cancel()
+
+    def _due(self) -> tuple[FailureKind, float]:
+        """The next deadline on the loop's clock, and what missing it is called."""
+        deadlines = self._deadlines
+        if self._progress.first_token_ms is None:
+            kind, due = FailureKind.NO_FIRST_TOKEN, self._started + deadlines.first_token_s
+        else:
+            kind, due = FailureKind.SILENCE, self._heard_at + deadlines.silence_s
+        end = self._started + deadlines.answer_s
+        return (kind, due) if due <= end else (FailureKind.TOO_SLOW, end)
+
+    def _ring(self) -> None:
+        self.missed, due = self._due()
+        if due <= self._loop.time():
+            self.limit.reschedule(due)
+        else:
+            self._timer = self._loop.call_at(due, self._ring)
 
 
 def _add(delta: Delta, deadlines: Deadlines, progress: AnswerProgress, started: float) -> None:

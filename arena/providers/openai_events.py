@@ -1,6 +1,6 @@
 """OpenAI's stream of chat completion chunks, read from its raw bytes: half the cost of the SDK's own parsing."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -53,9 +53,29 @@ class Completion:
 
     request_id: str | None = None
     finish_reason: str | None = None
+    begun: bool = False
+    """Text came."""
     done: bool = False
     """The stream said `[DONE]`."""
     _tokens: tuple[int | None, int | None] = None, None
+
+    def gather(self, events: Iterable[bytes]) -> Iterator[Delta]:
+        """What these events add to the answer, in one piece if anything; what comes before an error is still given.
+
+        Raises what `read` does.
+        """
+        text, reasoning, failed = "", "", None
+        try:
+            for delta in filter(None, map(self.read, events)):
+                text += delta.text
+                reasoning += delta.reasoning
+        except ProviderError as error:
+            failed = error
+        if text or reasoning:
+            self.begun = self.begun or bool(text)
+            yield Delta(text, reasoning)
+        if failed is not None:
+            raise failed
 
     def read(self, data: bytes) -> Delta | None:
         """The piece of the answer in one event's data, or `None` where it holds no text.

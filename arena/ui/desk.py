@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 
 import gradio as gr
 
-from arena.battle import BattleView, TurnView
+from arena.battle import BattleView, Phase
 from arena.errors import ArenaError, reason_of
 from arena.tables import Winner
 from arena.ui.composer import Composer
@@ -33,9 +33,14 @@ async def changes(views: AsyncGenerator[View], show: Callable[[View], Updates]) 
         async for view in views:
             frame = show(view)
             changed = {part: value for part, value in frame.items() if part not in shown or shown[part] != value}
-            shown = frame
+            shown |= frame
             if changed:
                 yield changed
+
+
+def _only_writes_on(before: BattleView, view: BattleView) -> bool:
+    """Nothing but the panes can have changed between two frames of a battle."""
+    return before.phase is view.phase is Phase.STREAMING and before.notice == view.notice
 
 
 class Desk:
@@ -62,11 +67,13 @@ class Desk:
 
         `further` is the prompt of a further turn: if that turn was stopped, its prompt goes back into its box.
         """
-        turns: Sequence[TurnView] = ()
+        latest: BattleView | None = None
 
         def show(view: BattleView) -> Updates:
-            nonlocal turns
-            turns = view.turns
+            nonlocal latest
+            before, latest = latest, view
+            if before is not None and _only_writes_on(before, view):
+                return self.stage.write_on(view, titles)
             return self.show(view, titles)
 
         try:
@@ -76,7 +83,7 @@ class Desk:
         except ArenaError as error:
             yield self.refuse(error)
             return
-        if further and turns and turns[-1].prompt != further:
+        if further and latest is not None and latest.turns and latest.turns[-1].prompt != further:
             yield self.stage.ask_next(None, further)
 
     async def settle(self, asked: Awaitable[BattleView], battle: str) -> Updates:

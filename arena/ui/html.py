@@ -19,6 +19,7 @@ def _on_one_line(value: object) -> object:
 
 _TEMPLATES = Environment(
     loader=PackageLoader("arena.ui"),
+    auto_reload=False,  # else each rendering asks the system whether its file has changed
     autoescape=True,
     undefined=StrictUndefined,
     finalize=_on_one_line,

@@ -1,7 +1,8 @@
 """Gradio's blocks, without the work that Gradio does for parts of a page that stay as they are."""
 
+import time
 from collections import ChainMap
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import suppress
 from copy import copy
 from datetime import datetime, timedelta
@@ -14,6 +15,7 @@ from gradio.blocks import BlocksConfig
 from gradio.context import Context, set_render_context
 from gradio.routes import App
 from gradio.state_holder import SessionState, StateHolder
+from gradio.utils import diff
 
 _UNCHANGED = {"__type__": "update"}
 _LOOKS = {"visible", "interactive", "label", "placeholder", "elem_classes", "active"}
@@ -56,6 +58,50 @@ class LeanBlocks(gr.Blocks):
         self.page = ""
         self.exited = True
 
+    async def preprocess_data(
+        self,
+        block_fn: BlockFunction,
+        inputs: list[Any],
+        state: SessionState | None,
+        explicit_call: bool = False,
+    ) -> list[Any]:
+        """Read what the browser sent; texts at once, where Gradio would look for files and start a thread for each."""
+        self.validate_inputs(block_fn, inputs)
+        parts = [_in_session(part, state) for part in block_fn.inputs]
+        plain = block_fn.preprocess and not block_fn.component_prop_inputs
+        if plain and all(isinstance(part, _TEXTS) and _is_text(sent) for part, sent in zip(parts, inputs, strict=True)):
+            return [part.preprocess(sent) for part, sent in zip(parts, inputs, strict=True)]
+        return list(await super().preprocess_data(block_fn, inputs, state, explicit_call))
+
+    async def process_api(self, block_fn: BlockFunction | int, *args: Any, **kwargs: Any) -> dict[str, Any]:  # noqa: ANN401
+        """Run an event; of one that goes on, only ask for the next frame and tell what it changes."""
+        frames = kwargs.get("iterator")
+        last = self._last_sent(frames, kwargs.get("session_hash")) if kwargs.get("event_id") else None
+        if last is None or not isinstance(frames, AsyncGenerator) or not isinstance(block_fn, BlockFunction):
+            return await super().process_api(block_fn, *args, **kwargs)
+        started = time.monotonic()
+        try:
+            frame = await anext(frames)
+        except StopAsyncIteration:
+            return await super().process_api(block_fn, *args, **kwargs)  # which ends a generator that has ended
+        data = await self.postprocess_data(block_fn, frame, kwargs.get("state"))
+        return {
+            "data": _differences(last, data),
+            "is_generating": True,
+            "iterator": frames,
+            "duration": time.monotonic() - started,
+            "average_duration": None,
+            "render_config": None,
+            "changed_state_ids": [],
+            "used_cache": None,
+        }
+
+    def _last_sent(self, frames: object, session: str | None) -> list[Any] | None:
+        """The values that the page has of an event that goes on; `None` of one that begins."""
+        if session is None or not isinstance(frames, AsyncGenerator):
+            return None
+        return self.pending_diff_streams.get(session, {}).get(self._stream_run_key(frames))
+
     async def postprocess_data(
         self, block_fn: BlockFunction, predictions: list[Any] | dict[Any, Any], state: SessionState | None
     ) -> list[Any]:
@@ -74,13 +120,14 @@ class LeanBlocks(gr.Blocks):
             values = list(rest.values())
             made = await super().postprocess_data(lean, values[0] if len(values) == 1 else values, state)
             ready |= zip(rest, made, strict=True)
-        return [ready.get(place, dict(_UNCHANGED)) for place in range(len(block_fn.outputs))]
+        return [ready.get(place, _UNCHANGED) for place in range(len(block_fn.outputs))]
 
 
 class LeanSession(SessionState):
-    """What a page's session remembers, without the description of every part that deep links are made from.
+    """What a page's session remembers: only what is its own.
 
-    The gate lets nobody make a deep link, and describing the parts of all pages took more of a core than a battle.
+    Gradio's describes every part of all pages for deep links, which took more of a core than a battle, and which the
+    gate lets nobody make.
     """
 
     def __init__(self, blocks: gr.Blocks) -> None:
@@ -158,6 +205,23 @@ def lighten_sessions(app: App) -> None:
     app.state_holder.set_blocks(blocks)
 
 
+def _differences(last: list[Any], data: list[Any]) -> list[Any]:
+    """What each value changes of the last one sent, which it replaces: empty where nothing does."""
+    told = []
+    for place, value in enumerate(data):
+        before, last[place] = last[place], value
+        told.append([] if value is before else diff(before, value))  # type: ignore[no-untyped-call]
+    return told
+
+
+def _in_session(part: Any, state: SessionState | None) -> Any:  # noqa: ANN401 - what Gradio takes
+    return state[part._id] if state is not None and part._id in state else part
+
+
+def _is_text(value: object) -> bool:
+    return value is None or isinstance(value, str)
+
+
 def _plainly(block: Any, value: Any, postprocess: bool) -> Any:  # noqa: ANN401 - what Gradio takes
     """What is sent for a part that changes its text, its looks, or both.
 
@@ -177,7 +241,7 @@ def _plainly(block: Any, value: Any, postprocess: bool) -> Any:  # noqa: ANN401 
 def _text(block: Any, value: Any, postprocess: bool) -> Any:  # noqa: ANN401 - what Gradio takes
     if isinstance(block, gr.Chatbot) and not postprocess:
         return value
-    if not isinstance(block, _TEXTS) or not (value is None or isinstance(value, str)):
+    if not isinstance(block, _TEXTS) or not _is_text(value):
         raise _NotPlainError
     return block.postprocess(value) if postprocess else value
 

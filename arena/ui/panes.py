@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
 import gradio as gr
@@ -49,6 +50,7 @@ def pane(side: Side, idle: str) -> tuple[gr.Markdown, gr.Chatbot]:
         return head, conversation(f"answer-{side.value}")
 
 
+@lru_cache(maxsize=64)
 def heading(side: Side, *, title: str = "", detail: str = "", state: str = "", idle: str = "") -> str:
     """A pane's heading; without a `title` the model is just 'Model A' or 'Model B'."""
     letter = side.value.upper()

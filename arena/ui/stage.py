@@ -156,7 +156,7 @@ class Stage:
             ),
             self.status: _status(view),
             self.stop: gr.update(value=_LEAVE if view.phase is Phase.QUEUED else _STOP, visible=view.phase in RUNNING),
-            **self._panes(view, titles),
+            **self.write_on(view, titles),
             self.ballot: gr.update(visible=votable or view.phase in (Phase.WAITING, Phase.STREAMING)),
             self.question: render("question.html", question=view.question),
             **{button: gr.update(interactive=votable) for button in self.votes.values()},
@@ -201,7 +201,8 @@ class Stage:
             self.next_prompt: gr.update(value=prompt, label=label, placeholder=label),
         }
 
-    def _panes(self, view: BattleView, titles: tuple[str, str]) -> Updates:
+    def write_on(self, view: BattleView, titles: tuple[str, str] = _NO_TITLES) -> Updates:
+        """The two panes alone: all that changes from one frame of a running battle to the next."""
         updates: Updates = {}
         for index, side in enumerate(SIDES):
             title, detail = titles[index], ""
