@@ -238,7 +238,8 @@ def run(seconds: float, visitors: int, faults: float) -> list[str]:
     problems = []
     problems += [f"completion is {share:.2%}"] if share < _COMPLETION else []
     problems += [f"{running_still} battles never ended"] if running_still else []
-    problems += [f"{tally.fought - tally.voted} votes are missing"] if tally.voted < votable - tally.left else []
+    missing = votable - tally.left - tally.voted
+    problems += [f"{missing} votes are missing"] if missing > 0 else []
     return problems + left_over(tally.samples, seconds)
 
 
