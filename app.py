@@ -164,7 +164,7 @@ def _routers(parts: Parts, boards: "Boards", registration: "Registration | None"
     routers = [
         Door(parts.monitor, sessions, cookies, parts.settings, count).router(),
         Downloads(boards, parts.leaderboard).router(),
-        MyData(parts.arena, parts.database, sessions, cookies, parts.settings).router(),
+        MyData(parts.arena, parts.database, sessions, cookies, parts.settings, parts.keeper.forgotten).router(),
         TrainingFiles(sessions, parts.settings).router(),
     ]
     if registration is not None:
@@ -254,14 +254,13 @@ def _open_database(settings: Settings) -> tuple["Database", "Keeper"]:
     from arena.battle import recover_interrupted
     from arena.database import open_database
     from arena.hub import Hub
-    from arena.keeping import Keeper, replay, revive
+    from arena.keeping import Keeper, revive
 
     given = read_environment()
     hub = Hub(settings.backup_repo, given.get("HF_TOKEN"), given.get("HF_ENDPOINT")) if settings.backup_repo else None
-    backup = revive(settings, hub)
+    if revived := revive(settings, hub):
+        log.info("Brought back from %s, and %d votes given since", revived.backup or "the log", revived.votes)
     database = open_database(settings.resolved_database_url)
-    if backup is not None:
-        log.info("Brought back from %s, and %d votes given since", backup, replay(settings, database, hub))
     if interrupted := recover_interrupted(database):
         log.info("%d battles that a stopped process left running are abandoned", interrupted)
     return database, Keeper(settings, database, hub)
