@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from arena.fleet import Fleet
     from arena.keeping import Keeper
     from arena.leaderboard import Leaderboard
+    from arena.limits import Limits
     from arena.moderation import Moderation
     from arena.monitoring import Monitor
     from arena.preferences.desk import PreferenceDesk
@@ -60,6 +61,7 @@ class Parts:
     rubric: "Rubric"
     database: "Database"
     fleet: "Fleet"
+    limits: "Limits"
     leaderboard: "Leaderboard"
     style: "StyleControl"
     arena: "Arena"
@@ -123,6 +125,7 @@ def build_app(settings: Settings) -> "FastAPI":
         tuning=parts.tuning,
         preferences=parts.preferences,
         fleet=parts.fleet,
+        limits=parts.limits,
         leaderboard=parts.leaderboard,
         boards=boards,
         style=parts.style,
@@ -210,19 +213,19 @@ def build_parts(settings: Settings) -> Parts:
     challenges, rubric = _read_questions(settings)
     database, keeper = _open_database(settings)
     fleet = _build_fleet(settings, roster, database)
-    leaderboard, moderation = Leaderboard(database), build_moderation(settings)
+    leaderboard, moderation, limits = Leaderboard(database), build_moderation(settings), Limits(database, settings)
     arena = Arena(
         database=database,
         fleet=fleet,
         leaderboard=leaderboard,
-        limits=Limits(database, settings),
+        limits=limits,
         settings=settings,
         challenges=challenges,
         rubric=rubric,
         moderation=moderation,
     )
     streams, refusals = PageStreams(), Refusals()
-    targets, monitor = _watch(arena, fleet, database, streams, refusals)
+    targets, monitor = _watch(arena, fleet, limits, database, streams, refusals)
     arena.on_answered(monitor.answered)
     if keeper.logs_votes:
         arena.on_stored(keeper.stored)
@@ -232,6 +235,7 @@ def build_parts(settings: Settings) -> Parts:
         rubric=rubric,
         database=database,
         fleet=fleet,
+        limits=limits,
         leaderboard=leaderboard,
         style=StyleControl(database),
         arena=arena,
@@ -267,7 +271,12 @@ def _open_database(settings: Settings) -> tuple["Database", "Keeper"]:
 
 
 def _watch(
-    arena: "Arena", fleet: "Fleet", database: "Database", streams: "PageStreams", refusals: "Refusals"
+    arena: "Arena",
+    fleet: "Fleet",
+    limits: "Limits",
+    database: "Database",
+    streams: "PageStreams",
+    refusals: "Refusals",
 ) -> tuple["Targets", "Monitor"]:
     from arena.monitoring import Monitor
     from arena.targets import Targets
@@ -278,6 +287,7 @@ def _watch(
         fleet=fleet,
         database=database,
         targets=targets,
+        limits=limits,
         open_streams=streams.__len__,
         refused=refusals.by_reason,
     )

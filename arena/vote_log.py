@@ -115,18 +115,18 @@ class VoteLog:
         `since` is when the database was backed up: voters forgotten after that are forgotten here, too.
         """
         replayed, objects = Replayed(), self.objects()
-        forgotten = {match[1]: file.name for file in objects if (match := _FORGOTTEN_NAME.search(file.name))}
+        first = "" if since is None else _before(since)
+        marks = {file.name: match[1] for file in objects if (match := _FORGOTTEN_NAME.search(file.name))}
+        gone = {mark: name for name, mark in marks.items() if name < first}
         for file in objects:
             rows = _opened(file)
             if rows is None:
                 replayed.unreadable.append(file.name)
                 log.warning("The vote object %s is cut off or damaged; it is skipped", file.name)
-            elif "forgotten" in rows:
-                if since is None or file.name >= _before(since):
-                    _forget_again(database, _FORGOTTEN_NAME.findall(file.name)[0], rows["forgotten"][0]["votes"])
-            elif since is not None and file.name < forgotten.get(_mark(rows["votes"][0]["voter_id"]), "") < _before(
-                since
-            ):
+            elif file.name in marks:
+                if file.name >= first:
+                    _forget_again(database, marks[file.name], rows["forgotten"][0]["votes"])
+            elif file.name < gone.get(_mark(rows["votes"][0]["voter_id"]), ""):
                 replayed.forgotten += 1
             else:
                 _bring_back(database, rows, replayed)

@@ -18,6 +18,7 @@ from arena.battle import Figures
 from arena.config import Settings
 from arena.errors import FailureKind
 from arena.fleet import ModelState, ModelStatus
+from arena.limits import Today
 from arena.matchmaking import Forecast
 from arena.roster import ModelEntry
 from arena.tables import VoterDecision, Winner, now
@@ -223,7 +224,14 @@ def test_a_strangers_decision_changes_nothing(tmp_path: Path) -> None:
 def test_the_newest_backup_stands_among_the_facts(make_settings: SettingsFactory) -> None:
     def told() -> str:
         report = write_report(
-            Figures(0, 0, 0, 0, 0, 0), [], make_settings(), kept=(), backup_failure=None, votes=0, uptime_s=0
+            Figures(0, 0, 0, 0, 0, 0),
+            [],
+            make_settings(),
+            kept=(),
+            today=Today(0, None),
+            backup_failure=None,
+            votes=0,
+            uptime_s=0,
         )
         return next(fact.value for fact in report.facts if fact.name == "Backups")
 
@@ -232,12 +240,30 @@ def test_the_newest_backup_stands_among_the_facts(make_settings: SettingsFactory
     assert told().startswith(f"{made.file}, made on ")
 
 
+def test_what_the_days_limits_leave_stands_among_the_facts(make_settings: SettingsFactory) -> None:
+    settings = make_settings(battles_per_day_in_all=1_200, spend_per_day=5)
+    report = write_report(
+        Figures(0, 0, 0, 0, 0, 0), [], settings, kept=(), today=Today(7, 0.25), backup_failure=None, votes=0, uptime_s=0
+    )
+
+    told = {fact.name: fact.value for fact in report.facts}
+    assert (told["Started today"], told["Spent today"]) == ("7 of 1,200", "$0.25 of $5.00")
+
+
 def test_what_was_left_out_of_the_roster_file_stands_below_the_models(make_settings: SettingsFactory) -> None:
     left_out = ("models.yaml: parrot: skipped, the arena has no api_type 'echo'.",)
     figures = Figures(0, 0, 0, 0, 0, 0)
 
     report = write_report(
-        figures, [], make_settings(), kept=(), backup_failure=None, votes=0, uptime_s=0, warnings=left_out
+        figures,
+        [],
+        make_settings(),
+        kept=(),
+        today=Today(0, None),
+        backup_failure=None,
+        votes=0,
+        uptime_s=0,
+        warnings=left_out,
     )
     page = render("operations_models.html", report=report, forecast=Forecast("uniform", 0, 0, None, ()))
 
@@ -253,7 +279,14 @@ def status(**columns: Any) -> ModelStatus:
 def notes(settings: Settings, **columns: Any) -> str:
     """What the report notes beside a model's state."""
     report = write_report(
-        Figures(0, 0, 0, 0, 0, 0), [status(**columns)], settings, kept=(), backup_failure=None, votes=0, uptime_s=0
+        Figures(0, 0, 0, 0, 0, 0),
+        [status(**columns)],
+        settings,
+        kept=(),
+        today=Today(0, None),
+        backup_failure=None,
+        votes=0,
+        uptime_s=0,
     )
     return " ".join(report.models[0].notes)
 
