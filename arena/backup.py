@@ -126,10 +126,12 @@ def extent_of(file: Path) -> Extent:
 
     """
     with _snapshot(file) as source:
-        votes = _votes(source)
-        ((changes, answers),) = source.execute(
-            "SELECT (SELECT max(value) FROM counters WHERE name = 'votes'), (SELECT count(*) FROM answers)"
-        )
+        counts = "SELECT (SELECT max(value) FROM counters WHERE name = 'votes'), (SELECT count(*) FROM answers)"
+        try:
+            votes = _votes(source)
+            changes, answers = source.execute(counts).fetchone()
+        except sqlite3.DatabaseError as error:
+            raise BackupError(f"{file} cannot be read as an arena's database ({error}).") from error
     return Extent(max(changes or 0, votes), votes, answers)
 
 
