@@ -1,5 +1,6 @@
 """A private dataset on the Hugging Face Hub that keeps backups: nothing in it is ever replaced or deleted from here."""
 
+import logging
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -144,11 +145,10 @@ class Hub:
     def _api(self) -> "HfApi":
         # 0.3 s that an arena without a dataset need not pay
         from huggingface_hub import HfApi  # noqa: PLC0415
-        from huggingface_hub.utils import disable_progress_bars  # noqa: PLC0415
-        from huggingface_hub.utils import logging as chatter  # noqa: PLC0415
+        from huggingface_hub.utils.tqdm import disable_progress_bars  # noqa: PLC0415
 
-        disable_progress_bars()  # it would draw them into the arena's log, and warn there of each small upload
-        chatter.set_verbosity_error()
+        disable_progress_bars()  # they would be drawn into the arena's log
+        logging.getLogger("huggingface_hub").setLevel(logging.ERROR)  # it warns of each small upload
         return HfApi(token=self._token, endpoint=self._endpoint)
 
 

@@ -8,14 +8,16 @@ import asyncio
 import logging
 import re
 import threading
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import NoResultFound, SQLAlchemyError
 
 from arena.backup import Extent, back_up, bring_back, described, extent_of, newest_backup, stored_backups
 from arena.config import Settings
@@ -47,6 +49,7 @@ class Keeper:
         self._sent_votes: set[str] | None = None
         self._sent_snapshot = ""
         self._failure: str | None = None
+        self._owed: deque[Callable[[], object]] = deque()
         self._turn = threading.Lock()
 
     @property
@@ -69,21 +72,20 @@ class Keeper:
         return self._failure
 
     def stored(self, battle_id: str) -> None:
-        """Log a vote that was stored or changed; a failure is remembered and told, the vote itself is stored."""
-        if self._log is None:
-            return
-        try:
-            self._log.write(self._database, battle_id)
-        except (BackupError, SQLAlchemyError) as error:
-            self._failed(error)
+        """Log a vote that was stored or changed; a failure is told, and made good later: the vote itself is stored."""
+        if self._log is not None:
+            self._write(partial(self._log.write, self._database, battle_id))
 
     def forgotten(self, voter_id: str) -> None:
         """Log that a voter was forgotten, so that no older backup or vote object brings them back."""
-        if self._log is None:
-            return
+        if self._log is not None:
+            self._write(partial(self._log.forget, voter_id, self._settings.forgotten_votes))
+
+    def _write(self, owed: Callable[[], object]) -> None:
         try:
-            self._log.forget(voter_id, self._settings.forgotten_votes)
-        except BackupError as error:
+            owed()
+        except (BackupError, SQLAlchemyError) as error:
+            self._owed.append(owed)
             self._failed(error)
 
     async def keep(self) -> None:
@@ -93,23 +95,32 @@ class Keeper:
             await asyncio.sleep(LOOK_S)
 
     def do_what_is_due(self, at: datetime) -> None:
-        """Back up if the newest backup is too old and anything came since; bring to the Hub what it does not have."""
+        """Write what could not be written; back up if the newest backup is too old and anything came since; bring to
+        the Hub what it does not have. What fails keeps nothing else from being done.
+        """
         with self._turn:
-            try:
-                if self._scheduled and self._is_due(at):
-                    self._back_up()
-                if self._hub is not None and self._log is not None:
-                    self._send(self._hub, self._log)
-            except (ArenaError, SQLAlchemyError, OSError) as error:
-                self._failed(error)
+            works: Sequence[Callable[[], object]] = (self._write_owed, partial(self._back_up_if_due, at), self._send)
+            failures = [error for error in map(_tried, works) if error is not None]
+            if failures:
+                self._failed(failures[0])
             else:
                 self._failure = None
+
+    def _write_owed(self) -> None:
+        while self._owed:
+            with suppress(NoResultFound):  # it was forgotten meanwhile
+                self._owed[0]()
+            self._owed.popleft()
 
     def _failed(self, error: Exception) -> None:
         sentence = str(error) if isinstance(error, ArenaError) else type(error).__name__
         if sentence != self._failure:
             log.error("Votes could not be kept safe: %s", sentence)
         self._failure = sentence
+
+    def _back_up_if_due(self, at: datetime) -> None:
+        if self._scheduled and self._is_due(at):
+            self._back_up()
 
     def _is_due(self, at: datetime) -> bool:
         newest = newest_backup(self._settings)
@@ -146,8 +157,11 @@ class Keeper:
                 file.unlink(missing_ok=True)
         return sorted(kept, key=made_at)
 
-    def _send(self, hub: Hub, vote_log: VoteLog) -> None:
+    def _send(self) -> None:
         """Bring to the Hub what it does not have: votes first, each tells more than an older snapshot does."""
+        hub, vote_log = self._hub, self._log
+        if hub is None or vote_log is None:
+            return
         names = [file.name for file in vote_log.objects()]
         if self._sent_votes is None:
             self._sent_votes = set(hub.vote_names())
@@ -162,6 +176,15 @@ class Keeper:
             extent = extent_of(newest)
             hub.keep_snapshot(newest, extent.votes, extent.changes)
         self._sent_snapshot = newest.stem
+
+
+def _tried(work: Callable[[], object]) -> Exception | None:
+    """Do it; what went wrong, if something did."""
+    try:
+        work()
+    except (ArenaError, SQLAlchemyError, OSError) as error:
+        return error
+    return None
 
 
 def vote_log_of(settings: Settings) -> VoteLog | None:

@@ -308,10 +308,18 @@ def test_a_bucket_that_cannot_be_written_costs_no_vote_and_is_told_to_everybody(
 
     keeper.stored(battle)
 
+    keeper.do_what_is_due(now())
     assert keeper.note == LOST
     assert "could not be written" in (keeper.failure or "")
     assert votes_of(database) == 1
-    database.close()
+
+    space.resolved_backup_dir.unlink()
+    keeper.do_what_is_due(now())
+    assert keeper.note is None
+    empty_disk(space, database)
+    for backup in stored_backups(space):
+        backup.unlink()
+    assert revive(space, None) == Revived(None, 1)
 
 
 def test_a_backups_name_tells_when_it_was_made(space: Settings) -> None:
