@@ -28,6 +28,7 @@ from arena.tables import now
 from arena.vote_log import Replayed, VoteLog, is_wanted
 
 log = logging.getLogger(__name__)
+_CLOCKS_DIFFER = timedelta(minutes=1)
 LOOK_S = 60.0
 """How often it is asked whether something is due; votes reach the Hub after this long at most."""
 _MADE = re.compile(r"arena-(\d{8}T\d{6})Z")
@@ -123,7 +124,9 @@ class Keeper:
             self._back_up()
 
     def _is_due(self, at: datetime) -> bool:
-        newest = newest_backup(self._settings)
+        # One from the future was made before the clock was put back: waiting for its time could take years.
+        made = [backup for backup in stored_backups(self._settings) if made_at(backup) <= at + _CLOCKS_DIFFER]
+        newest = made[-1] if made else None
         if newest is None:
             return self._extent().answers > 0
         if at - made_at(newest) < timedelta(hours=self._settings.backup_hours):
