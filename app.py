@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from arena.fleet import Fleet
     from arena.keeping import Keeper
     from arena.leaderboard import Leaderboard
+    from arena.limits import Limits
     from arena.moderation import Moderation
     from arena.monitoring import Monitor
     from arena.preferences.desk import PreferenceDesk
@@ -60,6 +61,7 @@ class Parts:
     rubric: "Rubric"
     database: "Database"
     fleet: "Fleet"
+    limits: "Limits"
     leaderboard: "Leaderboard"
     style: "StyleControl"
     arena: "Arena"
@@ -123,6 +125,7 @@ def build_app(settings: Settings) -> "FastAPI":
         tuning=parts.tuning,
         preferences=parts.preferences,
         fleet=parts.fleet,
+        limits=parts.limits,
         leaderboard=parts.leaderboard,
         boards=boards,
         style=parts.style,
@@ -164,7 +167,7 @@ def _routers(parts: Parts, boards: "Boards", registration: "Registration | None"
     routers = [
         Door(parts.monitor, sessions, cookies, parts.settings, count).router(),
         Downloads(boards, parts.leaderboard).router(),
-        MyData(parts.arena, parts.database, sessions, cookies, parts.settings).router(),
+        MyData(parts.arena, parts.database, sessions, cookies, parts.settings, parts.keeper.forgotten).router(),
         TrainingFiles(sessions, parts.settings).router(),
     ]
     if registration is not None:
@@ -210,19 +213,19 @@ def build_parts(settings: Settings) -> Parts:
     challenges, rubric = _read_questions(settings)
     database, keeper = _open_database(settings)
     fleet = _build_fleet(settings, roster, database)
-    leaderboard, moderation = Leaderboard(database), build_moderation(settings)
+    leaderboard, moderation, limits = Leaderboard(database), build_moderation(settings), Limits(database, settings)
     arena = Arena(
         database=database,
         fleet=fleet,
         leaderboard=leaderboard,
-        limits=Limits(database, settings),
+        limits=limits,
         settings=settings,
         challenges=challenges,
         rubric=rubric,
         moderation=moderation,
     )
     streams, refusals = PageStreams(), Refusals()
-    targets, monitor = _watch(arena, fleet, database, streams, refusals)
+    targets, monitor = _watch(arena, fleet, limits, database, streams, refusals)
     arena.on_answered(monitor.answered)
     if keeper.logs_votes:
         arena.on_stored(keeper.stored)
@@ -232,6 +235,7 @@ def build_parts(settings: Settings) -> Parts:
         rubric=rubric,
         database=database,
         fleet=fleet,
+        limits=limits,
         leaderboard=leaderboard,
         style=StyleControl(database),
         arena=arena,
@@ -254,21 +258,25 @@ def _open_database(settings: Settings) -> tuple["Database", "Keeper"]:
     from arena.battle import recover_interrupted
     from arena.database import open_database
     from arena.hub import Hub
-    from arena.keeping import Keeper, replay, revive
+    from arena.keeping import Keeper, revive
 
     given = read_environment()
     hub = Hub(settings.backup_repo, given.get("HF_TOKEN"), given.get("HF_ENDPOINT")) if settings.backup_repo else None
-    backup = revive(settings, hub)
+    if revived := revive(settings, hub):
+        log.info("Brought back from %s, and %d votes given since", revived.backup or "the log", revived.votes)
     database = open_database(settings.resolved_database_url)
-    if backup is not None:
-        log.info("Brought back from %s, and %d votes given since", backup, replay(settings, database, hub))
     if interrupted := recover_interrupted(database):
         log.info("%d battles that a stopped process left running are abandoned", interrupted)
     return database, Keeper(settings, database, hub)
 
 
 def _watch(
-    arena: "Arena", fleet: "Fleet", database: "Database", streams: "PageStreams", refusals: "Refusals"
+    arena: "Arena",
+    fleet: "Fleet",
+    limits: "Limits",
+    database: "Database",
+    streams: "PageStreams",
+    refusals: "Refusals",
 ) -> tuple["Targets", "Monitor"]:
     from arena.monitoring import Monitor
     from arena.targets import Targets
@@ -279,6 +287,7 @@ def _watch(
         fleet=fleet,
         database=database,
         targets=targets,
+        limits=limits,
         open_streams=streams.__len__,
         refused=refusals.by_reason,
     )

@@ -85,8 +85,10 @@ def restore(settings: Settings, file: Path, progress: Progress = lambda _: None)
     return Restored(database, votes, former)
 
 
-def bring_back(settings: Settings, file: Path) -> int:
-    """Make the database that is gone from a backup, at the arena's own start; returns its votes.
+def bring_back(settings: Settings, file: Path | None, complete: Callable[[Path], None]) -> int:
+    """Make the database that is gone from a backup, or anew, at the arena's own start; returns its votes.
+
+    `complete` may add to it before it takes its place: whatever goes wrong until then, the next start begins again.
 
     Raises:
         ConfigError: `file` is no sound backup. Nothing was made.
@@ -96,22 +98,41 @@ def bring_back(settings: Settings, file: Path) -> int:
     if database.exists():
         raise ConfigError(f"There is a database {database} already; use: python -m arena restore {file}")
     with _draft_of(database) as draft:
-        votes = _take_in(file, draft, lambda _: None)
+        if file is not None:
+            _take_in(file, draft, lambda _: None)
+        complete(draft)
+        votes = _bring_up_to_date(draft)
         with _written(database.parent):
             draft.replace(database)
             _sync(database.parent)
     return votes
 
 
-def votes_in(file: Path) -> int:
-    """How many votes a database or backup holds, read through SQLite.
+@dataclass(frozen=True, slots=True)
+class Extent:
+    """How far a database or backup has come."""
+
+    changes: int
+    """How often votes were stored or changed: never fewer later on, as votes are after a voter was forgotten."""
+    votes: int
+    answers: int
+
+
+def extent_of(file: Path) -> Extent:
+    """How far a database or backup has come, read through SQLite.
 
     Raises:
         BackupError: it is not sound, or no database of an arena.
 
     """
     with _snapshot(file) as source:
-        return _votes(source)
+        counts = "SELECT (SELECT max(value) FROM counters WHERE name = 'votes'), (SELECT count(*) FROM answers)"
+        try:
+            votes = _votes(source)
+            changes, answers = source.execute(counts).fetchone()
+        except sqlite3.DatabaseError as error:
+            raise BackupError(f"{file} cannot be read as an arena's database ({error}).") from error
+    return Extent(max(changes or 0, votes), votes, answers)
 
 
 def newest_backup(settings: Settings) -> Path | None:
@@ -295,12 +316,17 @@ def _claim(file: Path) -> Path:
 
 
 def _take_in(file: Path, draft: Path, progress: Progress) -> int:
-    """Copy a backup into `draft` and bring its tables up to date there; how many votes it holds."""
+    """Copy a backup into `draft` and bring it up to date there; how many votes it holds."""
     try:
         with _snapshot(file) as source:
             _copy(source, draft, progress)
     except (ArenaError, sqlite3.Error) as error:
         raise ConfigError(f"{file} cannot be restored: {error} The arena is as it was.") from error
+    return _bring_up_to_date(draft)
+
+
+def _bring_up_to_date(draft: Path) -> int:
+    """Give a draft today's tables, in one file that is on the disk; how many votes it holds."""
     open_database(f"sqlite:///{draft}").close()
     with contextlib.closing(_connect(draft)) as migrated:
         migrated.execute("PRAGMA journal_mode=DELETE")

@@ -5,7 +5,6 @@ What takes long to import is imported inside the command that needs it, so that 
 
 import argparse
 import contextlib
-import csv
 import os
 import sys
 from collections.abc import Iterator, Sequence
@@ -113,6 +112,7 @@ def leaderboard(given: argparse.Namespace) -> int:
     """Print the standings as the page shows them."""
     from arena.leaderboard import Leaderboard
     from arena.rubric import load_rubric
+    from arena.spreadsheets import Table
 
     settings = _settings(given)
     criterion = load_rubric(settings.data_dir).find_key(given.criterion) if given.criterion else ""
@@ -123,9 +123,7 @@ def leaderboard(given: argparse.Namespace) -> int:
         print_json(answer)
     elif given.csv:
         rows = answer["standings"]
-        table = csv.DictWriter(sys.stdout, rows[0] if rows else ["rank", "model"], lineterminator="\n")
-        table.writeheader()
-        table.writerows(rows)
+        Table(sys.stdout, list(rows[0]) if rows else ["rank", "model"]).write_all(rows)
     else:
         columns = ("Rank", "Model", "Platform", "Rating", "95% CI", "Votes", "Win rate")
         print_table(columns, [_standing_row(row) for row in standings.rows])

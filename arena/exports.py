@@ -4,7 +4,6 @@ A withdrawn vote and a demonstration model's battle are never written. An exclud
 but not to a FastChat log, which could not say so.
 """
 
-import csv
 import json
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -16,6 +15,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session, aliased
 
 from arena.database import Database
+from arena.spreadsheets import Table
 from arena.tables import Answer, Battle, Conversation, Mode, ModelRevision, Prompt, Seat, Side, Vote, VoteState, Winner
 
 Format = Literal["csv", "jsonl", "fastchat"]
@@ -101,9 +101,8 @@ def _left_out(record: Record, file_format: Format) -> str | None:
 
 def _writer(file_format: Format, out: TextIO) -> Callable[[Record], object]:
     if file_format == "csv":
-        table = csv.DictWriter(out, _CSV_COLUMNS, lineterminator="\n")
-        table.writeheader()
-        return lambda record: table.writerow(_csv_row(record))
+        table = Table(out, _CSV_COLUMNS)
+        return lambda record: table.write(_csv_row(record))
 
     def write_line(record: Record) -> None:
         line = _fastchat(record) if file_format == "fastchat" else record

@@ -1,7 +1,9 @@
 """A private dataset on the Hugging Face Hub that keeps backups: nothing in it is ever replaced or deleted from here."""
 
+import logging
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from io import BytesIO
@@ -15,7 +17,9 @@ if TYPE_CHECKING:
     from huggingface_hub import HfApi
 
 _NOT_THERE = 404
-_SNAPSHOT = re.compile(r"snapshots/(arena-(\d{8}T\d{6}Z)(?:-\d+)?)-(\d+)votes\.db")
+_SNAPSHOT = re.compile(r"snapshots/(arena-(\d{8}T\d{6}Z)(?:-\d+)?)-(\d+)votes(?:-(\d+)changes)?\.db")
+_AT_ONCE = 8
+"""So many files are downloaded side by side."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,8 +27,11 @@ class RemoteSnapshot:
     """A snapshot in the dataset, as its path tells."""
 
     path: str
+    name: str
+    """Of the backup that was uploaded, without its ending."""
     stamp: str
-    votes: int
+    changes: int
+    """See `arena.backup.Extent`; of an older snapshot its votes."""
 
 
 class Hub:
@@ -37,27 +44,27 @@ class Hub:
         self._endpoint = endpoint
 
     def snapshots(self) -> Sequence[RemoteSnapshot]:
-        """What can be restored, the best last: the most votes, and of these the newest.
+        """What can be restored, the best last: the most changes, and of these the newest.
 
         Raises:
             BackupError: the dataset cannot be read.
 
         """
         found = [
-            RemoteSnapshot(match[0], match[2], int(match[3]))
+            RemoteSnapshot(match[0], match[1], match[2], int(match[4] or match[3]))
             for match in map(_SNAPSHOT.fullmatch, self._files("snapshots"))
             if match
         ]
-        return sorted(found, key=lambda snapshot: (snapshot.votes, snapshot.stamp))
+        return sorted(found, key=lambda snapshot: (snapshot.changes, snapshot.stamp))
 
-    def keep_snapshot(self, file: Path, votes: int) -> str:
+    def keep_snapshot(self, file: Path, votes: int, changes: int) -> str:
         """Upload a checked snapshot under a name of its own; returns its path once the Hub lists it whole.
 
         Raises:
             BackupError: it could not be uploaded.
 
         """
-        path = f"snapshots/{file.stem}-{votes}votes.db"
+        path = f"snapshots/{file.stem}-{votes}votes-{changes}changes.db"
         with file.open("rb") as content:
             self._commit({path: content}, f"Snapshot with {votes} votes")
         size = self._size_of(path)
@@ -66,13 +73,14 @@ class Hub:
         return path
 
     def keep_votes(self, files: Sequence[Path]) -> None:
-        """Upload vote objects in one commit.
+        """Upload vote objects in one commit, into a folder for each day: the Hub takes 10,000 files in one.
 
         Raises:
             BackupError: they could not be uploaded.
 
         """
-        self._commit({f"votes/{file.name}": BytesIO(file.read_bytes()) for file in files}, f"{len(files)} votes")
+        paths = {f"votes/{file.name[:8]}/{file.name}": BytesIO(file.read_bytes()) for file in files}
+        self._commit(paths, f"{len(files)} votes")
 
     def fetch(self, path: str, target: Path) -> None:
         """Download one file to `target`, which appears only when it is whole.
@@ -89,21 +97,29 @@ class Hub:
         """The names of the vote objects in the dataset."""
         return [Path(path).name for path in self._files("votes")]
 
-    def fetch_votes(self, folder: Path) -> int:
-        """Download the vote objects that are not in `folder`; returns how many came."""
+    def fetch_votes(self, folder: Path, wanted: Callable[[str], bool]) -> int:
+        """Download the vote objects with a wanted name that are not in `folder`; returns how many came.
+
+        Raises:
+            BackupError: the dataset cannot be read. What had come stays, and need not come again.
+
+        """
         folder.mkdir(parents=True, exist_ok=True)
-        missing = [path for path in self._files("votes") if not (folder / Path(path).name).exists()]
-        for path in missing:
-            self.fetch(path, folder / Path(path).name)
+        named = {Path(path).name: path for path in self._files("votes")}
+        missing = [name for name in named if wanted(name) and not (folder / name).exists()]
+        with ThreadPoolExecutor(_AT_ONCE) as loaders:
+            for _ in loaders.map(lambda name: self.fetch(named[name], folder / name), missing):
+                pass
         return len(missing)
 
     def _files(self, folder: str) -> Sequence[str]:
         from huggingface_hub.errors import EntryNotFoundError, RepositoryNotFoundError  # noqa: PLC0415 - as `_api`
+        from huggingface_hub.hf_api import RepoFile  # noqa: PLC0415 - as `_api`
 
         with _told(self.repo):
             try:
-                tree = self._api().list_repo_tree(self.repo, folder, repo_type="dataset")
-                return [entry.path for entry in tree]
+                tree = self._api().list_repo_tree(self.repo, folder, recursive=True, repo_type="dataset")
+                return [entry.path for entry in tree if isinstance(entry, RepoFile)]
             except EntryNotFoundError:
                 return []
             except RepositoryNotFoundError as error:
@@ -127,8 +143,12 @@ class Hub:
             api.create_commit(self.repo, operations, commit_message=message, repo_type="dataset")
 
     def _api(self) -> "HfApi":
-        from huggingface_hub import HfApi  # noqa: PLC0415 - 0.3 s that an arena without a dataset need not pay
+        # 0.3 s that an arena without a dataset need not pay
+        from huggingface_hub import HfApi  # noqa: PLC0415
+        from huggingface_hub.utils.tqdm import disable_progress_bars  # noqa: PLC0415
 
+        disable_progress_bars()  # they would be drawn into the arena's log
+        logging.getLogger("huggingface_hub").setLevel(logging.ERROR)  # it warns of each small upload
         return HfApi(token=self._token, endpoint=self._endpoint)
 
 

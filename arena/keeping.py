@@ -1,27 +1,31 @@
 """Keeps votes safe without anybody asking: scheduled backups, the log of votes, a dataset on the Hub, and the way back.
 
 What is scheduled is for SQLite; PostgreSQL has its own tools. Nothing here ever replaces a backup: each has a name of
-its own, and an old one is deleted only while newer ones hold at least as many votes.
+its own, and an old one is deleted only while newer ones came at least as far.
 """
 
 import asyncio
 import logging
 import re
 import threading
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Callable, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import NoResultFound, SQLAlchemyError
 
-from arena.backup import back_up, bring_back, described, stored_backups, votes_in
+from arena.backup import Extent, back_up, bring_back, described, extent_of, newest_backup, stored_backups
 from arena.config import Settings
-from arena.database import Database
+from arena.database import Database, open_database
 from arena.errors import ArenaError, BackupError, ConfigError
 from arena.hub import Hub
 from arena.tables import now
-from arena.vote_log import VoteLog
+from arena.vote_log import Replayed, VoteLog, is_wanted
 
 log = logging.getLogger(__name__)
 _CLOCKS_DIFFER = timedelta(minutes=1)
@@ -42,9 +46,11 @@ class Keeper:
         self._hub = hub if sqlite else None
         self._log = vote_log_of(settings) if sqlite else None
         self._scheduled = sqlite and settings.backup_hours > 0
-        self._saved_votes: int | None = None
-        self._pushed: str | None = None
+        self._saved: Extent | None = None
+        self._sent_votes: set[str] | None = None
+        self._sent_snapshot = ""
         self._failure: str | None = None
+        self._owed: deque[Callable[[], object]] = deque()
         self._turn = threading.Lock()
 
     @property
@@ -67,12 +73,20 @@ class Keeper:
         return self._failure
 
     def stored(self, battle_id: str) -> None:
-        """Log a vote that was stored or changed; a failure is remembered and told, the vote itself is stored."""
-        if self._log is None:
-            return
+        """Log a vote that was stored or changed; a failure is told, and made good later: the vote itself is stored."""
+        if self._log is not None:
+            self._write(partial(self._log.write, self._database, battle_id))
+
+    def forgotten(self, voter_id: str) -> None:
+        """Log that a voter was forgotten, so that no older backup or vote object brings them back."""
+        if self._log is not None:
+            self._write(partial(self._log.forget, voter_id, self._settings.forgotten_votes))
+
+    def _write(self, owed: Callable[[], object]) -> None:
         try:
-            self._log.write(self._database, battle_id)
+            owed()
         except (BackupError, SQLAlchemyError) as error:
+            self._owed.append(owed)
             self._failed(error)
 
     async def keep(self) -> None:
@@ -82,17 +96,22 @@ class Keeper:
             await asyncio.sleep(LOOK_S)
 
     def do_what_is_due(self, at: datetime) -> None:
-        """Back up if the newest backup is too old and votes have come since; bring new votes to the Hub."""
+        """Write what could not be written; back up if the newest backup is too old and anything came since; bring to
+        the Hub what it does not have. What fails keeps nothing else from being done.
+        """
         with self._turn:
-            try:
-                if self._scheduled and self._is_due(at):
-                    self._back_up()
-                if self._hub is not None and self._log is not None:
-                    self._push(self._hub, self._log)
-            except (ArenaError, SQLAlchemyError, OSError) as error:
-                self._failed(error)
+            works: Sequence[Callable[[], object]] = (self._write_owed, partial(self._back_up_if_due, at), self._send)
+            failures = [error for error in map(_tried, works) if error is not None]
+            if failures:
+                self._failed(failures[0])
             else:
                 self._failure = None
+
+    def _write_owed(self) -> None:
+        while self._owed:
+            with suppress(NoResultFound):  # it was forgotten meanwhile
+                self._owed[0]()
+            self._owed.popleft()
 
     def _failed(self, error: Exception) -> None:
         sentence = str(error) if isinstance(error, ArenaError) else type(error).__name__
@@ -100,52 +119,75 @@ class Keeper:
             log.error("Votes could not be kept safe: %s", sentence)
         self._failure = sentence
 
+    def _back_up_if_due(self, at: datetime) -> None:
+        if self._scheduled and self._is_due(at):
+            self._back_up()
+
     def _is_due(self, at: datetime) -> bool:
         # One from the future was made before the clock was put back: waiting for its time could take years.
         made = [backup for backup in stored_backups(self._settings) if made_at(backup) <= at + _CLOCKS_DIFFER]
         newest = made[-1] if made else None
         if newest is None:
-            return self._votes() > 0
+            return self._extent().answers > 0
         if at - made_at(newest) < timedelta(hours=self._settings.backup_hours):
             return False
-        if self._saved_votes is None:
+        if self._saved is None:
             with suppress(BackupError):
-                self._saved_votes = votes_in(newest)
-        return self._votes() != self._saved_votes
+                self._saved = extent_of(newest)
+        return self._extent() != self._saved
 
-    def _votes(self) -> int:
-        return votes_in(Path(str(self._database.engine.url.database)))
+    def _extent(self) -> Extent:
+        return extent_of(Path(str(self._database.engine.url.database)))
 
     def _back_up(self) -> None:
         made = back_up(self._settings)
-        self._saved_votes = made.votes
+        self._saved = extent_of(made.file)
         log.info("Backed up %s to %s", described(made.votes), made.file)
-        if self._hub is not None:
-            self._hub.keep_snapshot(made.file, made.votes)
         kept = self._prune()
         if self._log is not None and len(kept) > 1:
-            self._log.forget_before(made_at(kept[-2]) - timedelta(hours=1))
+            self._log.forget_before(made_at(kept[-2]))
 
     def _prune(self) -> Sequence[Path]:
-        """Delete old backups, never one with more votes than the newest hold; returns those that stay, oldest first."""
+        """Delete old backups, never one that came further than the newest; returns those that stay, oldest first."""
         backups = stored_backups(self._settings)
         old, kept = backups[: -self._settings.backup_keep], list(backups[-self._settings.backup_keep :])
-        most = max((_votes_or_none(file) or 0 for file in kept), default=0)
+        furthest = max((_changes_or_none(file) or 0 for file in kept), default=0)
         for file in old:
-            votes = _votes_or_none(file)
-            if votes is None or votes > most:
+            changes = _changes_or_none(file)
+            if changes is None or changes > furthest:
                 kept.insert(0, file)
             else:
                 file.unlink(missing_ok=True)
         return sorted(kept, key=made_at)
 
-    def _push(self, hub: Hub, vote_log: VoteLog) -> None:
-        if self._pushed is None:
-            self._pushed = max(hub.vote_names(), default="")
-        new = [file for file in vote_log.objects() if file.name > self._pushed]
-        if new:
+    def _send(self) -> None:
+        """Bring to the Hub what it does not have: votes first, each tells more than an older snapshot does."""
+        hub, vote_log = self._hub, self._log
+        if hub is None or vote_log is None:
+            return
+        names = [file.name for file in vote_log.objects()]
+        if self._sent_votes is None:
+            self._sent_votes = set(hub.vote_names())
+        self._sent_votes &= set(names)
+        if new := [vote_log.folder / name for name in names if name not in self._sent_votes]:
             hub.keep_votes(new)
-            self._pushed = new[-1].name
+            self._sent_votes |= {file.name for file in new}
+        newest = newest_backup(self._settings)
+        if newest is None or newest.stem == self._sent_snapshot:
+            return
+        if newest.stem not in {snapshot.name for snapshot in hub.snapshots()}:
+            extent = extent_of(newest)
+            hub.keep_snapshot(newest, extent.votes, extent.changes)
+        self._sent_snapshot = newest.stem
+
+
+def _tried(work: Callable[[], object]) -> Exception | None:
+    """Do it; what went wrong, if something did."""
+    try:
+        work()
+    except (ArenaError, SQLAlchemyError, OSError) as error:
+        return error
+    return None
 
 
 def vote_log_of(settings: Settings) -> VoteLog | None:
@@ -156,41 +198,54 @@ def vote_log_of(settings: Settings) -> VoteLog | None:
     return VoteLog(settings.resolved_backup_dir / "votes") if wanted else None
 
 
-def revive(settings: Settings, hub: Hub | None) -> Path | None:
-    """Where the database is gone but backups are kept elsewhere: bring back the one with the most votes.
+@dataclass(frozen=True, slots=True)
+class Revived:
+    """What an emptied disk got back."""
 
-    Returns the backup's place, or `None` where the database is there or there is no backup.
+    backup: Path | None
+    """The backup it was made from; `None` where there were votes alone."""
+    votes: int
+    """Given since that backup, and read from the log of votes."""
+
+
+def revive(settings: Settings, hub: Hub | None) -> Revived | None:
+    """Where the database is gone but kept elsewhere: bring back the backup that came furthest, and the votes since.
+
+    Whatever goes wrong on the way, no database is there afterwards, and the next start tries again. `None` where the
+    database is there or nothing is kept.
 
     Raises:
-        ConfigError: the backups cannot be read. An arena that started empty would hide what was lost.
+        ConfigError: what is kept cannot be read. An arena that started empty would hide what was lost.
 
     """
-    if settings.demo or not _is_revivable(settings):
+    if settings.demo or not _is_revivable(settings) or not (settings.keeps_backups_elsewhere or hub):
         return None
+    vote_log = vote_log_of(settings)
+    settings.data_dir.mkdir(parents=True, exist_ok=True)
     try:
-        local = _best(stored_backups(settings)) if settings.keeps_backups_elsewhere else None
-        if hub is not None and (remote := hub.snapshots()) and (local is None or remote[-1].votes > local[1]):
-            return _revive_from(hub, remote[-1].path, settings)
+        with TemporaryDirectory(dir=settings.data_dir) as folder:
+            backup, file = _furthest(settings, hub, Path(folder))
+            since = None if file is None else made_at(file)
+            if hub is not None and vote_log is not None:
+                hub.fetch_votes(vote_log.folder, lambda name: is_wanted(name, since))
+            if file is None and (vote_log is None or not vote_log.objects()):
+                return None
+            replayed = Replayed()
+
+            def replay(draft: Path) -> None:
+                nonlocal replayed
+                if vote_log is not None:
+                    database = open_database(f"sqlite:///{draft}")
+                    replayed = vote_log.replay(database, since)
+                    database.close()
+
+            bring_back(settings, file, replay)
     except BackupError as error:
         sentence = f"{error} The database is gone and its backups cannot be read, so the arena does not start empty"
         raise ConfigError(f"{sentence}; unset ARENA_BACKUP_REPO to start without them.") from error
-    if local is None:
-        return None
-    bring_back(settings, local[0])
-    return local[0]
-
-
-def replay(settings: Settings, database: Database, hub: Hub | None) -> int:
-    """After `revive`: bring in the votes given since the backup; returns how many came."""
-    vote_log = vote_log_of(settings)
-    if vote_log is None:
-        return 0
-    if hub is not None:
-        hub.fetch_votes(vote_log.folder)
-    replayed = vote_log.replay(database)
     if replayed.unreadable:
         log.error("%d logged votes are damaged and were left out: %s", len(replayed.unreadable), replayed.unreadable)
-    return replayed.added + replayed.changed
+    return Revived(backup, replayed.added + replayed.changed)
 
 
 def made_at(backup: Path) -> datetime:
@@ -206,33 +261,33 @@ def _is_revivable(settings: Settings) -> bool:
     return url.startswith("sqlite:///") and not Path(url.removeprefix("sqlite:///")).exists()
 
 
-def _revive_from(hub: Hub, path: str, settings: Settings) -> Path:
-    fetched = settings.data_dir / Path(path).name
-    settings.data_dir.mkdir(parents=True, exist_ok=True)
-    hub.fetch(path, fetched)
-    try:
-        bring_back(settings, fetched)
-    finally:
-        fetched.unlink(missing_ok=True)
-    return Path(hub.repo) / path
+def _furthest(settings: Settings, hub: Hub | None, folder: Path) -> tuple[Path | None, Path | None]:
+    """The backup that came furthest: what to call it, and its file, which is in `folder` if it was downloaded."""
+    changes, local = _best(stored_backups(settings)) if settings.keeps_backups_elsewhere else (-1, None)
+    remote = hub.snapshots() if hub is not None else ()
+    if hub is None or not remote or remote[-1].changes <= changes:
+        return local, local
+    fetched = folder / f"{remote[-1].name}.db"
+    hub.fetch(remote[-1].path, fetched)
+    return Path(hub.repo) / remote[-1].path, fetched
 
 
-def _best(backups: Sequence[Path]) -> tuple[Path, int] | None:
-    """The sound backup with the most votes, of these the newest."""
+def _best(backups: Sequence[Path]) -> tuple[int, Path | None]:
+    """The sound backup that came furthest, of these the newest, and how far; -1 without any."""
     counted = [
-        (votes, number, file) for number, file in enumerate(backups) if (votes := _votes_or_none(file)) is not None
+        (changes, number, file)
+        for number, file in enumerate(backups)
+        if (changes := _changes_or_none(file)) is not None
     ]
     if backups and not counted:
         raise BackupError(f"None of the backups in {backups[0].parent} is sound.")
-    if not counted:
-        return None
-    votes, _, file = max(counted)
-    return file, votes
+    changes, _, best = max(counted, default=(-1, 0, None))
+    return changes, best
 
 
-def _votes_or_none(file: Path) -> int | None:
+def _changes_or_none(file: Path) -> int | None:
     try:
-        return votes_in(file)
+        return extent_of(file).changes
     except BackupError as error:
         log.warning("%s", error)
         return None

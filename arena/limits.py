@@ -46,6 +46,16 @@ class Reservation:
 
 
 @dataclass(frozen=True, slots=True)
+class Today:
+    """The day so far, in UTC."""
+
+    starts: int
+    """Turns of battles and chats that were admitted."""
+    dollars: float | None
+    """Costs of ended turns and estimates of running ones; `None` where no cap is set, so that nobody counts."""
+
+
+@dataclass(frozen=True, slots=True)
 class _Subject:
     """Somebody whose turns are counted, with what they may start; `None` is without a limit."""
 
@@ -112,12 +122,15 @@ class Limits:
                 .values(spent=StartCount.spent + (cost - reservation.millionths))
             )
 
-    def spent_today(self) -> float:
-        """US dollars of the day so far: costs of ended turns, estimates of running ones. 0 without a cap."""
+    def today(self) -> Today:
+        """What all visitors together started and spent since midnight UTC."""
         today = datetime.fromtimestamp(self._clock(), UTC).date().isoformat()
         with self._database.read() as session:
-            query = select(StartCount.spent).where(StartCount.subject == ALL, StartCount.day == today)
-            return (session.scalar(query) or 0) / MILLIONTHS
+            query = select(StartCount.starts, StartCount.spent).where(
+                StartCount.subject == ALL, StartCount.day == today
+            )
+            starts, spent = session.execute(query).one_or_none() or (0, 0)
+        return Today(starts, spent / MILLIONTHS if self.counts_money else None)
 
     def _subjects(self, voter: VoterIdentity) -> Sequence[_Subject]:
         """Who is counted: `all` first, always in the same order."""

@@ -16,6 +16,7 @@ from arena import __version__
 from arena.battle import Arena, Figures
 from arena.database import Database
 from arena.fleet import Fleet, ModelState, ModelStatus
+from arena.limits import Limits, Today
 from arena.outages import ADVICE, DatabaseUnavailable, Trouble
 from arena.tables import Vote, VoteState
 from arena.targets import Kept, Targets
@@ -80,6 +81,7 @@ class _Stored:
     votes: int
     database_bytes: int
     kept: Sequence[Kept]
+    today: Today
 
 
 class Monitor:
@@ -92,6 +94,7 @@ class Monitor:
         fleet: Fleet,
         database: Database,
         targets: Targets,
+        limits: Limits,
         open_streams: Callable[[], int],
         refused: Callable[[], Mapping[str, int]] = dict,
     ) -> None:
@@ -100,6 +103,7 @@ class Monitor:
         self._fleet = fleet
         self._database = database
         self._targets = targets
+        self._limits = limits
         self._started = time.monotonic()
         self._open_streams = open_streams
         self._refused = refused
@@ -179,6 +183,7 @@ class Monitor:
                 votes=await self._database.run(self._count_votes),
                 database_bytes=await self._database.run(self._database_bytes),
                 kept=await self._targets.measure(),
+                today=await self._database.run(self._limits.today),
             )
         except DatabaseUnavailable:
             return None
@@ -249,6 +254,10 @@ class _SnapshotCollector(Collector):
         yield GaugeMetricFamily("arena_running_battles", "Battles that run now.", value=stored.figures.running)
         yield CounterMetricFamily("arena_votes", "Votes that count.", value=stored.votes)
         yield GaugeMetricFamily("arena_database_bytes", "Size of the database.", value=stored.database_bytes)
+        yield GaugeMetricFamily("arena_starts_today", "Turns since midnight UTC.", value=stored.today.starts)
+        if stored.today.dollars is not None:
+            spent = stored.today.dollars
+            yield GaugeMetricFamily("arena_spent_today_dollars", "US dollars since midnight UTC.", value=spent)
         yield from _kept(stored.kept)
 
     def _outages(self) -> Metric:

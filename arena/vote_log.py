@@ -2,17 +2,19 @@
 
 A disk that a restart empties (a Hugging Face Space) and a bucket beside it that cannot append: so every vote, with its
 battle and answers, becomes an object of its own, written once and never changed. A vote that changes writes another
-object. Reading them back is idempotent: the same objects twice, or in any order, give the same votes and counts.
+object. Reading them back is idempotent: the same objects twice give the same votes and counts. A voter who was
+forgotten leaves an object too, so that nothing of theirs comes back with an older backup or object.
 """
 
 import hashlib
 import logging
 import os
+import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +25,7 @@ from sqlalchemy.orm import Session
 from arena.counts import add_verdicts, next_sequence, verdicts_of
 from arena.database import Database
 from arena.errors import BackupError
+from arena.forgetting import Policy, forget
 from arena.tables import (
     Answer,
     Base,
@@ -34,10 +37,16 @@ from arena.tables import (
     UtcDateTime,
     Vote,
     Voter,
+    now,
 )
 
 log = logging.getLogger(__name__)
 FORMAT = 1
+_STAMP = "%Y%m%dT%H%M%S%fZ"
+_FORGOTTEN = "-forgotten-"
+_FORGOTTEN_NAME = re.compile(rf"{_FORGOTTEN}([0-9a-f]{{64}})\.json")
+_DOUBT = timedelta(hours=1)
+"""So much earlier than a backup's name an object may say that it was written, and still not be in the backup."""
 _PARTS: Sequence[type[Base]] = (Voter, Conversation, Prompt, Answer, Battle, Seat)
 """What a vote stands on, in the order in which rows may be inserted."""
 Row = Mapping[str, Any]
@@ -51,6 +60,8 @@ class Replayed:
     changed: int = 0
     """Votes that were there in an older form."""
     known: int = 0
+    forgotten: int = 0
+    """Votes that stayed out because their voter was forgotten."""
     unreadable: list[str] = field(default_factory=list)
     """Names of objects that are cut off or damaged."""
 
@@ -72,7 +83,20 @@ class VoteLog:
         with database.read() as session:
             vote = session.get_one(Vote, battle_id)
             content = _sealed(_rows_of(session, vote))
-            name = f"{vote.changed_at:%Y%m%dT%H%M%S%fZ}-{battle_id}.json"
+            name = f"{vote.changed_at:{_STAMP}}-{battle_id}.json"
+        return self._keep(name, content)
+
+    def forget(self, voter_id: str, policy: Policy) -> Path:
+        """Write that a voter was forgotten, in a form that does not name them; on the disk when this returns.
+
+        Raises:
+            BackupError: it could not be written.
+
+        """
+        mark = _mark(voter_id)
+        return self._keep(f"{now():{_STAMP}}{_FORGOTTEN}{mark}.json", _sealed({"forgotten": [{"votes": policy}]}))
+
+    def _keep(self, name: str, content: bytes) -> Path:
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             return _write_once(self.folder / name, content)
@@ -85,26 +109,57 @@ class VoteLog:
             return sorted(self.folder.glob("*.json"))
         return []
 
-    def replay(self, database: Database, progress: Callable[[float], None] = lambda _: None) -> Replayed:
-        """Bring every vote of the log into the database that is not there, or there in an older form."""
-        replayed = Replayed()
-        objects = self.objects()
-        for number, file in enumerate(objects, 1):
+    def replay(self, database: Database, since: datetime | None = None) -> Replayed:
+        """Bring every vote of the log into the database that is not there, or there in an older form.
+
+        `since` is when the database was backed up: voters forgotten after that are forgotten here, too.
+        """
+        replayed, objects = Replayed(), self.objects()
+        first = "" if since is None else _before(since)
+        marks = {file.name: match[1] for file in objects if (match := _FORGOTTEN_NAME.search(file.name))}
+        gone = {mark: name for name, mark in marks.items() if name < first}
+        for file in objects:
             rows = _opened(file)
             if rows is None:
                 replayed.unreadable.append(file.name)
                 log.warning("The vote object %s is cut off or damaged; it is skipped", file.name)
+            elif file.name in marks:
+                if file.name >= first:
+                    _forget_again(database, marks[file.name], rows["forgotten"][0]["votes"])
+            elif file.name < gone.get(_mark(rows["votes"][0]["voter_id"]), ""):
+                replayed.forgotten += 1
             else:
                 _bring_back(database, rows, replayed)
-            progress(number / len(objects))
         return replayed
 
     def forget_before(self, moment: datetime) -> int:
         """Delete the objects of votes that were written before `moment`, which a checked backup holds by now."""
-        old = [file for file in self.objects() if file.name < f"{moment:%Y%m%dT%H%M%S%fZ}"]
+        old = [file for file in self.objects() if not is_wanted(file.name, moment)]
         for file in old:
             file.unlink(missing_ok=True)
         return len(old)
+
+
+def is_wanted(name: str, since: datetime | None) -> bool:
+    """Whether an object of that name matters for a database that was backed up then; who was forgotten always does."""
+    return since is None or name >= _before(since) or _FORGOTTEN in name
+
+
+def _before(moment: datetime) -> str:
+    """How names of objects begin that are surely not older than `moment`, whatever clocks say."""
+    return f"{moment - _DOUBT:{_STAMP}}"
+
+
+def _mark(voter_id: str) -> str:
+    """Tells a voter again and names none: ids are long and random."""
+    return hashlib.sha256(voter_id.encode()).hexdigest()
+
+
+def _forget_again(database: Database, mark: str, policy: Policy) -> None:
+    with database.read() as session:
+        named = [voter for voter in session.scalars(select(Voter.id)) if _mark(voter) == mark]
+    for voter in named:
+        forget(database, voter, policy)
 
 
 def _rows_of(session: Session, vote: Vote) -> Mapping[str, Sequence[Row]]:

@@ -51,14 +51,18 @@ def forget_voter(given: argparse.Namespace, opened: "Opened") -> int:
     """Forget one voter; the setting ARENA_FORGOTTEN_VOTES says what becomes of the votes."""
     from arena.config import load_settings
     from arena.forgetting import forget, holdings_of
+    from arena.keeping import vote_log_of
     from arena.voter_decisions import find_voter
 
-    policy = load_settings().forgotten_votes
+    settings = load_settings(data_dir=given.data)
+    policy, vote_log = settings.forgotten_votes, vote_log_of(settings)
     with opened(given) as database:
         voter = find_voter(database, given.voter)
         held = holdings_of(database, voter)
         if not given.dry_run:
             forget(database, voter, policy)
+            if vote_log is not None:
+                vote_log.forget(voter, policy)
     fate = "deleted" if policy == "deleted" else "kept without text under a new id"
     done = "would be" if given.dry_run else "are"
     sys.stdout.write(

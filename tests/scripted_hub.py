@@ -34,6 +34,8 @@ class ScriptedHub:
     commits: int = 0
     status: int | None = None
     """Every request is answered with it."""
+    failing: str | None = None
+    """Requests whose path holds this are refused."""
     losing: bool = False
     """Large files lose their last byte."""
 
@@ -89,6 +91,9 @@ class _Handler(BaseHTTPRequestHandler):
     def do_PUT(self) -> None:
         """Take a large file."""
         content = self._body()
+        if self.hub.failing is not None and self.hub.failing in self.path:
+            self._answer(HTTPStatus.FORBIDDEN)
+            return
         self.hub.large[self.path.rsplit("/", 1)[1]] = content
         self._answer(HTTPStatus.OK)
 
@@ -158,6 +163,8 @@ class _Handler(BaseHTTPRequestHandler):
     def _admitted(self) -> bool:
         if self.hub.status is not None:
             self._answer(HTTPStatus(self.hub.status))
+        elif self.hub.failing is not None and self.hub.failing in unquote(self.path):
+            self._answer(HTTPStatus.FORBIDDEN)
         elif self.headers.get("authorization") != f"Bearer {TOKEN}":
             self._answer(HTTPStatus.UNAUTHORIZED)
         else:

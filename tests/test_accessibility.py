@@ -77,6 +77,10 @@ def test_a_battle_from_the_empty_page_to_the_reveal(open_page: OpenPage) -> None
     expect(visitor.button("Continue from this answer").first).to_be_visible()
     assert_accessible(visitor.page)
 
+    visitor.page.goto(f"{visitor.site.url}/my-data")
+    expect(visitor.button("Forget me")).to_be_visible()
+    assert_accessible(visitor.page)
+
 
 @pytest.mark.parametrize("path", ["/side-by-side", "/chat"])
 def test_the_pages_of_named_models(open_page: OpenPage, path: str) -> None:

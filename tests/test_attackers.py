@@ -1,6 +1,7 @@
 """Somebody with a script in front of the whole arena: tries to tell the models before the vote, and to cheat."""
 
-from collections.abc import Iterator, Sequence
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,6 +22,7 @@ pytestmark = pytest.mark.timeout(120)
 TEXT = "See what you want, look at what is, and take the step between. " * 3
 LEARNED, ASKED, AT_ONCE = 24, 32, 8
 QUICK, SLOW = NAMES
+STILL = "still writing"
 PACED = {"frames_per_s": 20, "pace_characters_per_s": 2_000}
 
 
@@ -81,6 +83,51 @@ def test_nobody_tells_from_what_is_sent_which_side_is_the_quick_model(site: Site
     assert guessed(site) < surely_more_than_chance(ASKED)
 
 
+@pytest.mark.parametrize(
+    "slow",
+    [
+        pytest.param({"first_delay_s": 0.3, "chunk_characters": 4}, id="late and letter by letter"),
+        pytest.param({"chunk_characters": 60, "fault": Fault.STALL_END}, id="its end comes late"),
+    ],
+)
+def test_with_the_same_text_every_event_says_the_same_of_both_sides(
+    site: Site, owner: ScriptedVisitor, slow: Mapping[str, Any]
+) -> None:
+    """Not a guess: whatever one pane and its heading are told, the other is told in the same event."""
+    site.script(Script(text=TEXT, **slow), SLOW)
+    try:
+        told = told_of_both(owner, lambda: site.llm.release(f"api-{SLOW}"))
+    finally:
+        site.script(Script(text=TEXT, chunk_characters=4, first_delay_s=0.1, chunk_delay_s=0.002), SLOW)
+
+    assert sum(bool(a) for a, _ in told) > 3
+    assert [a for a, _ in told] == [b for _, b in told]
+    assert STILL in str(told) or "fault" not in slow
+
+
+def told_of_both(visitor: ScriptedVisitor, held: Callable[[], object]) -> Sequence[tuple[str, str]]:
+    """What each event of a battle says of side A and of side B, spelled alike; `held` is called while both wait."""
+    send, session = visitor.function("send"), uuid4().hex
+    names = {part["id"]: part["props"].get("elem_id") for part in visitor.config["components"]}
+    outputs = [names[part] for part in send["outputs"]]
+    sides = [[outputs.index(f"{part}-{side}") for part in ("head", "answer")] for side in "ab"]
+    visitor.join(send["id"], ["Which is which?"], session).raise_for_status()
+    told = []
+    with visitor.client.stream("GET", "/gradio_api/queue/data", params={"session_hash": session}) as stream:
+        for line in stream.iter_lines():
+            if STILL in line:
+                held()
+            data = json.loads(line.removeprefix("data:") or "{}").get("output", {}).get("data") or []
+            if data:
+                a, b = (str([data[place] for place in places]) for places in sides)
+                told.append(
+                    (a.replace(">A<", "><").replace("Model A", ""), b.replace(">B<", "><").replace("Model B", ""))
+                )
+            if "close_stream" in line:
+                return told
+    raise AssertionError("the stream ended without a word")
+
+
 def test_the_same_guesser_wins_where_text_is_shown_as_it_comes(tmp_path: Path) -> None:
     with two_rhythms(tmp_path, pace="live") as site:
         assert guessed(site) >= surely_more_than_chance(ASKED)
@@ -98,14 +145,29 @@ def test_a_battle_takes_one_vote_from_its_visitor_after_both_answers_and_no_othe
     before = votes(site)
 
     assert "not yours" in thief.vote(battle)
-    assert "not yours" in thief.vote(battle, "tie", owner.session)
     for forged in (uuid4().hex, "", "' OR 1=1 --", battle.upper() + "0", "../" + battle, "\x00", "9" * 5000):
         assert "not yours" in owner.vote(forged)
+    assert "opened by another visitor" in thief.vote(battle, "tie", owner.session)
     assert votes(site) == before
     assert any(name in owner.vote(battle, "tie") for name in NAMES.values())
     for winner in ("tie", "model_b"):
         assert "has its vote already" in owner.vote(battle, winner)
     assert votes(site) == before + 1
+
+
+def test_whoever_knows_the_name_of_anothers_connection_hears_nothing_and_ends_nothing(
+    site: Site, owner: ScriptedVisitor, thief: ScriptedVisitor
+) -> None:
+    """The name travels in addresses; with it Gradio would give away frames, and take an end of the page for real."""
+    session, before = uuid4().hex, site.parts.refusals.by_reason().get("other_visitor", 0)
+    owner.join(owner.function("send")["id"], ["Mine alone"], session).raise_for_status()
+
+    assert thief.client.get("/gradio_api/queue/data", params={"session_hash": session}).status_code == 409
+    assert thief.client.get(f"/gradio_api/heartbeat/{session}").status_code == 409
+    assert thief.join(thief.function("send")["id"], ["Mine now"], session).status_code == 409
+
+    assert "Mine alone" in str([heard.event for heard in owner.listen(session)[1]])
+    assert site.parts.refusals.by_reason()["other_visitor"] == before + 3
 
 
 def test_a_vote_before_both_answers_are_there_is_refused_and_tells_nothing(site: Site, owner: ScriptedVisitor) -> None:

@@ -1,6 +1,6 @@
 """A voter is forgotten: what goes, what stays, and that the ratings stay right."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, get_args
 
 import httpx
@@ -9,6 +9,7 @@ from sqlalchemy import func, select
 
 from arena.battle import Phase
 from arena.cli import main
+from arena.config import Settings, load_settings
 from arena.counts import read_counts, rebuild_counts
 from arena.database import Database
 from arena.forgetting import FORGOTTEN, Holdings, Policy, forget, holdings_of
@@ -21,12 +22,24 @@ from tests.battle_fixtures import ANNA, BEN, World, every, llm, make_world, worl
 from tests.scripted_openai import ScriptedOpenAI
 from tests.scripting import Script
 from tests.stranger import Stranger
-from tests.ui_fixtures import Site, shared_site, site
+from tests.ui_fixtures import Site, arena_site, site
 
 pytest_plugins = ["tests.postgres_fixtures"]
-__all__ = ["llm", "make_world", "shared_site", "site", "world"]
+__all__ = ["llm", "make_world", "site", "world"]
 MARKER = "my neighbour Quillfeather"
 TURNS = ((f"About {MARKER}", f"**{MARKER}** is", f"- {MARKER} was"), ("And?", MARKER, MARKER))
+
+
+@pytest.fixture(scope="module")
+def shared_site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    """An arena that logs its votes, as on a Space."""
+    with arena_site(tmp_path_factory.mktemp("site"), vote_log=True) as site:
+        yield site
+
+
+def logged_as_forgotten(settings: Settings) -> int:
+    """How many voters the log of votes keeps out."""
+    return len(list((settings.resolved_backup_dir / "votes").glob("*-forgotten-*.json")))
 
 
 def everything(database: Database) -> str:
@@ -156,6 +169,7 @@ def test_a_voter_is_forgotten_from_their_own_page_and_nobody_elses(site: Site) -
         done = anna.client.post("/my-data", data={"sure": "yes"})
 
         assert "You are forgotten" in done.text
+        assert logged_as_forgotten(site.parts.settings) == 1
         assert "arena_voter" not in anna.client.cookies
         assert rows(database, Battle) == 1
         assert "<dt>Battles</dt><dd>1</dd>" in ben.client.get("/my-data").text
@@ -177,7 +191,9 @@ def test_the_command_tells_what_it_would_forget_and_then_does(
     )
     assert rows(database, Vote) == 1
     monkeypatch.setenv("ARENA_FORGOTTEN_VOTES", "kept")
+    monkeypatch.setenv("ARENA_VOTE_LOG", "true")
     assert main(["forget", "anna"]) == 0
+    assert logged_as_forgotten(load_settings()) == 1
     told = capsys.readouterr()
     assert "1 votes are kept without text under a new id" in told.out
     assert "backups made before" in told.err

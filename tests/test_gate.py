@@ -218,6 +218,8 @@ def test_events_take_json_only(arena: httpx.Client, behind: Everything, given: s
         ({"data": [{"path": "/etc/passwd"}]}, 400),
         ({"data": [["deep", [{"path": "/etc/passwd"}]]]}, 400),
         ({"data": {"0": "text"}}, 400),
+        ({"data": [], "session_hash": "x" * 65}, 400),
+        ({"data": [], "session_hash": ["x"]}, 400),
         (["no object"], 400),
     ],
 )
@@ -233,6 +235,18 @@ def test_a_body_that_is_no_json_goes_no_further(arena: httpx.Client, behind: Eve
 
     assert arena.post(JOIN, content=b'{"data": [', headers=headers).status_code == 400
     assert behind.asked == []
+
+
+def test_the_page_of_one_visitor_is_no_others(arena: httpx.Client, sessions: Sessions, behind: Everything) -> None:
+    """Gradio would give another's events to whoever knows the name of their connection."""
+    owner, thief = ({"Cookie": f"arena_voter={sessions.new_voter()}"} for _ in range(2))
+    stream, heartbeat = "/gradio_api/queue/data?session_hash=of-anna", "/gradio_api/heartbeat/ofanna"
+    for headers, status in ((owner, 200), (thief, 409), ({}, 409), (owner, 200)):
+        for session in ("of-anna", "ofanna"):
+            asked = arena.post(JOIN, json={"data": [], "session_hash": session}, headers=headers)
+            assert asked.status_code == status
+        assert [arena.get(path, headers=headers).status_code for path in (stream, heartbeat)] == [status, status]
+    assert len(behind.asked) == 8
 
 
 def test_a_body_that_does_not_come_is_not_waited_for(behind: Everything, sessions: Sessions) -> None:

@@ -10,13 +10,15 @@ import pytest
 from sqlalchemy import func, select
 
 from app import Parts, build_parts
-from arena.backup import back_up, stored_backups, votes_in
+from arena.backup import back_up, extent_of, stored_backups
 from arena.config import Settings, load_settings
+from arena.counts import read_counts, rebuild_counts
 from arena.database import Database, open_database
 from arena.errors import BackupError, ConfigError
+from arena.forgetting import Policy, forget
 from arena.hub import Hub
-from arena.keeping import LATE, LOST, Keeper, made_at, replay, revive
-from arena.tables import Vote, Winner, now
+from arena.keeping import LATE, LOST, Keeper, Revived, made_at, revive
+from arena.tables import Prompt, Vote, Voter, Winner, now
 from arena.voters import VoterIdentity
 from tests.arena_facts import add_models, add_vote
 from tests.scripted_hub import TOKEN, ScriptedHub, scripted_hub
@@ -103,20 +105,20 @@ def test_a_backup_is_made_when_one_is_due_and_votes_have_come(space: Settings) -
     vote(database)
     keeper.do_what_is_due(now())
     keeper.do_what_is_due(now())
-    assert [votes_in(file) for file in stored_backups(space)] == [1]
+    assert [extent_of(file).votes for file in stored_backups(space)] == [1]
 
     tomorrow = now() + timedelta(hours=25)
     keeper.do_what_is_due(tomorrow)
     assert len(stored_backups(space)) == 1
     vote(database)
     keeper.do_what_is_due(tomorrow)
-    assert [votes_in(file) for file in stored_backups(space)] == [1, 2]
+    assert [extent_of(file).votes for file in stored_backups(space)] == [1, 2]
 
     for number, backup in enumerate(stored_backups(space)):  # the clock was a year ahead, and is put right
         as_made_on(backup, now() + timedelta(days=365 + number))
     vote(database)
     keeper.do_what_is_due(now())
-    assert [votes_in(file) for file in stored_backups(space)] == [3, 1, 2]
+    assert [extent_of(file).votes for file in stored_backups(space)] == [3, 1, 2]
     database.close()
 
 
@@ -199,12 +201,77 @@ def test_a_dataset_keeps_snapshots_and_votes_privately_and_gives_them_back(hub: 
     assert keeper.note == LATE
     empty_disk(settings, database)
 
-    backup = revive(settings, remote)
-    database = opened(settings)
+    hub.failing = "/votes/"
+    with pytest.raises(ConfigError, match=r"could not be reached.*does not start empty"):
+        revive(settings, remote)
+    assert not Path(settings.resolved_database_url.removeprefix("sqlite:///")).exists()
+    hub.failing = None
 
-    assert (str(backup), votes_of(database)) == (f"{REPO}/{remote.snapshots()[-1].path}", 3)
-    assert replay(settings, database, remote) == 2
+    assert revive(settings, remote) == Revived(Path(REPO) / remote.snapshots()[-1].path, 2)
+    database = opened(settings)
     assert votes_of(database) == 5
+    database.close()
+
+
+def test_a_snapshot_that_did_not_arrive_is_sent_again(hub: ScriptedHub, tmp_path: Path) -> None:
+    settings = load_settings(data_dir=tmp_path / "disk", backup_repo=REPO, temporary_storage=True)
+    remote = Hub(REPO, TOKEN, hub.url)
+    database = opened(settings)
+    keeper = Keeper(settings, database, remote)
+    vote(database)
+    hub.failing = "/large/"
+
+    keeper.do_what_is_due(now())
+    keeper.do_what_is_due(now())
+    assert (keeper.failure or "").startswith(f"The dataset {REPO}")
+    assert remote.snapshots() == []
+    hub.failing = None
+    keeper.do_what_is_due(now())
+
+    assert keeper.failure is None
+    assert [snapshot.changes for snapshot in remote.snapshots()] == [1]
+    database.close()
+
+
+def test_votes_given_before_the_first_backup_come_back_from_their_log(space: Settings) -> None:
+    database = opened(space)
+    keeper = Keeper(space, database, None)
+    for battle in vote(database, 2):
+        keeper.stored(battle)
+    empty_disk(space, database)
+
+    assert revive(space, None) == Revived(None, 2)
+    database = opened(space)
+    assert votes_of(database) == 2
+    database.close()
+
+
+@pytest.mark.parametrize(("policy", "stay"), [("deleted", 1), ("kept", 3)])
+def test_nothing_of_a_forgotten_voter_comes_back_with_older_backups_and_votes(
+    space: Settings, policy: Policy, stay: int
+) -> None:
+    settings = space.model_copy(update={"forgotten_votes": policy})
+    database = opened(settings)
+    keeper = Keeper(settings, database, None)
+    heron, wren = add_models(database, "heron", "wren")
+    keeper.stored(add_vote(database, heron, wren, Winner.TIE, voter="anna", turns=(("Anna's secret", "1", "2"),)))
+    keeper.do_what_is_due(now())
+    for voter, text in (("anna", "Another secret"), ("ben", "Nothing to hide")):
+        keeper.stored(add_vote(database, heron, wren, Winner.MODEL_A, voter=voter, turns=((text, "1", "2"),)))
+
+    forget(database, "anna", policy)
+    keeper.forgotten("anna")
+    empty_disk(settings, database)
+
+    assert revive(settings, None) is not None
+    database = opened(settings)
+    with database.read() as session:
+        assert set(session.scalars(select(Prompt.text))) <= {"Nothing to hide", ""}
+        assert "anna" not in session.scalars(select(Voter.id)).all()
+    assert votes_of(database) == stay
+    before = read_counts(database, ["battle"]).ties.tolist()
+    rebuild_counts(database)
+    assert read_counts(database, ["battle"]).ties.tolist() == before
     database.close()
 
 
@@ -236,7 +303,7 @@ def test_a_snapshot_that_arrives_incomplete_is_no_backup(hub: ScriptedHub, tmp_p
     file.write_bytes(b"database" * 1000)
 
     with pytest.raises(BackupError, match="keeps 7999 of 8000 bytes"):
-        Hub(REPO, TOKEN, hub.url).keep_snapshot(file, 7)
+        Hub(REPO, TOKEN, hub.url).keep_snapshot(file, 7, 9)
 
 
 def test_a_bucket_that_cannot_be_written_costs_no_vote_and_is_told_to_everybody(space: Settings) -> None:
@@ -247,10 +314,18 @@ def test_a_bucket_that_cannot_be_written_costs_no_vote_and_is_told_to_everybody(
 
     keeper.stored(battle)
 
+    keeper.do_what_is_due(now())
     assert keeper.note == LOST
     assert "could not be written" in (keeper.failure or "")
     assert votes_of(database) == 1
-    database.close()
+
+    space.resolved_backup_dir.unlink()
+    keeper.do_what_is_due(now())
+    assert keeper.note is None
+    empty_disk(space, database)
+    for backup in stored_backups(space):
+        backup.unlink()
+    assert revive(space, None) == Revived(None, 1)
 
 
 def test_a_backups_name_tells_when_it_was_made(space: Settings) -> None:

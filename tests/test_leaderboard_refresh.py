@@ -12,6 +12,7 @@ from arena.campaigns.judging import Judging
 from arena.errors import FailureKind
 from arena.finetune import TuningDesk
 from arena.keeping import Keeper
+from arena.limits import Limits
 from arena.preferences.desk import PreferenceDesk
 from arena.roster import Roster
 from arena.style import StyleControl
@@ -46,6 +47,7 @@ def context_of(world: World) -> PageContext:
         tuning=TuningDesk(world.database, Roster({}), world.settings),
         preferences=PreferenceDesk(world.database, world.settings),
         fleet=world.fleet,
+        limits=Limits(world.database, world.settings),
         leaderboard=world.leaderboard,
         boards=Boards(world.database, world.leaderboard),
         style=StyleControl(world.database),

@@ -197,11 +197,11 @@ def test_money_that_is_spent_or_set_aside_counts_until_midnight(make_limits: Mak
 
     limits.settle(first, 300)
 
-    assert limits.spent_today() == 0.0003
+    assert limits.today().dollars == 0.0003
     limits.admit(ben, estimate=700)
     clock.now += 86_400
     limits.settle(first, 900)  # yesterday's account is closed
-    assert limits.spent_today() == 0
+    assert limits.today().dollars == 0
     limits.admit(ben, estimate=1000)
 
 
@@ -216,7 +216,7 @@ async def spent(world: World, settled: float) -> None:
     """Wait until so much money is accounted for."""
     limits = Limits(world.database, world.settings)
     async with asyncio.timeout(5):
-        while limits.spent_today() != pytest.approx(settled):
+        while limits.today().dollars != pytest.approx(settled):
             await asyncio.sleep(0.01)
 
 

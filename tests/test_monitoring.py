@@ -30,7 +30,13 @@ async def parts(llm: ScriptedOpenAI, tmp_path: Path) -> AsyncIterator[Parts]:
     roster = tmp_path / "roster.json"
     roster.write_text(json.dumps({name: {**entry, "model_name": f"api-{name}"} for name in ("one", "two")}))
     built = build_parts(
-        load_settings(data_dir=tmp_path / "data", models=roster, pace_characters_per_s=50_000, rest_after_failures=1)
+        load_settings(
+            data_dir=tmp_path / "data",
+            models=roster,
+            pace_characters_per_s=50_000,
+            rest_after_failures=1,
+            spend_per_day=5,
+        )
     )
     yield built
     await built.aclose()
@@ -118,6 +124,7 @@ async def test_figures_follow_the_battles(parts: Parts, llm: ScriptedOpenAI) -> 
     assert figures["arena_battles_total outcome=voted"] == 1
     assert figures["arena_battles_total outcome=void"] == 0
     assert figures["arena_votes_total"] == 1
+    assert (figures["arena_starts_today"], figures["arena_spent_today_dollars"]) == (2, 0)
     assert figures["arena_models_ready"] == figures["arena_models"] == 2
     assert figures["arena_running_battles"] == figures["arena_open_streams"] == 0
     assert figures["arena_database_bytes"] > 10_000

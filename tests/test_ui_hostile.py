@@ -1,12 +1,16 @@
 """Hostile prompts, answers and errors in Chromium, on every page: nothing runs, is fetched or escapes."""
 
+from collections.abc import Iterator
+
+import httpx
 import pytest
 from playwright.sync_api import expect
 
+from arena.ui.panes import MOST_EMPHASIS
 from tests.scripting import Script
-from tests.ui_fixtures import FAST, OpenPage, Site, browser, open_page, shared_site, site
+from tests.ui_fixtures import FAST, NAMES, OpenPage, Site, arena_site, browser, open_page, site
 
-__all__ = ["browser", "open_page", "shared_site", "site"]
+__all__ = ["browser", "open_page", "site"]
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(180)]
 
 HOSTILE = r"""Hello <script>window.pwned = 1</script><img src="https://evil.example/x.png" onerror="window.pwned = 2">
@@ -39,6 +43,31 @@ $\href{javascript:window.pwned=10}{x}$ $\includegraphics{https://evil.example/te
 
 The end of it.
 """
+
+NAME = '=<img src=x onerror="window.pwned=14">[x](javascript:window.pwned=15)<b>\u202eesrever\u200b' + "W" * 90
+"""A model's name in the roster, or in votes that were imported."""
+
+TIRING = "\n\n".join(
+    (
+        "> " * 1_000 + "deep",
+        "*a **a " * MOST_EMPHASIS,
+        r"$\rule{5000em}{5000em}$",
+        "\u202enever closed",
+        "The end of it.",
+    )
+)
+"""What a browser would work on for minutes, or paint for ever."""
+
+
+@pytest.fixture(scope="module")
+def shared_site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    """One arena for the whole module, its models under hostile names."""
+    models = {model: {"display_name": f"{NAME} {model}", "version": "<b>1</b>"} for model in NAMES}
+    with arena_site(tmp_path_factory.mktemp("hostile"), models=models) as site:
+        while httpx.get(site.url + "/readyz").status_code != 200:
+            pass
+        yield site
+
 
 ESCAPED = """(texts) => texts.flatMap((text) => {
     const pane = text.closest('#panes > *, #chat').getBoundingClientRect();
@@ -106,6 +135,40 @@ def test_hostile_prompts_and_answers_do_nothing_on_any_page(
         expect(page.get_by_text("Your vote is stored.").first).to_be_visible()
         assert page.evaluate("window.pwned") is None
         assert fetched(site) == []
+
+
+def test_what_tires_a_browser_is_shown_and_voted_on_all_the_same(open_page: OpenPage, site: Site) -> None:
+    site.script(Script(text=TIRING, chunk_characters=5_000))
+    visitor = open_page(forgive=True)
+
+    visitor.fight()
+
+    page = visitor.page
+    expect(page.locator("#panes .message").last).to_contain_text("The end of it.")
+    heights = page.locator("#panes > *").evaluate_all("(panes) => panes.map((pane) => pane.offsetHeight)")
+    assert max(heights) < 10_000
+    visitor.button("Tie").click()
+    expect(page.get_by_text("Your vote is stored.").first).to_be_visible()
+
+
+def test_hostile_names_are_words_on_every_page_and_no_formula_in_a_file(open_page: OpenPage, site: Site) -> None:
+    visitor = open_page(forgive=True)
+    page = visitor.page
+    visitor.fight("=cmd()")
+    visitor.button("A is better").click()
+    for path in ("/", "/leaderboard", "/analytics"):
+        if path != "/":
+            visitor.goto(path)
+        expect(page.locator("main").get_by_text("WWWW").locator("visible=true").first).to_be_visible()
+        assert page.evaluate("window.pwned") is None
+        assert page.locator("main .fragment").locator(":is(img, script, b, [onerror])").count() == 0
+        assert page.locator("a[href^=javascript]").count() == 0
+        assert "\u202e" not in page.locator("main").inner_text()
+    for table in ("leaderboard", "matchups"):
+        rows = httpx.get(f"{site.url}/export/{table}.csv").text
+        assert "'=<img" in rows
+        assert ",=" not in rows
+        assert ',"=' not in rows
 
 
 def test_the_operator_reads_hostile_failures_as_text(open_page: OpenPage, site: Site) -> None:

@@ -15,6 +15,7 @@ from arena.battle import Figures
 from arena.config import Settings
 from arena.errors import FailureKind
 from arena.fleet import ModelState, ModelStatus
+from arena.limits import Today
 from arena.matchmaking import Forecast
 from arena.roster import ModelEntry
 from arena.tables import VoterDecision, Winner, now
@@ -205,7 +206,15 @@ def test_a_strangers_decision_changes_nothing(tmp_path: Path) -> None:
 def test_the_newest_backup_stands_among_the_facts(make_settings: SettingsFactory) -> None:
     def told() -> str:
         report = write_report(
-            Figures(0, 0, 0, 0, 0, 0), [], make_settings(), kept=(), backup_failure=None, votes=0, waiting=0, uptime_s=0
+            Figures(0, 0, 0, 0, 0, 0),
+            [],
+            make_settings(),
+            kept=(),
+            today=Today(0, None),
+            backup_failure=None,
+            votes=0,
+            waiting=0,
+            uptime_s=0,
         )
         return next(fact.value for fact in report.facts if fact.name == "Backups")
 
@@ -214,12 +223,31 @@ def test_the_newest_backup_stands_among_the_facts(make_settings: SettingsFactory
     assert told().startswith(f"{made.file}, made on ")
 
 
+def test_what_the_days_limits_leave_stands_among_the_facts(make_settings: SettingsFactory) -> None:
+    settings = make_settings(battles_per_day_in_all=1_200, spend_per_day=5)
+    report = write_report(
+        Figures(0, 0, 0, 0, 0, 0), [], settings, kept=(), today=Today(7, 0.25), backup_failure=None, votes=0, uptime_s=0
+    )
+
+    told = {fact.name: fact.value for fact in report.facts}
+    assert (told["Started today"], told["Spent today"]) == ("7 of 1,200", "$0.25 of $5.00")
+
+
 def test_what_was_left_out_of_the_roster_file_stands_below_the_models(make_settings: SettingsFactory) -> None:
     left_out = ("models.yaml: parrot: skipped, the arena has no api_type 'echo'.",)
     figures = Figures(0, 0, 0, 0, 0, 0)
 
     report = write_report(
-        figures, [], make_settings(), kept=(), backup_failure=None, votes=0, waiting=0, uptime_s=0, warnings=left_out
+        figures,
+        [],
+        make_settings(),
+        kept=(),
+        today=Today(0, None),
+        backup_failure=None,
+        votes=0,
+        waiting=0,
+        uptime_s=0,
+        warnings=left_out,
     )
     page = render("operations_models.html", report=report, forecast=Forecast("uniform", 0, 0, None, ()))
 
@@ -239,6 +267,7 @@ def notes(settings: Settings, **columns: Any) -> str:
         [status(**columns)],
         settings,
         kept=(),
+        today=Today(0, None),
         backup_failure=None,
         votes=0,
         waiting=0,
@@ -274,7 +303,7 @@ def test_signing_out_closes_the_page(open_page: OpenPage) -> None:
 @pytest.mark.browser
 def test_a_session_that_has_ended_empties_the_open_page(open_page: OpenPage) -> None:
     page = sign_in(open_page("/operations"))
-    page.context.clear_cookies()
+    page.context.clear_cookies(name="arena_operator")
     page.get_by_role("button", name="Check again").click()
     expect(page.get_by_role("link", name="Sign in")).to_be_visible()
     expect(page.get_by_role("table")).to_have_count(0)

@@ -3,7 +3,7 @@
 What a visitor sees must not tell which model is the faster one, so the common pace knows one position for both panes.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 STILL_S = 1.0
@@ -28,7 +28,7 @@ class Shown:
 
     lengths: tuple[int, int]
     waiting: tuple[bool, bool]
-    """More is to come in this pane, and nothing new was shown for a while."""
+    """More is to come, and nothing new was shown for a while; at the common pace of either pane, so both say so."""
     over: bool
     """Everything that will ever be shown is."""
 
@@ -51,8 +51,9 @@ class CommonPace:
 
     While a stream runs, both panes show the same number of characters: what the slower one has. So nothing is shown
     until both have begun, and once one answer is shown to its end the rest of the other is held until its stream has
-    ended. Then what is left is shown at the same pace; time spent waiting is never caught up in a burst. If a side
-    fails for good there is nothing left to hide: it stays as it is, and the other is shown as it comes, at the pace.
+    ended; both panes wait until then, so that what waits does not tell which one still writes. Then what is left is
+    shown at the same pace; time spent waiting is never caught up in a burst. If a side fails for good there is
+    nothing left to hide: it stays as it is, and the other is shown as it comes, at the pace.
     """
 
     def __init__(self, characters_per_s: float, frame_s: float) -> None:
@@ -78,7 +79,8 @@ class CommonPace:
         for pane, side in zip(self._panes, sides, strict=True):
             if not side.failed:
                 pane.show(min(side.length, int(self._position)), now)
-        return _shown(self._panes, sides, now)
+        shown = _shown(self._panes, sides, now)
+        return shown if a.failed or b.failed or shown.over else replace(shown, waiting=(any(shown.waiting),) * 2)
 
 
 class LivePace:

@@ -77,7 +77,7 @@ class BattleView:
     turns: tuple[TurnView, ...] = ()
     """Earlier turns and shared history (both sides alike) first; the last one is the one that runs."""
     waiting: tuple[bool, bool] = (False, False)
-    """This pane has text to come and nothing new to show: it says 'still writing'."""
+    """These panes have nothing new to show, and text to come in one of them: they say 'still writing'."""
     notice: str | None = None
     """One neutral sentence, for a void battle or a stopped turn."""
     reveal: Reveal | None = None

@@ -15,6 +15,7 @@ from arena.finetune import TuningDesk
 from arena.fleet import Fleet
 from arena.keeping import Keeper
 from arena.leaderboard import Leaderboard
+from arena.limits import Limits
 from arena.preferences.desk import PreferenceDesk
 from arena.rubric import NO_RUBRIC, Rubric
 from arena.style import StyleControl
@@ -35,6 +36,7 @@ class PageContext:
     tuning: TuningDesk
     preferences: PreferenceDesk
     fleet: Fleet
+    limits: Limits
     leaderboard: Leaderboard
     boards: Boards
     style: StyleControl

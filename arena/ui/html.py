@@ -5,16 +5,22 @@ Markdown component passes a block of HTML through untouched as long as it holds 
 onto one line, and line breaks in values become character references.
 """
 
+import re
+
 import gradio as gr
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
+
+_TURNED = re.compile("[\u202a-\u202e\u2066-\u2069]")
+"""Characters that let what follows be read backwards: in a name they would turn the arena's own words around."""
 
 
 def _on_one_line(value: object) -> object:
     """Escape a value and spell its line breaks so that they cannot end a block of HTML."""
     if value is None or isinstance(value, Markup):
         return value
-    return Markup(str(escape(value)).replace("\r\n", "&#10;").replace("\r", "&#10;").replace("\n", "&#10;"))  # noqa: S704
+    spelled = _TURNED.sub("", str(escape(value)))
+    return Markup(spelled.replace("\r\n", "&#10;").replace("\r", "&#10;").replace("\n", "&#10;"))  # noqa: S704
 
 
 _TEMPLATES = Environment(

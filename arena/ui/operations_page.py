@@ -44,6 +44,7 @@ def build_operations_page(context: PageContext) -> None:
             context.fleet.statuses(),
             context.settings,
             kept=await context.targets.measure(),
+            today=await context.database.run(context.limits.today),
             backup_failure=context.keeper.failure,
             votes=standings.votes,
             waiting=context.arena.waiting,

@@ -20,6 +20,9 @@ _LATEX: list[dict[str, str | bool]] = [
     {"left": "$", "right": "$", "display": False},
 ]
 _PUNCTUATION = re.compile(r"[!-/:-@\[-`{-~]")
+_PARAGRAPHS = re.compile(r"\n[ \t]*\n")
+MOST_EMPHASIS = 2_000
+"""Asterisks and underscores in one paragraph; browsers match them in a time that grows with the square."""
 _INDENT = re.compile(r"^[ \t]+", re.MULTILINE)
 
 
@@ -71,14 +74,26 @@ def messages(turns: Sequence[TurnView], side: int) -> list[dict[str, Any]]:
 
 
 def said(text: str) -> dict[str, Any]:
-    """A model's message, shown as the Markdown it is (the browser sanitises it)."""
-    return _message("assistant", text)
+    """A model's message, shown as the Markdown it is (the browser sanitises it), unless that would hang the page."""
+    return _message("assistant", _spelled_out(text) if _too_emphatic(text) else text)
 
 
 def asked(text: str) -> dict[str, Any]:
-    """A visitor's message, shown as typed: every character that could mean something to Markdown is spelled out."""
+    """A visitor's message, shown as typed."""
+    return _message("user", _spelled_out(text))
+
+
+def _spelled_out(text: str) -> str:
+    """Spell every character that could mean something to Markdown."""
     spelled = _PUNCTUATION.sub(lambda character: f"&#{ord(character.group())};", text)
-    return _message("user", _INDENT.sub(lambda indent: "&nbsp;" * len(indent.group().expandtabs(4)), spelled))
+    return _INDENT.sub(lambda indent: "&nbsp;" * len(indent.group().expandtabs(4)), spelled)
+
+
+def _too_emphatic(text: str) -> bool:
+    """Whether a paragraph has so many marks of emphasis that matching them keeps a browser busy for minutes."""
+    if text.count("*") + text.count("_") <= MOST_EMPHASIS:
+        return False
+    return any(part.count("*") + part.count("_") > MOST_EMPHASIS for part in _PARAGRAPHS.split(text))
 
 
 def _message(role: str, text: str) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from arena.backup import describe_backups
 from arena.battle import Figures
 from arena.config import Settings
 from arena.fleet import ModelState, ModelStatus
+from arena.limits import Today
 from arena.tables import now
 from arena.targets import ANSWER_S, COMPLETION, UPTIME, Kept
 from arena.ui.board import READINESS
@@ -70,6 +71,7 @@ def write_report(
     settings: Settings,
     *,
     kept: Sequence[Kept],
+    today: Today,
     backup_failure: str | None,
     votes: int,
     waiting: int,
@@ -83,7 +85,7 @@ def write_report(
         targets=_targets(kept),
         models=[_model(status, at) for status in statuses],
         warnings=warnings,
-        facts=_facts(settings, backup_failure),
+        facts=_facts(settings, today, backup_failure),
     )
 
 
@@ -167,7 +169,7 @@ def _shutdown(status: ModelStatus, at: datetime) -> str:
     return f"Its platform shuts it down {remaining}, on {day}."
 
 
-def _facts(settings: Settings, backup_failure: str | None) -> Sequence[Fact]:
+def _facts(settings: Settings, today: Today, backup_failure: str | None) -> Sequence[Fact]:
     failure = [Fact("Not kept safe", backup_failure)] if backup_failure else []
     return (
         Fact("Version", __version__),
@@ -176,7 +178,17 @@ def _facts(settings: Settings, backup_failure: str | None) -> Sequence[Fact]:
         Fact("Data folder", str(settings.data_dir)),
         Fact("Backups", describe_backups(settings)),
         *failure,
+        *_today(settings, today),
     )
+
+
+def _today(settings: Settings, today: Today) -> Sequence[Fact]:
+    """What the day's limits leave, which begin anew at midnight UTC."""
+    most, cap = settings.battles_per_day_in_all, settings.spend_per_day
+    started = Fact("Started today", f"{today.starts:,}" + ("" if most is None else f" of {most:,}"))
+    if today.dollars is None or cap is None:
+        return (started,)
+    return (started, Fact("Spent today", f"${today.dollars:,.2f} of ${cap:,.2f}"))
 
 
 def describe_database(url: str) -> str:

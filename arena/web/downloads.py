@@ -1,10 +1,9 @@
 """What the Leaderboard and Analytics pages show, as files: CSV for spreadsheets, JSON for programs."""
 
 import asyncio
-import csv
 import io
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Any, Literal
+from typing import Literal
 
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse, PlainTextResponse
@@ -14,8 +13,8 @@ from arena.boards import Boards
 from arena.calibration import calibrate
 from arena.errors import ArenaError
 from arena.leaderboard import Leaderboard
+from arena.spreadsheets import Row, Table
 
-Row = Mapping[str, Any]
 Rows = Sequence[Row]
 
 MOST_MODELS = 50
@@ -136,16 +135,10 @@ class Downloads:
 
 
 def write_csv(rows: Rows) -> str:
-    """A table with a heading; text that a spreadsheet would take for a formula gets an apostrophe before it."""
+    """A table with a heading."""
     out = io.StringIO()
-    writer = csv.DictWriter(out, list(rows[0]) if rows else ["empty"], lineterminator="\n")
-    writer.writeheader()
-    writer.writerows({name: _harmless(value) for name, value in row.items()} for row in rows)
+    Table(out, list(rows[0]) if rows else ["empty"]).write_all(rows)
     return out.getvalue()
-
-
-def _harmless(value: object) -> object:
-    return f"'{value}" if isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t")) else value
 
 
 def _rounded(value: float | None) -> float | None:

@@ -10,17 +10,18 @@ from collections.abc import Callable, Mapping, MutableMapping
 from contextlib import suppress
 from typing import Any
 
-import orjson
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import JSONResponse, PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from arena.web.events import PageOwners, read_event, session_of_stream
 from arena.web.pages import NoncedPage, without_encodings
 from arena.web.session import VOTER_COOKIE, VOTER_COOKIE_S, CookieRules, Sessions, is_https
 from arena.web.streams import PageStreams, is_stream
 
 MAX_BODY_BYTES = 256 * 1024
 """Enough for the longest challenge in any script; nothing else is ever sent."""
+_ANOTHERS = "This page was opened by another visitor: reload it."
 TOO_LARGE = "This is larger than the arena takes: shorten it, and send it again."
 _DISCARDED_BYTES = 8 * 1024 * 1024
 """Of a larger body than is taken, so much is read and thrown away, so that the browser listens to the refusal."""
@@ -59,6 +60,7 @@ _REASONS: Mapping[int, str] = {
     404: "no_such_address",
     405: "method",
     408: "body_too_slow",
+    409: "other_visitor",
     413: "body_too_large",
     415: "content_type",
 }
@@ -90,6 +92,7 @@ class Gate:
         self._cookies = cookies
         self._streams = streams
         self._hops = hops
+        self._owners = PageOwners()
         self._frames = "'self' https://huggingface.co" if cookies.framed else "'self'"
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -129,22 +132,35 @@ class Gate:
                 self._secure(MutableHeaders(scope=message))
             await send(message)
 
-        refusal = refuse(scope["method"], scope["path"], Headers(scope=scope), self._hops)
+        headers = Headers(scope=scope)
+        refusal = refuse(scope["method"], scope["path"], headers, self._hops)
+        if refusal is None and is_stream(scope["path"]):
+            refusal = self._refuse_session(session_of_stream(scope["path"], scope["query_string"]), headers)
         if refusal is None and scope["method"] == "POST":
             body = await self._read(receive)
             if not isinstance(body, bytes):
                 refusal = body
-            elif scope["path"] in _JSON_POSTS and not plain_values(body):
-                refusal = PlainTextResponse("Events take text and numbers.", 400)
             else:
+                refusal = self._refuse_event(body, headers) if scope["path"] in _JSON_POSTS else None
                 receive = _replaying(body, receive)
         if refusal is not None:
             self._refused(_REASONS[refusal.status_code])
-            await self._discard(Headers(scope=scope), receive)
+            await self._discard(headers, receive)
             answer = as_event(refusal) if scope["path"] in _JSON_POSTS else refusal
             await answer(scope, receive, secured)
         else:
             await self._app(scope, receive, secured)
+
+    def _refuse_event(self, body: bytes, headers: Headers) -> PlainTextResponse | None:
+        event = read_event(body)
+        if event is None:
+            return PlainTextResponse("Events take text and numbers.", 400)
+        return self._refuse_session(event.session, headers)
+
+    def _refuse_session(self, session: str | None, headers: Headers) -> PlainTextResponse | None:
+        if session is None or self._owners.belongs(session, self._sessions.voter_id(headers) or ""):
+            return None
+        return PlainTextResponse(_ANOTHERS, 409)
 
     async def _discard(self, headers: Headers, receive: Receive) -> None:
         """Read a body that says it is too large, up to a limit: a browser listens once it has sent it."""
@@ -260,31 +276,6 @@ async def read_body(receive: Receive, most: int = MAX_BODY_BYTES) -> bytes | Non
             return None
         more = message.get("more_body", False)
     return bytes(body)
-
-
-def plain_values(body: bytes) -> bool:
-    """Whether an event's JSON gives nothing but text, numbers and lists of them.
-
-    Gradio takes an object that looks like a file for one: it would copy that file of the machine into its cache.
-    """
-    try:
-        event = orjson.loads(body)
-        data = event.get("data") if isinstance(event, dict) else None
-    except orjson.JSONDecodeError:
-        return False
-    return isinstance(event, dict) and (data is None or (isinstance(data, list) and not _holds_object(data)))
-
-
-def _holds_object(values: list[Any]) -> bool:
-    """Whether there is a JSON object at any depth; Gradio looks for files at every one."""
-    pending = list(values)
-    while pending:
-        value = pending.pop()
-        if isinstance(value, dict):
-            return True
-        if isinstance(value, list):
-            pending += value
-    return False
 
 
 def _replaying(body: bytes, receive: Receive) -> Receive:

@@ -1,5 +1,6 @@
 """What the arena has of a visitor, shown to that visitor, who may have it forgotten."""
 
+from collections.abc import Callable
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -18,14 +19,22 @@ class MyData:
     """The page of a visitor's own data. Whose it is, the signed cookie says and nothing else."""
 
     def __init__(
-        self, arena: Arena, database: Database, sessions: Sessions, cookies: CookieRules, settings: Settings
+        self,
+        arena: Arena,
+        database: Database,
+        sessions: Sessions,
+        cookies: CookieRules,
+        settings: Settings,
+        forgotten: Callable[[str], None],
     ) -> None:
+        """`forgotten` hears the id of a voter who was forgotten, and may block."""
         self._arena = arena
         self._database = database
         self._sessions = sessions
         self._cookies = cookies
         self._keeps = settings.forgotten_votes == "kept"
         self._hops = settings.forwarded_hops
+        self._forgotten = forgotten
 
     def router(self) -> APIRouter:
         """Every route."""
@@ -41,12 +50,14 @@ class MyData:
     async def forget(self, request: Request) -> Response:
         """Forget the visitor who ticked the box, and take the cookie away."""
         form = parse_qs((await request.body()).decode(errors="replace"))
-        if self._sessions.voter_id(request.headers) is None:
+        voter_id = self._sessions.voter_id(request.headers)
+        if voter_id is None:
             return await self._page(request)
         if form.get("sure") != ["yes"]:
             return await self._page(request, 400, error="Tick the box first: this cannot be undone.")
         peer = request.client.host if request.client else ""
         await self._arena.forget(self._sessions.voter_from_headers(request.headers, peer, None))
+        await self._database.run(self._forgotten, voter_id)
         answer = self._rendered(forgotten=True, kept=self._keeps)
         secure = is_https(request.headers, request.url.scheme, self._hops)
         answer.headers.append("Set-Cookie", self._cookies.header(VOTER_COOKIE, "", 0, secure=secure))

@@ -1,0 +1,78 @@
+"""What a page's event may say, and whose page it comes from."""
+
+import re
+from collections import OrderedDict
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+from starlette.datastructures import QueryParams
+
+_SESSION = re.compile(r"[\w-]{1,64}")
+_HEARTBEAT = "/gradio_api/heartbeat/"
+
+
+@dataclass(frozen=True, slots=True)
+class PageEvent:
+    """An event's JSON as far as the gate reads it."""
+
+    session: str | None
+    """The page's connection, named by the browser itself; `None` where there is none."""
+
+
+def read_event(body: bytes) -> PageEvent | None:
+    """Read an event that gives nothing but text, numbers and lists of them; `None` for any other.
+
+    Gradio takes an object that looks like a file for one: it would copy that file of the machine into its cache.
+    """
+    try:
+        event = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        return None
+    if not isinstance(event, dict):
+        return None
+    data, session = event.get("data"), event.get("session_hash")
+    plain = data is None or (isinstance(data, list) and not _holds_object(data))
+    named = session is None or (isinstance(session, str) and _SESSION.fullmatch(session) is not None)
+    return PageEvent(session) if plain and named else None
+
+
+def session_of_stream(path: str, query: bytes) -> str | None:
+    """The page's connection that an event stream is asked for."""
+    if path.startswith(_HEARTBEAT):
+        return path.removeprefix(_HEARTBEAT)
+    return QueryParams(query).get("session_hash")
+
+
+class PageOwners:
+    """Which visitor each page's connection belongs to: whoever used it first. Used from the event loop only.
+
+    A connection's name is chosen by the browser and travels in addresses, and Gradio gives its events to whoever
+    knows it: prompts and answers of somebody else, or the end of their battle.
+    """
+
+    MOST = 20_000
+    """So many are remembered, the latest used."""
+
+    def __init__(self) -> None:
+        self._owners: OrderedDict[str, str] = OrderedDict()
+
+    def belongs(self, session: str, voter_id: str) -> bool:
+        """Whether the connection is this visitor's; one that nobody used becomes so."""
+        owner = self._owners.setdefault(session, voter_id)
+        self._owners.move_to_end(session)
+        if len(self._owners) > self.MOST:
+            self._owners.popitem(last=False)
+        return owner == voter_id
+
+
+def _holds_object(values: list[Any]) -> bool:
+    """Whether there is a JSON object at any depth; Gradio looks for files at every one."""
+    pending = list(values)
+    while pending:
+        value = pending.pop()
+        if isinstance(value, dict):
+            return True
+        if isinstance(value, list):
+            pending += value
+    return False
