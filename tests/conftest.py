@@ -82,9 +82,12 @@ def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def database(empty_database: Path, tmp_path: Path) -> Iterator[Database]:
     """A fresh database with all tables."""
-    file = tmp_path / "data" / "arena.db"
-    file.parent.mkdir(exist_ok=True)
-    shutil.copyfile(empty_database, file)
-    store = open_database(f"sqlite:///{file}")
+    store = open_database(copy_of(empty_database, tmp_path / "data"))
     yield store
     store.close()
+
+
+def copy_of(database: Path, folder: Path) -> str:
+    """The URL of a copy of a SQLite file that nobody has open."""
+    folder.mkdir(exist_ok=True)
+    return f"sqlite:///{shutil.copyfile(database, folder / 'arena.db')}"

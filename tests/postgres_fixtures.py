@@ -19,6 +19,7 @@ import pytest
 from sqlalchemy import make_url
 
 from arena.database import Database, open_database
+from tests.conftest import copy_of
 
 MISSING = "PostgreSQL's server programs are missing: apt-get install postgresql"
 
@@ -81,13 +82,14 @@ def _create(socket: Path, template: str) -> str:
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)])
-def any_database(request: pytest.FixtureRequest) -> Iterator[Database]:
+def any_database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
     """A fresh database with all tables, once of each kind that the arena supports."""
-    if request.param == "sqlite":
-        yield request.getfixturevalue("database")
-        return
-    template = request.getfixturevalue("postgres_template")
-    store = open_database(_create(request.getfixturevalue("postgres_socket"), template))
+    if request.param == "postgresql":
+        template = request.getfixturevalue("postgres_template")
+        url = _create(request.getfixturevalue("postgres_socket"), template)
+    else:
+        url = copy_of(request.getfixturevalue("empty_database"), tmp_path / "any")
+    store = open_database(url)
     yield store
     store.close()
 
