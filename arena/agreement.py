@@ -29,6 +29,9 @@ Metric = Literal["nominal", "ordinal"]
 FEWEST_UNITS = 8
 """Units judged by two or more: with fewer, an interval would be a matter of luck."""
 
+_MOST_NAMED = 3
+"""In one sentence."""
+
 DRAWS = 2_000
 _SEED = 20_111
 
@@ -89,6 +92,27 @@ class Alpha:
         if high < 0:
             return "People contradict each other more than by chance"
         return "It is not shown that people agree more than by chance"
+
+
+def least_and_most(opening: str, found: Sequence[tuple[str, Alpha]]) -> str:
+    """On what agreement is least and on what most, and whether that is more than chance; `opening` names who agrees.
+
+    Empty while fewer than two have an interval.
+    """
+    known = sorted((one for one in found if one[1].low is not None), key=lambda one: one[1].value or 0.0)
+    if len(known) < 2:
+        return ""
+    (least, low), (most, high) = known[0], known[-1]
+    clear = (low.high or 0.0) < (high.low or 0.0)
+    return f"{opening} least on {least} ({low.words}) and most on {most} ({high.words})" + (
+        ", and the difference is more than chance." if clear else "; the difference may be chance."
+    )
+
+
+def list_some(names: Sequence[str]) -> str:
+    """The first few of some names, and how many more there are."""
+    more = f" and {len(names) - _MOST_NAMED:,} more" if len(names) > _MOST_NAMED else ""
+    return "; ".join(names[:_MOST_NAMED]) + more
 
 
 def tabulate(units: Sequence[int] | Ints, values: Sequence[int] | Ints, categories: int) -> Ints:
