@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
-from sqlalchemy import Select, func, select
+from sqlalchemy import Select, Text, cast, func, select
 from sqlalchemy.orm import Session
 
 from arena.agreement import Alpha, Ints, agree, tabulate
@@ -178,11 +178,14 @@ def read_items(
 ) -> tuple[Sequence[Judgement], Mapping[Item, int]]:
     """Every blind vote that counts on some battles, and the numbers that their items have in it."""
     seats = session.execute(
-        select(Seat.battle_id, Seat.side, Seat.answer_id).where(Seat.battle_id.in_(battles)).order_by(Seat.turn)
+        select(Seat.battle_id, cast(Seat.side, Text), Seat.answer_id)
+        .where(Seat.battle_id.in_(battles))
+        .order_by(Seat.turn)
     )
-    seated: dict[str, dict[Side, list[str]]] = defaultdict(lambda: {Side.A: [], Side.B: []})
+    seated: dict[str, tuple[list[str], list[str]]] = {}
     for battle_id, side, answer_id in seats:
-        seated[battle_id][side].append(answer_id)
+        sides = seated.get(battle_id) or seated.setdefault(battle_id, ([], []))
+        sides[side == Side.B].append(answer_id)
     votes = session.execute(
         select(
             *(Vote.battle_id, Vote.voter_id, Vote.winner, Vote.criteria, Vote.rubric_version, Vote.sequence),
@@ -194,7 +197,7 @@ def read_items(
     items: dict[Item, int] = {}
     found = []
     for battle_id, voter, winner, criteria, version, sequence, *revisions in votes:
-        a, b = (tuple(seated[battle_id][side]) for side in Side)
+        a, b = seated[battle_id]
         item = items.setdefault(item_of(a, b), len(items))
         rated = criteria if version == rubric.version else {}
         models = (min(revisions), max(revisions))
