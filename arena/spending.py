@@ -74,10 +74,13 @@ class Exchange:
         read, written = self.counted
         if read is None and written is None and not self.received and self.failure in _UNPAID:
             return Cost()
-        empty = self.failure is FailureKind.EMPTY and not self.received
-        told = (self.sent if read is None else read, written)
-        made = told[1] if told[1] is not None else self.longest if empty else self.received
-        return cost_of(price, told[0], made, estimated=read is None or written is None)
+        estimated = read is None or written is None
+        if read is None:
+            read = self.sent
+        if written is None:
+            empty = self.failure is FailureKind.EMPTY and not self.received
+            written = self.longest if empty else self.received
+        return cost_of(price, read, written, estimated=estimated)
 
 
 def tokens_in(texts: Sequence[str]) -> int:

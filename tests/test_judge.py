@@ -228,9 +228,10 @@ def test_one_campaign_is_judged_alone_before_anybody_opened_it_and_nothing_again
     assert capsys.readouterr().out.endswith("Nothing is left to ask.\n" * 2)
     assert len(llm.requests) == 4
     assert main(["judge", "status", "--json"]) == 0
-    told = json.loads(capsys.readouterr().out)
-    assert (told["judges"][0]["verdicts"], told["judges"][0]["pairs"], told["judges"][0]["requests"]) == (4, 2, 4)
-    differences = told["agreement"][0]["differences"]
+    status = json.loads(capsys.readouterr().out)
+    judged = status["judges"][0]
+    assert (judged["verdicts"], judged["pairs"], judged["requests"]) == (4, 2, 4)
+    differences = status["agreement"][0]["differences"]
     assert {one["battle"] for one in differences} <= {vote.battle_id for vote in votes(database)}
     assert [{one["people"], one["judge"]} for one in differences] == [{"A", "B"}] * 2
     assert main(["judge", "status", "--list"]) == 0

@@ -1,9 +1,10 @@
 """What a campaign's own requests have cost so far, read from what is stored of them."""
 
 from collections.abc import Mapping
+from typing import Any
 
 from sqlalchemy import ColumnElement, Select, case, select
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from arena.roster import Price
 from arena.spending import Cost, Exchange, tokens_in
@@ -26,7 +27,7 @@ def spent(session: Session, campaign_id: str, prices: Mapping[str, Price | None]
     return total
 
 
-def _requests(campaign_id: str) -> Select[*tuple[object, ...]]:
+def _requests(campaign_id: str) -> Select[*tuple[Any, ...]]:
     brought_in = select(CampaignAnswer.answer_id).where(CampaignAnswer.answer_id == Answer.id, ~CampaignAnswer.paid)
     return (
         select(
@@ -41,6 +42,6 @@ def _requests(campaign_id: str) -> Select[*tuple[object, ...]]:
     )
 
 
-def _unless(counted: ColumnElement[int | None], text: ColumnElement[str]) -> ColumnElement[str]:
+def _unless(counted: InstrumentedAttribute[int | None], text: InstrumentedAttribute[Any]) -> ColumnElement[str]:
     """The text, where the platform did not count its tokens; texts are long, and most are counted."""
     return case((counted.is_(None), text), else_="")

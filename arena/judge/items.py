@@ -113,9 +113,9 @@ def _prepared(session: Session, campaign_id: str | None) -> Iterator[Pair]:
     )
     if campaign_id is not None:
         statement = statement.where(CampaignItem.campaign_id == campaign_id)
-    for first, second, *known in session.execute(statement):
+    for first, second, conversation_id, question, version in session.execute(statement):
         item = item_of([first], [second])
-        yield Pair(pair_key(item), item, *known)
+        yield Pair(pair_key(item), item, conversation_id, question, version)
 
 
 def _seats(session: Session) -> dict[str, dict[Side, list[str]]]:
