@@ -62,12 +62,15 @@ def print_campaign(campaign: "CampaignProgress") -> None:
 
 def estimate(new: "NewCampaign", roster: "Roster") -> str:
     """What asking for everything costs at most, where all prices are known."""
-    from arena.campaigns.costs import Cost, most_cost
+    from arena.providers.base import Message
+    from arena.spending import Cost, most_cost
 
     entries = [roster.models[model] for model in new.models if model in roster.models]
     if not entries or any(entry.price is None for entry in entries):
         return ""
-    most = sum((most_cost(entry, prompt.text) for entry in entries for prompt in new.prompts), Cost())
+    most = sum(
+        (most_cost(entry, [Message("user", prompt.text)]) for entry in entries for prompt in new.prompts), Cost()
+    )
     return f"Asking costs at most ${most.usd:,.2f} by the roster's prices, if nothing has to be asked twice.\n"
 
 

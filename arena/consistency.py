@@ -1,15 +1,15 @@
 """How consistent votes are: people with each other, with themselves, and their criteria with their verdicts."""
 
 import json
-from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 from sqlalchemy import Text, case, cast, func, select
 from sqlalchemy.orm import Session, aliased
 
-from arena.agreement import Alpha
+from arena.agreement import FEWEST_UNITS, Alpha, least_and_most, list_some
 from arena.criteria_patterns import NOT_RATED, Association, CriteriaVotes, Halo, Share, associations, halo, share
 from arena.database import Database
 from arena.judgements import (
@@ -21,12 +21,13 @@ from arena.judgements import (
     against_others,
     agreement_of,
     count_verdicts,
+    first_of_each,
     ordered_agreement_of,
     read_judgements,
     repeats_of,
 )
 from arena.rubric import Criterion, Rubric
-from arena.tables import AnswerStyle, Battle, Seat, Side, Vote, VoteState, Winner
+from arena.tables import AnswerStyle, Battle, ModelRevision, Seat, Side, Vote, VoteState, Winner
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +37,19 @@ class CriterionFinding:
     criterion: Criterion
     association: Association
     alpha: Alpha
+
+
+@dataclass(frozen=True, slots=True)
+class MatchFinding:
+    """How people agree on the answers of two models."""
+
+    names: tuple[str, str]
+    alpha: Alpha
+
+    @property
+    def words(self) -> str:
+        """'Hare against Tortoise'."""
+        return " against ".join(self.names)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,24 +80,25 @@ class Consistency:
     ordered: Alpha
     """The same with even between the two, and both bad as even."""
     criteria: Sequence[CriterionFinding]
+    matches: Sequence[MatchFinding]
+    """Pairs of models of which enough answers were judged by several people, the least agreed on first."""
     repeats: Repeats
     halo: Halo
     side_a: Share | None
 
     @property
     def disputed(self) -> str:
-        """On what they disagree; empty while fewer than two criteria have an interval."""
-        known = [found for found in self.criteria if found.alpha.low is not None]
-        if len(known) < 2:
-            return ""
-        ranked = sorted(known, key=lambda found: found.alpha.value or 0.0)
-        least, most = ranked[0], ranked[-1]
-        clear = (least.alpha.high or 0.0) < (most.alpha.low or 0.0)
-        return (
-            f"People agree least on “{least.criterion.name}” (α {least.alpha.value:.2f}) and most on "
-            f"“{most.criterion.name}” (α {most.alpha.value:.2f})"
-            + (", and the difference is more than chance." if clear else "; the difference may be chance.")
-        ).replace("α -", "α −")
+        """On which criterion they disagree; empty while fewer than two have an interval."""
+        return least_and_most("People agree", [(f"“{one.criterion.name}”", one.alpha) for one in self.criteria])
+
+    @property
+    def disputed_models(self) -> str:
+        """On which two models they disagree; empty while fewer than two pairs of models have an interval."""
+        told = least_and_most("People agree", [(match.words, match.alpha) for match in self.matches])
+        unshown = [match.words for match in self.matches if (match.alpha.low or 0.0) <= 0]
+        if not told or not unshown:
+            return told
+        return f"{told} That people agree more than by chance is not shown on {list_some(unshown)}."
 
 
 def read_consistency(database: Database, rubric: Rubric) -> Consistency:
@@ -92,14 +107,16 @@ def read_consistency(database: Database, rubric: Rubric) -> Consistency:
         judgements = read_judgements(session, rubric)
         criteria, _ = _read_criteria(session, rubric)
         leanings = _read_sides(session)
-    related = associations(criteria)
+        names = _read_names(session, {revision for judgement in judgements for revision in judgement.models})
+    related, first = associations(criteria), first_of_each(judgements)
     return Consistency(
-        people=agreement_of(judgements),
-        ordered=ordered_agreement_of(judgements),
+        people=agreement_of(first),
+        ordered=ordered_agreement_of(first),
         criteria=[
-            CriterionFinding(criterion, related[place], agreement_of(judgements, criterion.id))
+            CriterionFinding(criterion, related[place], agreement_of(first, criterion.id))
             for place, criterion in enumerate(rubric)
         ],
+        matches=_matches(first, names),
         repeats=repeats_of(judgements),
         halo=halo(criteria),
         side_a=_share_of(leanings),
@@ -113,12 +130,14 @@ def read_voter_findings(database: Database, rubric: Rubric, most: int = 50) -> S
         criteria, names = _read_criteria(session, rubric)
         sides = {voter: (votes, *counts) for voter, votes, *counts in _read_sides(session)}
         looks = {voter: counts for voter, *counts in _read_looks(session)}
-    own: dict[str, list[Judgement]] = defaultdict(list)
+    listed = sorted(sides, key=lambda voter: (-sides[voter][0], voter))[:most]
+    own: dict[str, list[Judgement]] = {voter: [] for voter in listed}
     for judgement in judgements:
-        own[judgement.voter].append(judgement)
-    said = count_verdicts(judgements)
+        if judgement.voter in own:
+            own[judgement.voter].append(judgement)
+    said = count_verdicts(first_of_each(judgements))
     found = []
-    for voter in sorted(sides, key=lambda voter: (-sides[voter][0], voter))[:most]:
+    for voter in listed:
         votes, decided, for_a = sides[voter]
         longer_of, longer, formatted_of, formatted = looks.get(voter, (0, 0, 0, 0))
         mine = criteria.of(criteria.voter == names.get(voter, -1))
@@ -129,12 +148,37 @@ def read_voter_findings(database: Database, rubric: Rubric, most: int = 50) -> S
                 side_a=_one(for_a, decided),
                 longer=_one(longer, longer_of),
                 formatted=_one(formatted, formatted_of),
-                others=against_others(said, own[voter]),
+                others=against_others(said, first_of_each(own[voter])),
                 repeats=repeats_of(own[voter]),
                 halo=halo(mine),
             )
         )
     return found
+
+
+def _matches(first: Sequence[Judgement], names: Mapping[int, str]) -> Sequence[MatchFinding]:
+    """Agreement by pair of models; those with too few items judged by several people are left out."""
+    by_models: dict[tuple[int, int], list[Judgement]] = defaultdict(list)
+    for judgement in first:
+        by_models[judgement.models].append(judgement)
+    found = [
+        MatchFinding((names[low], names[high]), agreement_of(judgements))
+        for (low, high), judgements in by_models.items()
+        if low != high and len(judgements) >= 2 * FEWEST_UNITS
+    ]
+    known = [match for match in found if match.alpha.low is not None]
+    return sorted(known, key=lambda match: (match.alpha.value or 0.0, match.words))
+
+
+def _read_names(session: Session, revisions: Collection[int]) -> Mapping[int, str]:
+    """What people call each revision; with its number where another one has the same name."""
+    rows = session.execute(
+        select(ModelRevision.id, ModelRevision.display_name, ModelRevision.number).where(
+            ModelRevision.id.in_(revisions)
+        )
+    ).all()
+    often = Counter(name for _, name, _ in rows)
+    return {revision: name if often[name] == 1 else f"{name} ({number})" for revision, name, number in rows}
 
 
 def _read_criteria(session: Session, rubric: Rubric) -> tuple[CriteriaVotes, Mapping[str, int]]:

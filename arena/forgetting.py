@@ -22,6 +22,7 @@ from arena.tables import (
     Base,
     Battle,
     Conversation,
+    JudgeVerdict,
     Prompt,
     Seat,
     Vote,
@@ -142,6 +143,8 @@ def _erase(session: Session, conversations: Select[str]) -> None:
     session.execute(update(Prompt).where(Prompt.conversation_id.in_(conversations)).values(text=""))
     session.execute(update(Answer).where(Answer.conversation_id.in_(conversations)).values(**answers))
     session.execute(update(Conversation).where(Conversation.id.in_(conversations)).values(history=[]))
+    # A judge's reason may quote any of it.
+    session.execute(update(JudgeVerdict).where(JudgeVerdict.conversation_id.in_(conversations)).values(reason=""))
 
 
 def _uncount(session: Session, voter_id: str, sequence: int) -> None:

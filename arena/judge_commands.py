@@ -44,7 +44,8 @@ def add_judge(
         "--scope",
         choices=SCOPES,
         default="voted",
-        help="pairs that somebody voted on (default), that two or more people did, or all complete ones",
+        help="pairs that somebody voted on (default), that two or more people did, or all complete ones, "
+        "those of campaigns that nobody has opened too",
     )
     judge.add_argument("--limit", type=_whole, metavar="N", help="at most N pairs; those most people voted on first")
     judge.add_argument("--budget", type=_money, metavar="USD", help="what this run may cost, by the roster's price")
@@ -86,7 +87,8 @@ def run_judge(given: argparse.Namespace, settings: "Settings", roster_of: "Roste
         with database.read() as session:
             pairs = find_pairs(session, given.scope, given.campaign)[: given.limit]
         if not pairs:
-            tell("There is no such pair of answers yet.")
+            more = "" if given.scope == "all" else " `--scope all` takes pairs that nobody voted on, too."
+            tell(f"There is no such pair of answers yet.{more}")
             return 0
         with contextlib.suppress(KeyboardInterrupt):
             asyncio.run(_ask(given, settings, roster, rubric, database, judge_id, pairs, report))

@@ -128,7 +128,7 @@ def _cost(report: "JudgeReport") -> str:
     spent = report.spent
     about = "about " if spent.estimated else ""
     money = f", {about}{dollars(spent.usd)}" if spent.usd else ""
-    return f"{about}{spent.read + spent.written} tokens{money}"
+    return f"{about}{spent.tokens} tokens{money}"
 
 
 def dollars(usd: float) -> str:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
-from sqlalchemy import Select, func, select
+from sqlalchemy import Select, Text, cast, func, select
 from sqlalchemy.orm import Session
 
 from arena.agreement import Alpha, Ints, agree, tabulate
@@ -37,6 +37,9 @@ class Judgement:
     criteria: Mapping[str, str]
     """Of the rubric's present version."""
     sequence: int
+    battle: str
+    models: tuple[int, int]
+    """The revisions that wrote the two answers, the smaller number first."""
 
     def verdict(self, criterion: str | None = None) -> int | None:
         """Which of the item's answers was found better: a number from 0, `None` where the criterion was not rated."""
@@ -81,32 +84,28 @@ class Repeats:
         )
 
 
-def agreement_of(judgements: Iterable[Judgement], criterion: str | None = None) -> Alpha:
-    """Agreement between people, overall or on a criterion."""
-    return _agreement(first_of_each(judgements), criterion)
+def agreement_of(first: Sequence[Judgement], criterion: str | None = None) -> Alpha:
+    """Agreement between people, overall or on a criterion; `first` are each voter's first judgements of each item."""
+    return agree(_table(first, [judgement.verdict(criterion) for judgement in first], 4), opposites=OPPOSITES)
 
 
-def count_verdicts(judgements: Iterable[Judgement]) -> Mapping[int, Ints]:
-    """How many people gave each verdict on each item."""
-    said: dict[int, Ints] = defaultdict(lambda: np.zeros(4, np.int64))
-    for judgement in first_of_each(judgements):
-        verdict = judgement.verdict()
-        if verdict is not None:
-            said[judgement.item][verdict] += 1
-    return said
+def count_verdicts(first: Sequence[Judgement]) -> Ints:
+    """How many people gave each verdict on each item, shape (items, verdicts)."""
+    return _table(first, [judgement.verdict() for judgement in first], 4)
 
 
-def against_others(said: Mapping[int, Ints], own: Iterable[Judgement]) -> Alpha | None:
+def against_others(said: Ints, own: Iterable[Judgement]) -> Alpha | None:
     """How one voter agrees with what most others said, on the items they share; `None` where there is none.
 
-    `said` are the verdicts of everybody, the voter's own among them.
+    `said` are the verdicts of everybody, `own` the voter's first judgements, which are among them.
     """
     pairs = []
-    for judgement in first_of_each(own):
+    for judgement in own:
         verdict = judgement.verdict()
         if verdict is None:
             continue
-        others = said[judgement.item] - np.eye(4, dtype=np.int64)[verdict]
+        others = said[judgement.item].copy()
+        others[verdict] -= 1
         most = np.flatnonzero(others == others.max())
         if len(most) == 1:
             pairs.append((verdict, int(most[0])))
@@ -132,11 +131,10 @@ def repeats_of(judgements: Iterable[Judgement]) -> Repeats:
     return Repeats(share(same, people, np.ones(len(pairs), np.int64)), len(stuck), stuck.count(Winner.MODEL_A))
 
 
-def ordered_agreement_of(judgements: Iterable[Judgement], criterion: str | None = None) -> Alpha:
+def ordered_agreement_of(first: Sequence[Judgement], criterion: str | None = None) -> Alpha:
     """The same with even between the two answers, and both bad as even."""
-    said = [(judgement.item, judgement.ordered(criterion)) for judgement in first_of_each(judgements)]
-    known = [(item, verdict) for item, verdict in said if verdict is not None]
-    return ordered_alpha([item for item, _ in known], [verdict for _, verdict in known])
+    table = _table(first, [judgement.ordered(criterion) for judgement in first], 3)
+    return agree(table, "ordinal", OPPOSITES)
 
 
 def ordered_alpha(items: Sequence[int], verdicts: Sequence[int]) -> Alpha:
@@ -144,18 +142,17 @@ def ordered_alpha(items: Sequence[int], verdicts: Sequence[int]) -> Alpha:
     return agree(tabulate(items, verdicts, 3), "ordinal", OPPOSITES)
 
 
-def _agreement(judgements: Iterable[Judgement], criterion: str | None) -> Alpha:
-    said = [(judgement.item, judgement.verdict(criterion)) for judgement in judgements]
-    known = [(item, verdict) for item, verdict in said if verdict is not None]
-    return agree(tabulate([item for item, _ in known], [verdict for _, verdict in known], 4), opposites=OPPOSITES)
+def _table(judgements: Sequence[Judgement], verdicts: Sequence[int | None], words: int) -> Ints:
+    known = [(one.item, verdict) for one, verdict in zip(judgements, verdicts, strict=True) if verdict is not None]
+    return tabulate([item for item, _ in known], [verdict for _, verdict in known], words)
 
 
-def first_of_each(judgements: Iterable[Judgement]) -> Iterable[Judgement]:
-    """Each voter's first judgement of each item."""
+def first_of_each(judgements: Iterable[Judgement]) -> Sequence[Judgement]:
+    """Each voter's first judgement of each item, in the order in which they were given."""
     first: dict[tuple[str, int], Judgement] = {}
     for judgement in sorted(judgements, key=lambda judgement: judgement.sequence):
         first.setdefault((judgement.voter, judgement.item), judgement)
-    return first.values()
+    return list(first.values())
 
 
 Item = tuple[tuple[str, ...], tuple[str, ...]]
@@ -181,21 +178,28 @@ def read_items(
 ) -> tuple[Sequence[Judgement], Mapping[Item, int]]:
     """Every blind vote that counts on some battles, and the numbers that their items have in it."""
     seats = session.execute(
-        select(Seat.battle_id, Seat.side, Seat.answer_id).where(Seat.battle_id.in_(battles)).order_by(Seat.turn)
+        select(Seat.battle_id, cast(Seat.side, Text), Seat.answer_id)
+        .where(Seat.battle_id.in_(battles))
+        .order_by(Seat.turn)
     )
-    seated: dict[str, dict[Side, list[str]]] = defaultdict(lambda: {Side.A: [], Side.B: []})
+    seated: dict[str, tuple[list[str], list[str]]] = {}
     for battle_id, side, answer_id in seats:
-        seated[battle_id][side].append(answer_id)
+        sides = seated.get(battle_id) or seated.setdefault(battle_id, ([], []))
+        sides[side == Side.B].append(answer_id)
     votes = session.execute(
-        select(Vote.battle_id, Vote.voter_id, Vote.winner, Vote.criteria, Vote.rubric_version, Vote.sequence)
+        select(
+            *(Vote.battle_id, Vote.voter_id, Vote.winner, Vote.criteria, Vote.rubric_version, Vote.sequence),
+            *(Battle.revision_a, Battle.revision_b),
+        )
         .join(Battle, Battle.id == Vote.battle_id)
         .where(Vote.state == VoteState.COUNTED, Battle.mode.in_(BLIND), Vote.battle_id.in_(battles))
     )
     items: dict[Item, int] = {}
     found = []
-    for battle_id, voter, winner, criteria, version, sequence in votes:
-        a, b = (tuple(seated[battle_id][side]) for side in Side)
+    for battle_id, voter, winner, criteria, version, sequence, *revisions in votes:
+        a, b = seated[battle_id]
         item = items.setdefault(item_of(a, b), len(items))
         rated = criteria if version == rubric.version else {}
-        found.append(Judgement(voter, item, a > b, winner, rated, sequence))
+        models = (min(revisions), max(revisions))
+        found.append(Judgement(voter, item, a > b, winner, rated, sequence, battle_id, models))
     return found, items

@@ -4,9 +4,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 
+from alembic import command
+from alembic.config import Config
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
+from arena.config import SHIPPED_DIR
 from arena.counts import add_verdicts, next_sequence, verdicts_of
 from arena.database import Database
 from arena.rubric import Criterion, Pole, Rubric
@@ -194,6 +197,15 @@ def _add_turns(session: Session, battle: Battle, turns: Sequence[tuple[str, str,
             session.add(answer)
             session.flush()
             session.add(Seat(battle_id=battle.id, side=side, turn=turn, answer_id=answer.id))
+
+
+def take_back(database: Database, revision: str) -> None:
+    """Give a database the tables of an earlier release, as the migrations leave them on the way down."""
+    config = Config()
+    config.set_main_option("script_location", str(SHIPPED_DIR / "arena" / "migrations"))
+    with database.engine.execution_options(write=True).begin() as connection:
+        config.attributes["connection"] = connection
+        command.downgrade(config, revision)
 
 
 def withdraw_vote(database: Database, battle_id: str) -> None:

@@ -10,11 +10,11 @@ from sqlalchemy.orm import Session
 from arena.database import Database
 from arena.judge.items import Pair, find_pairs
 from arena.judge.records import Judge, Outcome, Question, keep
-from arena.judge.spending import Spent
 from arena.judge.verdict import Verdict
 from arena.roster import ModelEntry
 from arena.rubric import Rubric
-from arena.tables import Mode, Seat, Vote, Winner
+from arena.spending import Cost
+from arena.tables import Battle, Mode, Seat, Vote, Winner
 from tests.arena_facts import add_models, add_vote, judge_again
 from tests.scripted_openai import ScriptedOpenAI
 
@@ -118,18 +118,20 @@ def add_judged_pairs(database: Database, rubric: Rubric, number: int, *, stuck: 
         battles.append(battle)
     with database.write() as session:
         judge = Judge("owl-1", ModelEntry(id="owl", api_type="demo", role="judge"), rubric.version)
-        for n, pair in enumerate(sorted(find_pairs(session, "voted"), key=lambda pair: battles.index(pair.battle_id))):
+        fought = [session.get_one(Battle, battle).conversation_id for battle in battles]
+        pairs = sorted(find_pairs(session, "voted"), key=lambda pair: fought.index(pair.conversation_id))
+        for n, (battle, pair) in enumerate(zip(battles, pairs, strict=True)):
             for swapped in (False, True):
-                word = _by_seat(session, pair, swapped=swapped) if n >= stuck else Winner.MODEL_A
+                word = _by_seat(session, battle, pair, swapped=swapped) if n >= stuck else Winner.MODEL_A
                 verdict = Verdict(word, dict.fromkeys((c.id for c in rubric), word.value), "Dry, but it holds.")
-                keep(session, judge, Question(pair, swapped), Outcome(verdict, None, "", 1, Spent(100, 10)))
+                keep(session, judge, Question(pair, swapped), Outcome(verdict, None, "", 1, Cost(100, 10)))
     return battles
 
 
-def _by_seat(session: Session, pair: Pair, *, swapped: bool) -> Winner:
+def _by_seat(session: Session, battle: str, pair: Pair, *, swapped: bool) -> Winner:
     """What the people said of the pair, in the letters of the order that the judge was shown."""
-    vote = session.get_one(Vote, pair.battle_id)
-    seats = session.scalars(select(Seat.answer_id).where(Seat.battle_id == pair.battle_id).order_by(Seat.side)).all()
+    vote = session.get_one(Vote, battle)
+    seats = session.scalars(select(Seat.answer_id).where(Seat.battle_id == battle).order_by(Seat.side)).all()
     first_is_a = seats[0] == pair.item[0][0]
     first_won = (vote.winner is Winner.MODEL_A) == first_is_a
     return Winner.MODEL_A if first_won != swapped else Winner.MODEL_B

@@ -10,8 +10,6 @@ import threading
 from pathlib import Path
 
 import pytest
-from alembic import command
-from alembic.config import Config
 from sqlalchemy import func, select
 
 from arena.backup import back_up, describe_backups, newest_backup, restore
@@ -20,7 +18,7 @@ from arena.config import SHIPPED_DIR
 from arena.database import Database, open_database
 from arena.errors import BackupError, ConfigError
 from arena.tables import Vote, Winner
-from tests.arena_facts import add_models, add_vote
+from tests.arena_facts import add_models, add_vote, take_back
 from tests.conftest import SettingsFactory
 
 
@@ -215,11 +213,7 @@ def test_a_restore_into_an_empty_data_folder_is_how_an_arena_moves(
 def first_tables(file: Path) -> None:
     """Take a database back to the tables of the first arenas."""
     older = Database(f"sqlite:///{file}")
-    config = Config()
-    config.set_main_option("script_location", str(SHIPPED_DIR / "arena" / "migrations"))
-    with older.engine.begin() as connection:
-        config.attributes["connection"] = connection
-        command.downgrade(config, "0001")
+    take_back(older, "0001")
     older.close()
 
 

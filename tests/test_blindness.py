@@ -95,7 +95,7 @@ def recorded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Site, R
         app = build_app(load_settings(**{**FAST, "data_dir": folder / "data", "models": roster}))
         recorder = Recorder(app)
         with served(recorder) as url:
-            yield Site(url, llm, parts_of(app)), recorder
+            yield Site(url, llm, parts_of(app), folder), recorder
 
 
 @pytest.fixture

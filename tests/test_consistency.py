@@ -71,6 +71,27 @@ def test_agreement_is_told_by_criterion_and_on_what_people_disagree(database: Da
     assert warmth_found.association.sentence.startswith("It is open")
 
 
+def test_on_which_two_models_people_disagree_is_told_by_their_names(database: Database) -> None:
+    chance = random.Random(6)
+    heron, wren, owl = add_models(database, "heron", "wren", "owl")
+    for _ in range(20):
+        better = chance.choice(list(SIDE.values()))
+        for rival, agreed in ((wren, True), (owl, False)):
+            first = add_vote(database, heron, rival, better, mode=Mode.CAMPAIGN, voter="anna")
+            for person in ("ben", "cleo"):
+                judge_again(database, first, better if agreed else chance.choice(list(SIDE.values())), voter=person)
+
+    found = read_consistency(database, RUBRIC)
+
+    assert [match.names for match in found.matches] == [("Heron", "Owl"), ("Heron", "Wren")]
+    assert found.matches[1].alpha.value == 1.0
+    assert found.disputed_models.startswith("People agree least on Heron against Owl (α")
+    assert (
+        "most on Heron against Wren (α 1.00, 1.00 to 1.00, n 20), and the difference is more" in found.disputed_models
+    )
+    assert found.disputed_models.endswith("more than by chance is not shown on Heron against Owl.")
+
+
 def test_votes_under_another_version_named_models_and_withdrawn_ones_are_left_out(database: Database) -> None:
     (battle,) = items(database, 1, VoteState.COUNTED)
     judge_again(database, battle, Winner.TIE, voter="ben", criteria={"clarity": "model_a"}, rubric_version="0")
@@ -161,4 +182,4 @@ def test_an_arena_without_votes_says_so(database: Database) -> None:
 
     assert found.people.sentence.startswith("Nothing was judged by two people yet")
     assert found.repeats.sentence.startswith("Nobody was shown")
-    assert (found.disputed, found.side_a) == ("", None)
+    assert (found.disputed, found.disputed_models, found.side_a) == ("", "", None)

@@ -13,7 +13,12 @@ from arena.config import Settings, load_settings
 from arena.counts import read_counts, rebuild_counts
 from arena.database import Database
 from arena.forgetting import FORGOTTEN, Holdings, Policy, forget, holdings_of
+from arena.judge.items import find_pairs, read_material
+from arena.judge.records import Judge, Outcome, Question, keep
+from arena.judge.verdict import Verdict
 from arena.providers.base import Sampling
+from arena.roster import ModelEntry
+from arena.spending import Cost
 from arena.style import StyleControl
 from arena.tables import AnswerStyle, Base, Battle, Conversation, Side, Vote, Voter, VoterVerdict, Winner
 from arena.voter_decisions import decide
@@ -60,6 +65,15 @@ def rows(database: Database, table: type[Base]) -> int:
         return session.scalar(select(func.count()).select_from(table)) or 0
 
 
+def judge_with_quotes(database: Database) -> None:
+    """A judge model's verdict on every pair, with a reason that quotes the prompt."""
+    judge = Judge("owl-1", ModelEntry(id="owl", api_type="demo", role="judge"), "1")
+    with database.write() as session:
+        for pair in find_pairs(session, "voted"):
+            verdict = Verdict(Winner.MODEL_A, {}, f"On {read_material(session, pair).turns[0].prompt}: A is plainer.")
+            keep(session, judge, Question(pair, swapped=False), Outcome(verdict, None, "", 1, Cost()))
+
+
 @pytest.mark.parametrize("policy", get_args(Policy))
 def test_a_forgotten_voter_leaves_no_text_and_the_counts_equal_the_votes_that_stay(
     any_database: Database, policy: Policy
@@ -70,6 +84,7 @@ def test_a_forgotten_voter_leaves_no_text_and_the_counts_equal_the_votes_that_st
     add_vote(any_database, a, b, Winner.MODEL_B, voter="anna", turns=TURNS, rated=False)
     add_vote(any_database, a, b, Winner.MODEL_A, voter="ben", turns=(("Ben asks", "Ash says", "Birch says"),))
     decide(any_database, "anna", VoterVerdict.COUNT, "looked at")
+    judge_with_quotes(any_database)
     before = verdicts(any_database)
     assert MARKER in everything(any_database)
 

@@ -1,5 +1,6 @@
 """A judge model scores pairs of answers over real sockets: cached, bounded by a budget, resumable, apart from votes."""
 
+import asyncio
 import json
 import os
 import signal
@@ -9,23 +10,17 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import func, select
 
+from arena.campaigns.arrivals import Arrivals
+from arena.campaigns.judging import Judging
 from arena.cli import main
 from arena.config import SHIPPED_DIR
 from arena.database import Database
 from arena.leaderboard import Leaderboard
-from arena.tables import (
-    Battle,
-    Campaign,
-    CampaignPairs,
-    CampaignPrompt,
-    JudgeVerdict,
-    ModelRevision,
-    PairCount,
-    Vote,
-    Winner,
-)
+from arena.tables import Battle, JudgeVerdict, ModelRevision, PairCount, Vote, Winner
+from arena.voters import VoterIdentity
+from tests.campaign_facts import add_campaign
 from tests.judge_facts import add_pairs, good_one, material_in, prefers, says, write_judged_arena
 from tests.scripted_openai import ScriptedOpenAI, latest_prompt
 from tests.scripting import Behaviour, Fault, Recorded, Script
@@ -60,6 +55,11 @@ def _no_long_waits(monkeypatch: pytest.MonkeyPatch) -> None:
 def stored(database: Database) -> Sequence[JudgeVerdict]:
     with database.read() as session:
         return session.scalars(select(JudgeVerdict).order_by(JudgeVerdict.pair, JudgeVerdict.swapped)).all()
+
+
+def votes(database: Database) -> Sequence[Vote]:
+    with database.read() as session:
+        return session.scalars(select(Vote)).all()
 
 
 def start(roster: Path, folder: Path) -> subprocess.Popen[bytes]:
@@ -203,45 +203,51 @@ def test_a_budget_ends_the_run_before_it_is_passed_and_says_what_is_left(
     assert "The budget does not allow a further request." in told
 
 
-def test_one_campaign_is_judged_alone_and_its_pairs_are_told_by_status(
-    judge: Judge, database: Database, capsys: pytest.CaptureFixture[str]
+def test_one_campaign_is_judged_alone_before_anybody_opened_it_and_nothing_again_when_somebody_does(
+    judge: Judge, database: Database, llm: ScriptedOpenAI, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    battles = add_pairs(database, 3, Winner.MODEL_B)
-    with database.write() as session:
-        session.add(
-            Campaign(
-                id="spring",
-                name="Spring",
-                question="?",
-                question_version="1",
-                pairs=CampaignPairs.ALL,
-                pairs_per_prompt=1,
-                voters_per_item=1,
-                repeat_share=0.0,
-                scope="battle",
-                reveals=False,
-            )
-        )
-        session.flush()
-        conversation = session.get_one(Battle, battles[1]).conversation_id
-        session.add(CampaignPrompt(conversation_id=conversation, campaign_id="spring", key="1", place=1))
+    add_pairs(database, 1, Winner.MODEL_B)
+    add_campaign(database, models=("heron", "wren"), prompts=2)
+    llm.scripts["owl"] = Script(text=prefers(lambda a, b: "A" if a.startswith("heron") else "B"))
+    everything = ("--campaign", "spring", "--scope", "all")
 
-    assert judge("--campaign", "spring") == 0
     assert judge("--campaign", "autumn") == 2
-    assert {row.battle_id for row in stored(database)} == {battles[1]}
-    assert "There is no campaign autumn" in capsys.readouterr().err
+    assert judge("--campaign", "spring") == 0
+    assert stored(database) == []
+    told = capsys.readouterr().err
+    assert "There is no campaign autumn" in told
+    assert "`--scope all` takes pairs that nobody voted on, too." in told
+    assert judge(*everything) == 0
+    assert "owl: 4 questions about 2 pairs" in capsys.readouterr().err
+    with database.read() as session:
+        assert session.scalar(select(func.count()).select_from(Battle)) == 1, "nobody's battle was made"
 
+    asyncio.run(vote_against_the_heron(database))
+    assert judge(*everything) == judge("--campaign", "spring") == 0
+
+    assert capsys.readouterr().out.endswith("Nothing is left to ask.\n" * 2)
+    assert len(llm.requests) == 4
     assert main(["judge", "status", "--json"]) == 0
-    told = json.loads(capsys.readouterr().out)
-    assert (told["judges"][0]["verdicts"], told["judges"][0]["pairs"], told["judges"][0]["requests"]) == (2, 1, 2)
-    assert [(one["battle"], one["people"], one["judge"]) for one in told["agreement"][0]["differences"]] == [
-        (battles[1], "B", "A"),
-        (battles[1], "B", "A"),
-    ]
+    status = json.loads(capsys.readouterr().out)
+    judged = status["judges"][0]
+    assert (judged["verdicts"], judged["pairs"], judged["requests"]) == (4, 2, 4)
+    differences = status["agreement"][0]["differences"]
+    assert {one["battle"] for one in differences} <= {vote.battle_id for vote in votes(database)}
+    assert [{one["people"], one["judge"]} for one in differences] == [{"A", "B"}] * 2
     assert main(["judge", "status", "--list"]) == 0
     assert "owl: 2 differences from most people" in capsys.readouterr().out
     assert main(["judge", "status"]) == 0
     assert "Too few pairs to tell whether the judge agrees with people" in capsys.readouterr().out
+
+
+async def vote_against_the_heron(database: Database) -> None:
+    """Open and judge every pair of the campaign, as a voter does."""
+    arrivals = Arrivals(per_minute=1000)
+    judging = Judging(database=database, leaderboard=Leaderboard(database), arrivals=arrivals, demo=False)
+    while (view := await judging.next("spring", VoterIdentity("ben"))).battle is not None:
+        heron_is_a = view.battle.turns[0].answers[0].startswith("heron")
+        winner = Winner.MODEL_B if heron_is_a else Winner.MODEL_A
+        await judging.vote(view.battle.battle_id, VoterIdentity("ben"), winner)
 
 
 def test_an_interrupted_run_says_what_it_did_and_how_to_go_on(

@@ -14,7 +14,7 @@ from arena.judge.seats import SeatLeaning, settle
 from arena.judge.verdict import UnreadableVerdict, read_verdict
 from arena.rubric import NO_RUBRIC
 from arena.tables import Winner
-from tests.arena_facts import RUBRIC
+from tests.arena_facts import RUBRIC, take_back
 from tests.judge_facts import add_judged_pairs
 
 pytest_plugins = ["tests.postgres_fixtures"]
@@ -65,6 +65,9 @@ def test_both_databases_tell_the_same_of_a_judge(any_database: Database) -> None
     assert (found.pairs, found.overall.parted) == (3, 1)
     assert (state.scored, state.pairs, state.requests, state.tokens) == (6, 3, 6, 660)
     assert state.usd is None
+    take_back(any_database, "0009")
+    any_database.migrate()
+    assert read_findings(any_database, RUBRIC) == [found], "what was judged before a migration stays"
     with judging_alone(any_database), pytest.raises(ConfigError, match="asked already"), judging_alone(any_database):
         pass
 

@@ -1,28 +1,31 @@
-"""The Campaign page in Chromium: filled from a real command that is killed, and judged by keys alone."""
+"""The Campaign page in Chromium: filled through failures and a kill, judged by keys alone, told in Analytics."""
 
 import os
 import signal
 import subprocess
 import sys
 from collections import Counter
-from pathlib import Path
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from urllib.parse import quote
 
 import pytest
 from playwright.sync_api import Page, Response, expect
 from sqlalchemy import select
 
+from arena.campaigns import asking
+from arena.cli import main
 from arena.config import SHIPPED_DIR
 from arena.counts import read_counts
 from arena.tables import Answer, Vote
 from tests.campaign_facts import add_campaign
-from tests.chromium import CHROMIUM
 from tests.scripting import Script
 from tests.ui_fixtures import (
     NAMES,
+    PATIENCE_MS,
     OpenPage,
     Site,
     answer_of,
-    arena_site,
     browser,
     open_page,
     shared_site,
@@ -32,143 +35,177 @@ from tests.ui_fixtures import (
 __all__ = ["browser", "open_page", "shared_site", "site"]
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(240)]
 
+PAIRS = 10
+COUNT, NEXT = ".campaign-count", "#new-battle"
 
-def command(folder: Path, *arguments: str) -> "subprocess.Popen[str]":
-    """`python -m arena campaign …` over the folder's arena, in a process of its own."""
-    own = ["--data", str(folder / "data"), "--models", str(folder / "roster.json")]
-    return subprocess.Popen(
-        [sys.executable, "-m", "arena", "campaign", *arguments, *own],
-        cwd=folder,
+
+def arguments(site: Site, *said: str) -> list[str]:
+    """`campaign …` over the site's own folder."""
+    return ["campaign", *said, "--data", str(site.folder / "data"), "--models", str(site.folder / "roster.json")]
+
+
+def command(site: Site, *said: str) -> int:
+    """Run a command to its end; in a thread, since Chromium's driver holds this one's event loop."""
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(main, arguments(site, *said)).result()
+
+
+def fill_and_kill(site: Site, campaign: str) -> None:
+    """Begin to fill in a process of its own, and kill it in the middle."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "arena", *arguments(site, "fill", campaign, "--at-once", "2")],
+        cwd=site.folder,
         env={**os.environ, "PYTHONPATH": str(SHIPPED_DIR)},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
     )
-
-
-def finish(process: "subprocess.Popen[str]") -> str:
-    told, _ = process.communicate(timeout=60)
-    return told
-
-
-def judge_by_keys(page: Page, votes: str, total: int) -> None:
-    """Give these votes, one after the other, with the keyboard alone."""
-    for number, key in enumerate(votes):
-        expect(page.locator(".campaign-count")).to_have_text(f"{number} of {total} judged")
-        expect(page.get_by_role("button", name="A is better", exact=True)).to_be_enabled()
-        page.keyboard.press(key)
-        expect(page.get_by_role("button", name="Next pair", exact=True)).to_be_visible()
-        page.keyboard.press("n")
-
-
-@pytest.mark.usefixtures("browser")
-def test_a_campaign_is_made_filled_interrupted_and_judged_by_three_people(tmp_path: Path) -> None:
-    with arena_site(tmp_path) as site:
-        flags = ("--name", "Spring review", "--challenges", "--limit", "10", "--voters", "3")
-        assert "/campaign?id=spring-review" in finish(command(tmp_path, "create", *flags))
-        site.script(Script(text=answer_of("quartz-9000"), fault=500, fail_share=1 / 3), "quartz-9000")
-        site.script(Script(text=answer_of("velvet-77"), chunk_delay_s=0.02), "velvet-77")
-
-        killed = command(tmp_path, "fill", "spring-review", "--at-once", "2")
+    with process:
         site.llm.wait_for(lambda server: len(server.told) >= 5, timeout_s=60)
-        killed.send_signal(signal.SIGKILL)
-        finish(killed)
-        with site.parts.database.read() as session:
-            before = set(session.scalars(select(Answer.id).where(Answer.finish_reason.is_not(None))))
-        told = [finish(command(tmp_path, "fill", "spring-review"))]
-        while " 0 missing" not in told[-1]:
-            told.append(finish(command(tmp_path, "fill", "spring-review")))
-
-        with site.parts.database.read() as session:
-            answered = session.scalars(select(Answer).where(Answer.finish_reason.is_not(None))).all()
-        assert 0 < len(before) < 20
-        assert before <= {answer.id for answer in answered}
-        assert set(Counter((a.conversation_id, a.revision_id) for a in answered).values()) == {1}
-        assert len(answered) == 20
-
-        for votes in ("abtxabtxab", "aaaaabbbbb", "bbbbbaaaaa"):
-            page = CHROMIUM.enter(site.url, {})
-            page.goto(f"{site.url}/campaign?id=spring-review")
-            judge_by_keys(page, votes, 10)
-            expect(page.get_by_role("heading", name="Thank you")).to_be_visible()
-            CHROMIUM.leave(page, {})
-
-        counts = read_counts(site.parts.database, ["battle"])
-        assert counts.votes == 30
-        assert site.parts.leaderboard.refresh().people == 3
+        process.send_signal(signal.SIGKILL)
 
 
-def test_nothing_tells_the_models_before_the_campaign_ends(open_page: OpenPage, site: Site) -> None:
-    add_campaign(site.parts.database, id="blind", models=tuple(NAMES), prompts=2)
-    received: list[str] = []
+def answers(site: Site) -> Sequence[Answer]:
+    """The finished ones."""
+    with site.parts.database.read() as session:
+        return session.scalars(select(Answer).where(Answer.finish_reason.is_not(None))).all()
+
+
+def wait_for_pair(page: Page, judged: int, total: int) -> None:
+    """Until a pair is there to be judged; without the growing pauses between looks that `expect` makes."""
+    page.locator(COUNT, has_text=f"{judged} of {total} judged").wait_for()
+    page.locator("#votes button:enabled").first.wait_for()
+
+
+def press(page: Page, *keys: str) -> None:
+    for key in keys:
+        page.keyboard.press(key)
+
+
+def judge_by_keys(voters: Sequence[Page], total: int) -> None:
+    """All judge every pair, with the keyboard alone: the Quartz answer is better in two of three.
+
+    All say that tension goes with it, and outcomes against it; the last voter calls every third pair even.
+    """
+    better: dict[str, str] = {}
+    for number in range(total):
+        for page in voters:
+            wait_for_pair(page, number, total)
+            prompt = page.locator("#challenge").inner_text()
+            wanted = better.setdefault(prompt, "velvet" if len(better) % 3 == 2 else "quartz")
+            quartz_is_a = "quartz" in page.locator("#pane-a").inner_text()
+            a_is_better = (wanted == "quartz") == quartz_is_a
+            toward, away = ("ArrowLeft", "ArrowRight") if a_is_better else ("ArrowRight", "ArrowLeft")
+            undecided = page is voters[-1] and number % 3 == 0
+            press(page, "1", toward, "2", away, "t" if undecided else "a" if a_is_better else "b")
+        for page in voters:
+            page.locator(NEXT).wait_for()
+            page.keyboard.press("n")
+
+
+def note_answers(page: Page, received: list[str]) -> None:
+    """Keep everything that the arena sends to the page from now on."""
 
     def note(response: Response) -> None:
         if "/gradio_api/" in response.url and response.request.method == "POST":
             received.append(response.text())
 
-    visitor = open_page("/")
-    visitor.page.on("response", note)
-    visitor.goto("/campaign?id=blind")
-    judge_by_keys(visitor.page, "ab", 2)
-    expect(visitor.page.get_by_role("heading", name="Thank you")).to_be_visible()
-
-    everything = "".join(received)
-    assert "on p1" in everything
-    for model, name in NAMES.items():
-        shown = everything.replace(f"{model} on p", "")  # the answers' own words
-        assert name not in shown
-        assert model.title() not in shown
-        assert model not in shown
+    page.on("response", note)
 
 
-def test_criteria_go_with_the_vote_and_do_not_stay_for_the_next_pair(open_page: OpenPage, site: Site) -> None:
-    add_campaign(site.parts.database, id="criteria", prompts=2)
+def test_a_campaign_is_filled_through_failures_and_a_kill_judged_by_three_by_keys_and_told_in_analytics(
+    open_page: OpenPage, site: Site, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(asking, "PAUSE_S", 0.05)
+    flags = ("--name", "Spring review", "--challenges", "--limit", str(PAIRS), "--voters", "3")
+    assert command(site, "create", *flags) == 0
+    assert "/campaign?id=spring-review" in capsys.readouterr().out
+    site.script(Script(text=answer_of("quartz-9000"), fault=500, fail_share=1 / 3), "quartz-9000")
+    site.script(Script(text=answer_of("velvet-77"), chunk_delay_s=0.02), "velvet-77")
+
+    fill_and_kill(site, "spring-review")
+    before = {answer.id for answer in answers(site)}
+    while command(site, "fill", "spring-review") != 0:
+        assert "missing" in capsys.readouterr().out
+    assert 0 < len(before) < 2 * PAIRS
+    assert before <= {answer.id for answer in answers(site)}
+    assert set(Counter((a.conversation_id, a.revision_id) for a in answers(site)).values()) == {1}
+    assert len(answers(site)) == 2 * PAIRS
+
+    voters = [open_page("/campaign?id=spring-review").page for _ in range(3)]
+    received: list[str] = []
+    note_answers(voters[0], received)
+    judge_by_keys(voters, PAIRS)
+    for page in voters:
+        expect(page.get_by_role("heading", name="Thank you")).to_be_visible()
+    assert read_counts(site.parts.database, ["battle"]).votes == 3 * PAIRS
+    assert site.parts.leaderboard.refresh().people == 3
+    assert "The answer of a quartz" in "".join(received)
+    for told in (*NAMES, *NAMES.values()):
+        assert told not in "".join(received)
+
+    assert_told_in_analytics(voters[0], site)
+
+
+def assert_told_in_analytics(page: Page, site: Site) -> None:
+    """Agreement overall and by criterion, and the two leaderboards that say the opposite of each other."""
+    page.goto(f"{site.url}/analytics")
+    people = page.get_by_role("region", name="How people judge")
+    expect(people).to_contain_text("10 pairs of answers with 30 judgements", timeout=2 * PATIENCE_MS)
+    expect(people).to_contain_text("People agree")
+    criteria = page.get_by_role("region", name="By criterion")
+    expect(criteria).to_contain_text("Goes with the overall vote: the same side in 100%")
+    expect(criteria).to_contain_text("Goes against the overall vote: the same side in 0%")
+    expect(criteria).to_contain_text("People agree, reliably (α 1.00")
+    expect(criteria.get_by_role("table", name="Structural tension").get_by_role("row")).to_have_count(3)
+
+    first_of = {"structural-tension": "Quartz Nine", "desired-outcomes": "Velvet Seven"}
+    for criterion, first in first_of.items():
+        page.goto(f"{site.url}/leaderboard?criterion={quote(site.parts.rubric.key(criterion))}")
+        expect(page.locator("#leaderboard tbody tr").first).to_contain_text(first)
+
+
+def test_a_vote_with_its_criteria_is_withdrawn_and_the_next_pair_starts_anew_and_survives_a_reload(
+    open_page: OpenPage, site: Site
+) -> None:
+    add_campaign(site.parts.database, id="criteria", prompts=3)
     visitor = open_page("/campaign?id=criteria")
-    expect(visitor.button("A is better")).to_be_enabled()
-    expect(visitor.page.get_by_role("heading", name="Which answer sees further?")).to_be_visible()
+    page = visitor.page
+    wait_for_pair(page, 0, 3)
+    expect(page.get_by_role("heading", name="Which answer sees further?")).to_be_visible()
 
-    visitor.page.keyboard.press("1")
-    visitor.page.keyboard.press("ArrowLeft")
-    expect(visitor.page.locator("#criteria input:checked").first).to_have_value("model_a")
-    visitor.page.keyboard.press("b")
-    expect(visitor.page.locator(".said")).to_have_text("You found B better.")
-    visitor.page.keyboard.press("n")
-
-    expect(visitor.page.locator(".campaign-count")).to_have_text("1 of 2 judged")
-    expect(visitor.page.locator("#criteria input:checked").first).to_have_value("")
+    press(page, "1", "ArrowLeft")
+    expect(page.locator("#criteria input:checked").first).to_have_value("model_a")
+    press(page, "b")
+    expect(page.locator(".said")).to_have_text("You found B better.")
     with site.parts.database.read() as session:
         vote = session.scalars(select(Vote).order_by(Vote.sequence.desc()).limit(1)).one()
     assert list(vote.criteria.values()) == ["model_a"]
     assert vote.rubric_version is not None
 
-
-def test_a_vote_can_be_withdrawn_and_a_reload_gives_the_same_pair(open_page: OpenPage, site: Site) -> None:
-    add_campaign(site.parts.database, id="again", prompts=3)
-    visitor = open_page("/campaign?id=again")
-    expect(visitor.button("Tie")).to_be_enabled()
-    prompt = visitor.page.locator("#challenge").inner_text()
-
-    visitor.goto("/campaign?id=again")
-    expect(visitor.page.locator("#challenge")).to_have_text(prompt.replace("\n", ""), use_inner_text=False)
-    visitor.button("Tie").click()
     visitor.button("Withdraw my vote").click()
-
-    expect(visitor.page.locator(".said")).to_have_text("Your vote is withdrawn.")
+    expect(page.locator(".said")).to_have_text("Your vote is withdrawn.")
     expect(visitor.button("Withdraw my vote")).to_have_count(0)
+    press(page, "n")
+    wait_for_pair(page, 1, 3)
+    expect(page.locator("#criteria input:checked").first).to_have_value("")
+
+    prompt = page.locator("#challenge").inner_text()
+    visitor.goto("/campaign?id=criteria")
+    expect(page.locator("#challenge")).to_have_text(prompt.replace("\n", ""), use_inner_text=False)
 
 
-@pytest.mark.parametrize(("path", "heading"), [("/campaign", "Campaigns"), ("/campaign?id=none", "No such campaign")])
-def test_an_address_without_a_campaign_says_so_calmly(path: str, heading: str, open_page: OpenPage) -> None:
-    visitor = open_page(path)
+def test_an_address_without_a_campaign_says_so_and_the_operator_sees_how_far_each_is_and_reserves_nothing(
+    open_page: OpenPage, site: Site
+) -> None:
+    add_campaign(site.parts.database, id="figures", name="Figures", prompts=4, voters_per_item=2)
+    visitor = open_page("/campaign?id=none")
+    expect(visitor.page.get_by_role("heading", name="No such campaign")).to_be_visible()
+    expect(visitor.button("A is better")).to_have_count(0)
 
-    expect(visitor.page.get_by_role("heading", name=heading)).to_be_visible()
+    visitor.goto("/campaign")
+    expect(visitor.page.get_by_role("heading", name="Campaigns")).to_be_visible()
     expect(visitor.button("A is better")).to_have_count(0)
     expect(visitor.page.get_by_role("table")).to_have_count(0)
-
-
-def test_the_operator_sees_how_far_campaigns_are_and_reserves_nothing(open_page: OpenPage, site: Site) -> None:
-    add_campaign(site.parts.database, id="figures", name="Figures", prompts=4, voters_per_item=2)
-    visitor = open_page("/campaign")
     visitor.page.get_by_role("link", name="Sign in as the operator").click()
     visitor.page.get_by_label("Password").fill("open, please")
     visitor.page.keyboard.press("Enter")

@@ -226,7 +226,15 @@ def test_the_newest_backup_stands_among_the_facts(make_settings: SettingsFactory
 def test_what_the_days_limits_leave_stands_among_the_facts(make_settings: SettingsFactory) -> None:
     settings = make_settings(battles_per_day_in_all=1_200, spend_per_day=5)
     report = write_report(
-        Figures(0, 0, 0, 0, 0, 0), [], settings, kept=(), today=Today(7, 0.25), backup_failure=None, votes=0, uptime_s=0
+        Figures(0, 0, 0, 0, 0, 0),
+        [],
+        settings,
+        kept=(),
+        today=Today(7, 0.25),
+        backup_failure=None,
+        votes=0,
+        waiting=0,
+        uptime_s=0,
     )
 
     told = {fact.name: fact.value for fact in report.facts}

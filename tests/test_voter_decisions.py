@@ -19,7 +19,7 @@ from arena.tables import Battle, BattleState, Mode, Vote, VoterDecision, VoterVe
 from arena.voter_decisions import decide, find_voter, preview
 from arena.voter_patterns import CheckState
 from arena.voter_review import review_voters
-from tests.arena_facts import add_models, add_vote
+from tests.arena_facts import add_models, add_vote, take_back
 
 pytest_plugins = ["tests.postgres_fixtures"]
 
@@ -329,19 +329,11 @@ def test_the_database_named_before_decide_is_the_one_that_is_changed(
 
 def test_votes_of_a_first_release_survive_the_migration(any_database: Database) -> None:
     """Down to the first tables and up again: the same votes, and the new word is accepted."""
-    from alembic import command
-    from alembic.config import Config
-
-    import arena.migrations
-
     heron, wren = add_models(any_database, "heron", "wren")
     add_vote(any_database, heron, wren, Winner.BOTH_BAD, voter="anna", criteria={"clarity": "tie"})
     decide(any_database, "anna", VoterVerdict.HOLD, "reason")
-    config = Config()
-    config.set_main_option("script_location", str(Path(arena.migrations.__file__).parent))
-    with any_database.engine.execution_options(write=True).begin() as connection:
-        config.attributes["connection"] = connection
-        command.downgrade(config, "0001")
+    take_back(any_database, "0001")
+    with any_database.engine.connect() as connection:
         states = connection.execute(text("SELECT state FROM votes")).scalars().all()
 
     any_database.migrate()

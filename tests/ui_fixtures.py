@@ -39,6 +39,8 @@ class Site:
     url: str
     llm: ScriptedOpenAI
     parts: Parts
+    folder: Path
+    """Holds `data` and `roster.json`."""
 
     def script(self, behaviour: Behaviour, *models: str) -> None:
         """Let these models (by default both) answer so from now on."""
@@ -73,7 +75,7 @@ def arena_site(
         roster.write_text(json.dumps(entries))
         app = build_app(load_settings(**{**FAST, "data_dir": folder / "data", "models": roster, **overrides}))
         url = stack.enter_context(served(app))
-        yield Site(url, llm, parts_of(app))
+        yield Site(url, llm, parts_of(app), folder)
 
 
 def parts_of(app: FastAPI) -> Parts:

@@ -8,9 +8,7 @@ from arena.battle.seats import Attempt, Seat
 from arena.limits import Reservation
 from arena.providers.base import Message, Sampling
 from arena.roster import ModelEntry
-
-_BYTES_PER_TOKEN = 4
-"""Where a platform did not count: English has about four bytes a token, Chinese three."""
+from arena.spending import millionths, tokens_in
 
 
 @dataclass(slots=True)
@@ -28,11 +26,6 @@ class Bill:
     def cost(self) -> int:
         """What the seats' attempts have cost so far; see `cost`."""
         return cost([attempt for seat in self.seats for attempt in seat.attempts], self.sent_tokens)
-
-
-def tokens_in(texts: Sequence[str]) -> int:
-    """About how many tokens the texts have."""
-    return math.ceil(sum(len(text.encode("utf-8", "replace")) for text in texts) / _BYTES_PER_TOKEN)
 
 
 def tokens_sent(messages: Sequence[Message]) -> int:
@@ -64,5 +57,4 @@ def cost(attempts: Sequence[Attempt], sent_tokens: int) -> int:
 
 
 def _price(model: ModelEntry, sent: int, received: int) -> int:
-    """Dollars per million tokens are millionths of a dollar per token."""
-    return math.ceil(sent * model.price.input + received * model.price.output) if model.price else 0
+    return math.ceil(millionths(model.price, sent, received))

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from arena.battle.seats import Attempt, Part, Seat
 from arena.battle.store import write_attempt
 from arena.campaigns.archive import keep_answer
-from arena.campaigns.costs import Budget, most_cost, real_cost
 from arena.campaigns.wanted import Wanted
 from arena.config import Settings
 from arena.database import Database
@@ -15,6 +14,7 @@ from arena.errors import FailureKind, ProviderUnavailable
 from arena.fleet import Fleet, ModelState
 from arena.identity import IdentityPatterns, find_identity
 from arena.providers.base import Message
+from arena.spending import Budget, most_cost, real_cost
 from arena.tables import Answer
 
 MOST_ATTEMPTS = 3
@@ -48,12 +48,13 @@ class Asker:
     async def ask(self, wanted: Wanted) -> Outcome:
         """Ask until there is an answer, asking again is of no use, or the budget does not allow it."""
         failures: list[FailureKind] = []
+        messages = [Message("user", wanted.prompt)]
         for number in range(MOST_ATTEMPTS):
-            most = most_cost(self._fleet.entry(wanted.model_id), wanted.prompt)
+            most = most_cost(self._fleet.entry(wanted.model_id), messages)
             if not await self._budget.reserve(most):
                 return Outcome(False, tuple(failures), budget_spent=True)
-            attempt = await self._attempt(wanted, wanted.attempts + number + 1)
-            await self._budget.settle(most, real_cost(attempt.model, wanted.prompt, attempt.progress))
+            attempt = await self._attempt(wanted, messages, wanted.attempts + number + 1)
+            await self._budget.settle(most, real_cost(attempt.model, messages, attempt.progress))
             if attempt.progress.complete:
                 return Outcome(True, tuple(failures))
             failures.append(_kind(attempt))
@@ -72,8 +73,8 @@ class Asker:
         askable = (ModelState.READY, ModelState.RESTING)
         return {s.model.id: "" if s.state in askable else s.reason for s in self._fleet.statuses()}
 
-    async def _attempt(self, wanted: Wanted, number: int) -> Attempt:
-        part = Part(wanted.model_id, [Message("user", wanted.prompt)])
+    async def _attempt(self, wanted: Wanted, messages: list[Message], number: int) -> Attempt:
+        part = Part(wanted.model_id, messages)
         seat = Seat(self._fleet, self._settings, part, may_restart=lambda: False)
         seat.current.number = number
         await seat.run()

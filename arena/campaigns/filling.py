@@ -7,13 +7,14 @@ from dataclasses import dataclass, field
 
 from arena.campaigns.archive import take_from_archive
 from arena.campaigns.asking import Asker, Outcome
-from arena.campaigns.costs import Budget, Cost, spent
+from arena.campaigns.costs import spent
 from arena.campaigns.wanted import Wanted, find_campaign, missing_answers, model_ids
 from arena.config import Settings
 from arena.database import Database
 from arena.errors import ConfigError, FailureKind
 from arena.fleet import Fleet
 from arena.identity import identity_patterns
+from arena.spending import Budget, Cost
 from arena.tables import Campaign, now
 
 GIVE_UP_AFTER = 5
@@ -65,7 +66,7 @@ async def fill_campaign(
     """
     campaign, wanted, cost = await database.run(_prepare, database, fleet, campaign_id)
     await asyncio.gather(*(fleet.prepare_one(model) for model in _present(fleet, wanted)))
-    budget = Budget(cost, campaign.budget_usd, campaign.budget_tokens)
+    budget = Budget(campaign.budget_usd, campaign.budget_tokens, cost)
     patterns = identity_patterns(status.model for status in fleet.statuses())
     asker = Asker(database, fleet, settings, budget, patterns)
     filling = _Filling(database, asker, FillReport(len(wanted)), progress, tell)

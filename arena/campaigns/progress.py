@@ -9,11 +9,12 @@ from typing import Any
 from sqlalchemy import distinct, func, select
 from sqlalchemy.orm import Session
 
-from arena.campaigns.costs import Cost, spent
+from arena.campaigns.costs import spent
 from arena.campaigns.items import undrawn_prompts
 from arena.campaigns.wanted import FIXED, find_campaign, model_ids, needed_answers, stored_answers
 from arena.database import Database
 from arena.roster import Price
+from arena.spending import Cost
 from arena.tables import (
     Answer,
     Campaign,

@@ -7,12 +7,12 @@ from arena.errors import ArenaError, FailureKind, ProviderError, ProviderUnavail
 from arena.fleet import Fleet
 from arena.judge.prompt import Material, verdict_schema, write_again, write_prompt
 from arena.judge.records import Outcome
-from arena.judge.spending import Budget, Spent, most_usd, spent_on
 from arena.judge.verdict import UnreadableVerdict, Verdict, read_verdict
 from arena.preferences.refusal import is_refusal
 from arena.providers.base import AnswerProgress, Deadlines, Message, Sampling, pump
 from arena.roster import ModelEntry
 from arena.rubric import Rubric
+from arena.spending import Budget, Cost, most_cost, real_cost
 
 MOST_UNREADABLE = 2
 """Verdicts that cannot be read before the question is given up."""
@@ -31,9 +31,9 @@ _CLOSED = frozenset({FailureKind.UNAUTHORISED, FailureKind.NOT_FOUND, FailureKin
 class JudgingStopped(ArenaError):
     """No further question can be asked now; says why, and what is done about it."""
 
-    def __init__(self, sentence: str, spent: Spent | None = None) -> None:
+    def __init__(self, sentence: str, spent: Cost | None = None) -> None:
         super().__init__(sentence)
-        self.spent = spent or Spent()
+        self.spent = spent or Cost()
         """On the question that was given back."""
 
 
@@ -46,7 +46,7 @@ class _Tries:
     unreadable: int = 0
     failures: int = 0
     limited: int = 0
-    spent: Spent = field(default_factory=Spent)
+    spent: Cost = field(default_factory=Cost)
 
     def failed(self, kind: FailureKind, reason: str) -> Outcome:
         return Outcome(None, kind, reason, self.attempts, self.spent)
@@ -86,7 +86,7 @@ class Asker:
 
     async def _attempt(self, tries: _Tries) -> AnswerProgress:
         await self._rest()
-        most = most_usd(self._model, tries.messages)
+        most = most_cost(self._model, tries.messages)
         if not await self._budget.reserve(most):
             raise JudgingStopped("The budget does not allow a further request.", tries.spent)
         progress = AnswerProgress()
@@ -94,8 +94,8 @@ class Asker:
             events = self._fleet.stream(self._model.id, tries.messages, self._sampling, self._schema)
             await pump(events, self._deadlines, progress)
         finally:
-            spent = spent_on(self._model, tries.messages, progress)
-            await self._budget.settle(most, spent.usd)
+            spent = real_cost(self._model, tries.messages, progress)
+            await self._budget.settle(most, spent)
         tries.attempts += 1
         tries.spent += spent
         return progress

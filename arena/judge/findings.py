@@ -5,16 +5,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from sqlalchemy import func, select
+from sqlalchemy import Select, func, or_, select
 from sqlalchemy.orm import Session
 
-from arena.agreement import FEWEST_UNITS, Alpha
+from arena.agreement import FEWEST_UNITS, Alpha, least_and_most
 from arena.database import Database
 from arena.judge.items import pair_key
 from arena.judge.seats import SeatLeaning, settle
 from arena.judgements import Judgement, first_of_each, ordered_agreement_of, ordered_alpha, read_items
 from arena.rubric import Criterion, Rubric
-from arena.tables import JudgeVerdict, Seat
+from arena.tables import Battle, CampaignAnswer, JudgeVerdict, Seat
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +54,7 @@ class Difference:
     """A pair on which the judge and most people differ; verdicts are 0 for side A of the battle, 1 even, 2 for B."""
 
     battle_id: str
+    """The first in which one of them judged it."""
     criterion: Criterion | None
     people: int
     """What most people said."""
@@ -83,14 +84,8 @@ class JudgeFinding:
     @property
     def parting(self) -> str:
         """On what it parts from people; empty while fewer than two criteria have an interval."""
-        known = [row for row in self.criteria if row.criterion is not None and row.judge.low is not None]
-        if len(known) < 2:
-            return ""
-        ranked = sorted(known, key=lambda row: row.judge.value or 0.0)
-        (least, most), (low, high) = _names(ranked[0], ranked[-1]), (ranked[0].judge, ranked[-1].judge)
-        told = f"It parts from people most on “{least}” ({low.words}) and least on “{most}” ({high.words})"
-        clear = (low.high or 0.0) < (high.low or 0.0)
-        return told + (", and the difference is more than chance." if clear else "; the difference may be chance.")
+        known = [(f"“{row.criterion.name}”", row.judge) for row in self.criteria if row.criterion is not None]
+        return least_and_most("It agrees with people", known)
 
 
 def read_findings(database: Database, rubric: Rubric) -> Sequence[JudgeFinding]:
@@ -102,17 +97,14 @@ def read_findings(database: Database, rubric: Rubric) -> Sequence[JudgeFinding]:
         latest = _latest_keys(session, rubric)
         if not latest:
             return ()
-        judged = select(Seat.answer_id).where(Seat.battle_id.in_(select(JudgeVerdict.battle_id)))
-        battles = select(Seat.battle_id).where(Seat.answer_id.in_(judged)).distinct()
-        judgements, items = read_items(session, rubric, battles)
+        judgements, items = read_items(session, rubric, _battles())
         rows = {key: _read(session, rubric, key) for key in latest}
-        turned = _turned(session)
     numbers = {pair_key(item): number for item, number in items.items()}
     people: dict[str, list[Judgement]] = defaultdict(list)
     by_number = {number: pair for pair, number in numbers.items()}
     for judgement in first_of_each(judgements):
         people[by_number[judgement.item]].append(judgement)
-    return [_find(rows[key], rubric, people, turned) for key in latest]
+    return [_find(rows[key], rubric, people) for key in latest]
 
 
 def _latest_keys(session: Session, rubric: Rubric) -> Sequence[str]:
@@ -137,31 +129,25 @@ def _read(session: Session, rubric: Rubric, key: str) -> Sequence[JudgeVerdict]:
     ).all()
 
 
-def _turned(session: Session) -> Mapping[str, bool]:
-    """Battle id -> whether the pair's second answer sat on side A."""
-    seats = session.execute(
-        select(Seat.battle_id, Seat.side, Seat.answer_id)
-        .where(Seat.battle_id.in_(select(JudgeVerdict.battle_id)))
-        .order_by(Seat.battle_id, Seat.side, Seat.turn)
-    )
-    seated: dict[str, dict[str, list[str]]] = defaultdict(lambda: {"a": [], "b": []})
-    for battle_id, side, answer_id in seats:
-        seated[battle_id][side.value].append(answer_id)
-    return {battle_id: sides["a"] > sides["b"] for battle_id, sides in seated.items()}
+def _battles() -> Select[str]:
+    """The battles over answers that a judge was shown."""
+    judged = select(JudgeVerdict.conversation_id)
+    shown = select(Seat.answer_id).join(Battle, Battle.id == Seat.battle_id).where(Battle.conversation_id.in_(judged))
+    prepared = select(CampaignAnswer.answer_id).where(CampaignAnswer.conversation_id.in_(judged))
+    return select(Seat.battle_id).where(or_(Seat.answer_id.in_(shown), Seat.answer_id.in_(prepared))).distinct()
 
 
 def _find(
     rows: Sequence[JudgeVerdict],
     rubric: Rubric,
     people: Mapping[str, Sequence[Judgement]],
-    turned: Mapping[str, bool],
 ) -> JudgeFinding:
     orders: dict[str, dict[bool, JudgeVerdict]] = defaultdict(dict)
     for row in rows:
         if row.failure is None:
             orders[row.pair][row.swapped] = row
     both = {pair: (shown[False], shown[True]) for pair, shown in orders.items() if len(shown) == 2}
-    compared = [_compare(both, people, criterion, turned) for criterion in (None, *rubric)]
+    compared = [_compare(both, people, criterion) for criterion in (None, *rubric)]
     differences = [difference for _, found in compared for difference in found]
     differences.sort(key=lambda difference: (-difference.agreed, difference.battle_id))
     return JudgeFinding(
@@ -179,7 +165,6 @@ def _compare(
     both: Mapping[str, tuple[JudgeVerdict, JudgeVerdict]],
     people: Mapping[str, Sequence[Judgement]],
     criterion: Criterion | None,
-    turned: Mapping[str, bool],
 ) -> tuple[Comparison, Sequence[Difference]]:
     name = criterion.id if criterion else None
     judge_of = {pair: settle(_said(first, name), _said(second, name)) for pair, (first, second) in both.items()}
@@ -187,17 +172,17 @@ def _compare(
     differences: list[Difference] = []
     held = 0
     for number, (pair, verdict) in enumerate(judge_of.items()):
-        said = [word for judgement in people.get(pair, ()) if (word := judgement.ordered(name)) is not None]
-        if verdict is None or not said:
+        rated = [(one, word) for one in people.get(pair, ()) if (word := one.ordered(name)) is not None]
+        if verdict is None or not rated:
             continue
+        said = [word for _, word in rated]
         together.append((number, verdict, said[0]))
         most, agreed = _most(said)
         held += most is not None
         if most is not None and most != verdict:
-            row = both[pair][0]
-            flip = turned.get(row.battle_id, False)
-            seen = (_as_seated(most, flip), _as_seated(verdict, flip))
-            differences.append(Difference(row.battle_id, criterion, seen[0], agreed, len(said), seen[1], row.reason))
+            first, reason = rated[0][0], both[pair][0].reason
+            seen = (_as_seated(most, first.swapped), _as_seated(verdict, first.swapped))
+            differences.append(Difference(first.battle, criterion, seen[0], agreed, len(said), seen[1], reason))
     numbers = [number for number, _, _ in together for _ in range(2)]
     words = [word for _, *pair_of_words in together for word in pair_of_words]
     shared = [judgement for pair in both for judgement in people.get(pair, ())]
@@ -223,10 +208,6 @@ def _most(said: Sequence[int]) -> tuple[int | None, int]:
     counts = np.bincount(said, minlength=3)
     top = int(counts.max())
     return (int(counts.argmax()) if (counts == top).sum() == 1 else None), top
-
-
-def _names(*rows: Comparison) -> Sequence[str]:
-    return [row.criterion.name for row in rows if row.criterion is not None]
 
 
 def _degree(low: float, high: float) -> str:

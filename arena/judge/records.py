@@ -10,10 +10,10 @@ from sqlalchemy.orm import Session
 from arena.errors import FailureKind
 from arena.judge.items import Pair
 from arena.judge.prompt import PROMPT_VERSION
-from arena.judge.spending import Spent
 from arena.judge.verdict import Verdict
 from arena.revisions import fingerprint_of
 from arena.roster import ModelEntry
+from arena.spending import Cost
 from arena.tables import JudgeVerdict, now
 
 LASTING = frozenset({FailureKind.MALFORMED, FailureKind.BLOCKED, FailureKind.BAD_REQUEST, FailureKind.TOO_LONG})
@@ -46,7 +46,7 @@ class Outcome:
     reason: str
     """Of a failure."""
     attempts: int
-    spent: Spent
+    spent: Cost
 
 
 def judge_key(model: ModelEntry, deployment: str | None) -> str:
@@ -99,7 +99,7 @@ def _new(judge: Judge, question: Question) -> JudgeVerdict:
         question_version=question.pair.question_version,
         pair=question.pair.key,
         swapped=question.swapped,
-        battle_id=question.pair.battle_id,
+        conversation_id=question.pair.conversation_id,
         attempts=0,
         input_tokens=0,
         output_tokens=0,

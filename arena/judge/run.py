@@ -13,14 +13,16 @@ from arena.judge.asking import Asker, JudgingStopped
 from arena.judge.items import Pair, read_material
 from arena.judge.prompt import Material, write_prompt
 from arena.judge.records import LASTING, Judge, Outcome, Question, judge_key, keep, open_questions
-from arena.judge.spending import Budget, Spent, usual_usd
 from arena.roster import Roster
 from arena.rubric import Rubric
+from arena.spending import Budget, Cost, cost_of, tokens_in
 
 GIVE_UP_AFTER = 5
 """Questions in a row that the platform leaves unanswered, after which the run stops."""
 _SAMPLE = 25
 """Pairs read for the estimate."""
+_USUAL_OUTPUT_TOKENS = 250
+"""Of a verdict on a handful of criteria, for the estimate too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +52,7 @@ class JudgeReport:
     """Questions given up, by kind and reason."""
     stopped: str = ""
     """Why the run ended before its last question; empty if it did not."""
-    spent: Spent = field(default_factory=Spent)
+    spent: Cost = field(default_factory=Cost)
 
     @property
     def left(self) -> int:
@@ -99,10 +101,11 @@ def _plan(database: Database, rubric: Rubric, judge: Judge, pairs: Sequence[Pair
         questions = open_questions(session, judge, pairs, again=again)
         every = open_questions(session, judge, pairs, again=True)
         sample = [question.pair for question in questions[: 2 * _SAMPLE : 2]]
-        lengths = [len(write_prompt(rubric, pair.question, read_material(session, pair))) for pair in sample]
+        asked = [tokens_in([write_prompt(rubric, pair.question, read_material(session, pair))]) for pair in sample]
     usd = None
     if judge.model.price is not None:
-        usd = len(questions) * usual_usd(judge.model, sum(lengths) // len(lengths)) if lengths else 0.0
+        usual = sum(asked) // max(len(asked), 1)
+        usd = len(questions) * cost_of(judge.model.price, usual, _USUAL_OUTPUT_TOKENS).usd
     return Plan(judge, questions, len(pairs), len(every) - len(questions), usd)
 
 

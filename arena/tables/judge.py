@@ -27,8 +27,8 @@ class JudgeVerdict(Base):
     """The two answers, whichever is seated where: see `arena.judge.items.pair_key`."""
     swapped: Mapped[bool]
     """Whether the pair's second answer was shown as A."""
-    battle_id: Mapped[str] = mapped_column(ForeignKey("battles.id"), index=True)
-    """A battle that showed these answers."""
+    conversation_id: Mapped[str] = mapped_column(ForeignKey("conversations.id"), index=True)
+    """In which the answers stand; a campaign's may be judged before any battle shows them."""
     winner: Mapped[Winner | None]
     """By the letters the judge was shown, never `both_bad`; `None` where it failed."""
     criteria: Mapped[dict[str, Any]] = mapped_column(default=dict)

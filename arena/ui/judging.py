@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from arena.agreement import FEWEST_UNITS, Alpha
+from arena.agreement import FEWEST_UNITS, Alpha, list_some
 from arena.consistency import Consistency, CriterionFinding, VoterFinding
 from arena.criteria_patterns import ENOUGH, Halo, Share
 from arena.leaderboard import Comparisons, Standings
@@ -64,7 +64,7 @@ def lay_out_judging(
         agree=found.people.sentence,
         ordered=_told(ordered, "With even between the two answers, as an order, ") if found.people.value else "",
         apart=tell_apart(comparisons),
-        disputed=found.disputed,
+        disputed=" ".join(told for told in (found.disputed, found.disputed_models) if told),
         repeats=found.repeats.sentence,
         side=tell_side(found.side_a),
         criteria=[_criterion(finding, boards[finding.criterion.id]) for finding in found.criteria],
@@ -90,7 +90,9 @@ def tell_apart(comparisons: Comparisons) -> str:
         return f"Not yet: the votes tell none of the {len(verdicts):,} pairs of models apart."
     if settled == len(verdicts):
         return f"Yes: the votes tell all {settled:,} pairs of models apart."
-    return f"In part: the votes tell {settled:,} of {len(verdicts):,} pairs of models apart."
+    unsettled = [f"{verdict.first} and {verdict.second}" for verdict in verdicts if not verdict.settled]
+    told = f"In part: the votes tell {settled:,} of {len(verdicts):,} pairs of models apart"
+    return f"{told}, but not yet {list_some(unsettled)}."
 
 
 def tell_side(side: Share | None) -> str:
