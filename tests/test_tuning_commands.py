@@ -135,6 +135,7 @@ def test_cancel_ends_a_job(workshop: Workshop, file: Path, capsys: pytest.Captur
         (["tune", "openai", "FILE", "--base", "gpt-0"], "gpt-0: is no base model of ARENA_TUNING_FILE at OpenAI"),
         (["tune", "openai", "FILE", "--set", "beta"], "--set beta: must be KEY=VALUE"),
         (["tune", "openai", "FILE", "--set", "method=x"], "method: no hyperparameter of preference tuning"),
+        (["tune", "openai", "FILE", "--set", "n_epochs=few"], "Epochs must be a whole number from 1 on, or auto"),
         (["tune", "openai", "FILE", "--name", "A B"], "a name has at most 40 lower case letters"),
         (["tune", "openai", "FILE", "--json"], "--json needs --yes or --dry-run"),
         (["tune", "openai", "FILE", "--demo"], "An offline demonstration trains nothing"),

@@ -146,8 +146,15 @@ def test_a_full_round_from_votes_to_a_battle_of_the_new_version(browser: Browser
     ):
         page.goto(f"{works.site.url}/data")
         choose(page, "File", option)
+        page.get_by_label("Epochs", exact=True).fill("2.5")
         page.get_by_role("button", name="Show the plan").click()
-        expect(page.get_by_role("region", name="The plan")).to_contain_text("14 lines")
+        expect(page.get_by_text("Epochs must be a whole number from 1 on, or auto, not “2.5”.")).to_be_visible()
+        page.get_by_label("Epochs", exact=True).fill("2")
+        page.get_by_role("button", name="Show the plan").click()
+        plan = page.get_by_role("region", name="The plan")
+        expect(plan).to_contain_text("14 lines")
+        expect(plan).to_contain_text("epochs 2, beta 0.1, learning rate multiplier auto")
+        expect(plan).to_contain_text("does not say where it has it from")
         page.get_by_role("button", name=f"Send it to {platform}").click()
         expect(page.get_by_text("is on its way")).to_be_visible()
         row = page.get_by_role("table", name="Tuning jobs").get_by_role("row").nth(1)
@@ -157,6 +164,9 @@ def test_a_full_round_from_votes_to_a_battle_of_the_new_version(browser: Browser
         expect(page.get_by_label("Id", exact=True)).to_have_value(model)
         page.get_by_role("button", name="Add to the roster").click()
         expect(page.get_by_text(f"{model} is in the roster")).to_be_visible()
+    (openai,), (vertex,) = works.openai.jobs.values(), works.vertex.jobs.values()
+    assert openai.request["method"]["dpo"]["hyperparameters"] == {"n_epochs": 2, "beta": 0.1}
+    assert vertex.request["preferenceOptimizationSpec"]["hyperParameters"] == {"epochCount": 2, "beta": 0.1}
     expect(page.get_by_role("table", name="Left out by the platform")).to_contain_text(works.battles[GARDENS[2]])
 
     battle_of_both(browser, works, page)

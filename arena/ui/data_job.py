@@ -8,7 +8,8 @@ import gradio as gr
 
 from arena.errors import ArenaError
 from arena.finetune import Registration
-from arena.roster import ModelEntry
+from arena.finetune.hyperparameters import in_words
+from arena.roster import PLATFORM_NAMES, ModelEntry
 from arena.tables import TunedModel, TuningJob
 from arena.ui.context import PageContext
 from arena.ui.data_tuning import badge_of, state_of
@@ -17,7 +18,6 @@ from arena.ui.html import fragment, render
 
 _FINAL = "final"
 _NUMBER = re.compile(r"\d+")
-_PLATFORMS = {"openai": "OpenAI", "vertex": "Vertex AI"}
 
 
 def results_of(job: TuningJob, registered: Sequence[TunedModel]) -> list[tuple[str, str]]:
@@ -134,11 +134,12 @@ class JobSection:
         html = render(
             "data_job.html",
             job=job,
-            platform=_PLATFORMS[job.platform],
+            platform=PLATFORM_NAMES[job.platform],
             state=state_of(job),
             badge=badge_of(job),
             events=events[::-1],
             models=models,
+            settings=in_words(job.platform, job.method, job.hyperparameters),
         )
         return {self._body: html, self._cancel: gr.update(visible=job.ended_at is None and not job.cancel_requested)}
 
