@@ -293,15 +293,48 @@ def test_a_refusal_is_told_by_how_an_answer_begins(text: str, *, refuses: bool) 
     assert is_refusal(text) == refuses
 
 
+SCRAPS = (
+    *(
+        "I",
+        "I can't",
+        "I can\u2019t",
+        "I WON'T",
+        "I cannot",
+        "help",
+        "I'm sorry, but",
+        "I'm unable to",
+        "I am not able to",
+    ),
+    *(
+        "I'm afraid",
+        "I must",
+        "\u0130 must",
+        "decline",
+        "as an AI, I don't",
+        "je ne peux",
+        "pas aider",
+        "je regrette, mais",
+    ),
+    *(
+        "ich kann",
+        "leider nicht",
+        "helfen",
+        "es tut mir leid, das",
+        "no puedo",
+        "ayudar",
+        "lo siento, pero",
+        "another word",
+    ),
+)
+
+
 def test_what_is_looked_for_first_never_changes_what_is_found() -> None:
     """Random scraps: a text that the whole pattern fits is never passed over by the quick look before it."""
     chance = random.Random(7)
-    scraps = "I can't won't cannot help not able unable to sorry afraid must decline as an AI \u0130 je ne peux pas"
-    scraps += " aider ich kann Ihnen leider nicht helfen es tut mir leid no puedo ayudar lo siento I\u2019m SORRY"
-    words = [*scraps.split(" "), "Je ne peux", "as an AI language model", "I CAN'T", "desolée, kann"]
     found = {"refusals": 0, "numbers": 0, "long words": 0}
-    for _ in range(6000):
-        said = " ".join(chance.choices(words, k=chance.randint(2, 7)))
+    for _ in range(2000):
+        said = " ".join(chance.choices(SCRAPS, k=4))
+        said = chance.choice((said, said.upper(), said.lower()))
         refuses = any(pattern.search(said.replace("\u2019", "'")) for _, pattern in refusal._PATTERNS)
         assert is_refusal(said) == refuses, said
         noise = "".join(chance.choices("0123456789 ()-.+/\n\tax\u2003\u0663", k=chance.randint(5, 60)))
@@ -312,7 +345,7 @@ def test_what_is_looked_for_first_never_changes_what_is_found() -> None:
         found["refusals"] += refuses
         found["numbers"] += numbers
         found["long words"] += long_word
-    assert min(found.values()) > 200, found
+    assert min(found.values()) > 100, found
 
 
 def test_how_lengths_lean_is_told_with_its_interval(database: Database, vote: Callable[..., str]) -> None:

@@ -45,7 +45,8 @@ def test_tune_tells_what_it_would_send_and_sends_nothing_without_a_yes(
     for told in (
         "12 lines",
         "gpt-4.1-mini-2025-04-14",
-        "beta=0.1, n_epochs=2",
+        "epochs 2, beta 0.1, learning rate multiplier auto, batch size auto",
+        "The price is from the configuration, which does not say where it has it from, of no known date",
         "2,000 trained (2 epochs)",
         "about $0.01",
     ):

@@ -30,7 +30,7 @@ from tests.test_accessibility import assert_accessible
 from tests.test_ui_operations import ask_at_once, ask_in_queue, functions_of
 from tests.tuning_fixtures import rewrite_manifest, write_training_file, write_tuning_config
 from tests.tuning_scripts import JobScript
-from tests.ui_fixtures import FAST, Site, Visitor, arena_site, browser
+from tests.ui_fixtures import FAST, PATIENCE_MS, Site, Visitor, arena_site, browser
 
 __all__ = ["browser"]
 pytestmark = [pytest.mark.timeout(180)]
@@ -107,7 +107,9 @@ def add_gardens(database: Database) -> dict[str, str]:
 
 def sign_in(browser: Browser, site: Site, path: str = "/data") -> Page:
     """The operator's page in a browser of its own."""
+    expect.set_options(timeout=PATIENCE_MS)
     page = browser.new_context(viewport={"width": 1280, "height": 860}).new_page()
+    page.set_default_timeout(PATIENCE_MS)
     page.goto(f"{site.url}/login?next={path}")
     page.get_by_label("Password").fill(FAST["admin_password"])
     page.keyboard.press("Enter")
