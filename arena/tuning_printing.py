@@ -41,8 +41,9 @@ def row_of(job: "TuningJob") -> Sequence[str]:
 def facts_of(job: "TuningJob") -> Sequence[Sequence[str]]:
     """What is known of a job, but for its events: names and values."""
     from arena.finetune.hyperparameters import in_words
+    from arena.finetune.plan import in_dollars
 
-    cost = "not known" if job.estimated_cost is None else f"${job.estimated_cost:,.2f} estimated"
+    cost = "not known" if job.estimated_cost is None else f"{in_dollars(job.estimated_cost)}, estimated"
     rows = [
         ("Platform", job.platform),
         ("Its id there", job.platform_job or "–"),

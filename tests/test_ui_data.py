@@ -142,9 +142,9 @@ def test_a_full_round_from_votes_to_a_battle_of_the_new_version(browser: Browser
     line = json.loads(Path(download.value.path()).read_text(encoding="utf-8").splitlines()[0])
     assert line["completions"][0]["completion"]["parts"][0]["text"] == FIRST
 
-    for option, platform, model in (
-        ("OpenAI, 14 lines", "OpenAI", "coaia-openai-v2"),
-        ("Vertex AI, 14 lines", "Vertex AI", "coaia-gemini-v2"),
+    for option, platform, model, before in (
+        ("OpenAI, 14 lines", "OpenAI", "coaia-openai-v2", "Quartz Nine"),
+        ("Vertex AI, 14 lines", "Vertex AI", "coaia-gemini-v2", "Velvet Seven"),
     ):
         page.goto(f"{works.site.url}/data")
         choose(page, "File", option)
@@ -164,6 +164,7 @@ def test_a_full_round_from_votes_to_a_battle_of_the_new_version(browser: Browser
         expect(row).to_contain_text("Succeeded")
         row.get_by_role("link").click()
         expect(page.get_by_label("Id", exact=True)).to_have_value(model)
+        expect(page.get_by_label("Compared with", exact=True)).to_have_value(before)
         page.get_by_role("button", name="Add to the roster").click()
         expect(page.get_by_text(f"{model} is in the roster")).to_be_visible()
     (openai,), (vertex,) = works.openai.jobs.values(), works.vertex.jobs.values()

@@ -96,8 +96,7 @@ class Plan:
         """The estimate, or that there is none."""
         if self.cost is None:
             return "not known: the configuration has no price for this model"
-        cents = "less than $0.01" if self.cost < 0.01 else f"about ${self.cost:,.2f}"
-        return f"{cents} at ${self.price:g} per million trained tokens"
+        return f"{in_dollars(self.cost)} at ${self.price:g} per million trained tokens"
 
     @property
     def mark(self) -> str:
@@ -133,6 +132,11 @@ class Plan:
             "problems": list(self.problems),
             "warnings": list(self.warnings),
         }
+
+
+def in_dollars(cost: float) -> str:
+    """An estimate in words."""
+    return "less than $0.01" if cost < 0.01 else f"about ${cost:,.2f}"
 
 
 def make_plan(config: TuningConfig, wish: Wish) -> Plan:

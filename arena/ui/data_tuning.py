@@ -8,7 +8,7 @@ import gradio as gr
 from arena.errors import ArenaError, ConfigError
 from arena.finetune import Plan, Wish
 from arena.finetune.hyperparameters import AUTO, LABELS, hyperparameters_of
-from arena.finetune.plan import FORMATS
+from arena.finetune.plan import FORMATS, in_dollars
 from arena.finetune.platform import Method, PlatformName
 from arena.preferences.shelf import Shelved, shelved_files
 from arena.roster import PLATFORM_NAMES
@@ -134,7 +134,7 @@ class TuningSection:
             plan = await self._planned(file, base, name, settings)
         except ArenaError as error:
             return self._say(str(error))
-        cost = "" if plan.cost is None else f", about ${plan.cost:,.2f}"
+        cost = "" if plan.cost is None else f", {in_dollars(plan.cost)}"
         send = gr.update(visible=not plan.problems, value=f"Send it to {plan.platform_name}{cost}")
         return {
             self._plan: render("data_plan.html", plan=plan),
