@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 from arena.errors import ConfigError, TuningError
 from arena.terminal import print_json, print_table, tell
+from arena.tuning_printing import event_as_json, facts_of, job_as_json, print_plan, row_of, state_of
 
 if TYPE_CHECKING:
     from arena.config import Settings
     from arena.database import Database
-    from arena.finetune import Plan, TuningDesk
-    from arena.tables import TuningEvent, TuningJob
+    from arena.finetune import TuningDesk
+    from arena.tables import TuningJob
 
     NewCommand = Callable[[Any, str, str, str], argparse.ArgumentParser]
     SettingsOf = Callable[[argparse.Namespace], Settings]
@@ -115,7 +116,7 @@ def tune(given: argparse.Namespace, desk: Desk) -> int:
         if given.json and given.dry_run:
             print_json(plan.as_json())
         elif not given.json:
-            _print_plan(plan)
+            print_plan(plan)
         if plan.problems:
             raise TuningError("It cannot be sent: " + " ".join(plan.problems))
         if given.dry_run or not (given.yes or _agreed()):
@@ -135,7 +136,7 @@ def list_jobs(given: argparse.Namespace, desk: Desk) -> int:
         print_json({"jobs": [job_as_json(job) for job in jobs]})
     else:
         columns = ("Job", "Platform", "Base model", "Lines", "Started", "State", "Model")
-        print_table(columns, [_row(job) for job in jobs])
+        print_table(columns, [row_of(job) for job in jobs])
     return 0
 
 
@@ -145,9 +146,9 @@ def show_job(given: argparse.Namespace, desk: Desk) -> int:
         job = open_desk.job(given.job)
         events = open_desk.events(job.id)
     if given.json:
-        print_json({**job_as_json(job), "events": [_event_as_json(event) for event in events]})
+        print_json({**job_as_json(job), "events": [event_as_json(event) for event in events]})
         return 0
-    print_table(("Job", job.id), _facts(job))
+    print_table(("Job", job.id), facts_of(job))
     if events:
         sys.stdout.write("\n")
         print_table(("When", "Level", "Event"), [(f"{e.at:%Y-%m-%d %H:%M:%S}", e.level, e.message) for e in events])
@@ -189,22 +190,12 @@ def register_job(given: argparse.Namespace, desk: Desk) -> int:
     return 0
 
 
-def job_as_json(job: "TuningJob") -> dict[str, Any]:
-    """A job for programs."""
-    plain = ("id", "platform", "base_model", "method", "hyperparameters", "name", "parent", "training_sha256")
-    numbers = ("training_lines", "tokens", "estimated_cost", "trained_tokens", "dropped_lines")
-    state = ("platform_job", "status", "outcome", "reason", "trouble", "result_model", "checkpoints", "dropped")
-    times = ("created_at", "sent_at", "checked_at", "ended_at")
-    told = {name: getattr(job, name) for name in (*plain, *numbers, *state)}
-    return told | {name: moment.isoformat() if (moment := getattr(job, name)) else None for name in times}
-
-
 def _followed(desk: "TuningDesk", job_id: str, *, quiet: bool) -> "TuningJob":
     """Watch a job, whoever does its steps, and tell each change; returns it when it has ended."""
     told = ""
     while True:
         job = desk.advance_if_due(job_id)
-        said = _state(job)
+        said = state_of(job)
         if said != told and not quiet:
             tell(said)
             told = said
@@ -218,72 +209,8 @@ def _told(job: "TuningJob", *, as_json: bool, wanted: Sequence[str | None] = ("s
     if as_json:
         print_json(job_as_json(job))
     else:
-        sys.stdout.write(f"Job {job.id}: {_state(job)}\n")
+        sys.stdout.write(f"Job {job.id}: {state_of(job)}\n")
     return 0 if job.outcome in wanted else 1
-
-
-def _state(job: "TuningJob") -> str:
-    """How a job stands, in one line."""
-    if job.outcome == "succeeded":
-        return f"succeeded: {job.result_model}"
-    if job.outcome is not None:
-        return job.outcome.replace("_", " ") + (f": {job.reason}" if job.reason else "")
-    status = job.status or ("is being sent" if job.platform_file else "waits to be sent")
-    asked = " (cancelling)" if job.cancel_requested else ""
-    return f"{status}{asked}" + (f": {job.trouble}" if job.trouble else "")
-
-
-def _row(job: "TuningJob") -> Sequence[str]:
-    started = f"{job.sent_at:%Y-%m-%d %H:%M}" if job.sent_at else "–"
-    state = "succeeded" if job.outcome == "succeeded" else _state(job)
-    return (job.id[:8], job.platform, job.base_model, str(job.training_lines), started, state, job.result_model or "–")
-
-
-def _facts(job: "TuningJob") -> Sequence[Sequence[str]]:
-    cost = "not known" if job.estimated_cost is None else f"${job.estimated_cost:,.2f} estimated"
-    rows = [
-        ("Platform", job.platform),
-        ("Its id there", job.platform_job or "–"),
-        ("State", _state(job)),
-        ("Base model", job.base_model),
-        ("Method", job.method),
-        ("Hyperparameters", ", ".join(f"{key}={value}" for key, value in job.hyperparameters.items()) or "–"),
-        ("File", f"{job.training_file} ({job.training_lines:,} lines, SHA-256 {job.training_sha256})"),
-        ("Cost", cost),
-    ]
-    if job.trained_tokens is not None:
-        rows.append(("Trained tokens", f"{job.trained_tokens:,}"))
-    if job.dropped_lines:
-        rows.append(("Left out", f"{job.dropped_lines:,} of {job.training_lines:,} lines"))
-    rows += [(f"Step {one['step']}", str(one["model"])) for one in job.checkpoints]
-    return rows
-
-
-def _event_as_json(event: "TuningEvent") -> dict[str, Any]:
-    return {"at": event.at.isoformat(), "level": event.level, "message": event.message}
-
-
-def _print_plan(plan: "Plan") -> None:
-    epochs = f"{plan.epochs} epochs" + (" assumed, the platform chooses" if plan.epochs_assumed else "")
-    cost = "not known" if plan.cost is None else f"about ${plan.cost:,.2f} at ${plan.price:g} per million tokens"
-    rows = [
-        ("File", f"{plan.file} ({plan.training.lines:,} lines, {plan.training.bytes:,} bytes)"),
-        ("SHA-256", plan.training.sha256),
-        ("Trained for", plan.method),
-        ("Base model", plan.base_model),
-        (
-            "Hyperparameters",
-            ", ".join(f"{key}={value}" for key, value in plan.hyperparameters.items()) or "the platform's",
-        ),
-        ("Name", plan.name),
-        ("Tokens", f"about {plan.training.tokens:,} in the file, {plan.trained_tokens:,} trained ({epochs})"),
-        ("Cost", cost),
-    ]
-    if plan.validation is not None:
-        rows.insert(2, ("Validation", f"{plan.validation_file} ({plan.validation.lines:,} lines)"))
-    print_table(("To", plan.platform_name), rows)
-    for warning in plan.warnings:
-        tell(f"Note: {warning}")
 
 
 def _agreed() -> bool:

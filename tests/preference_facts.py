@@ -22,9 +22,9 @@ PROMPT, GOOD, WORSE = "How do I begin?", "See what you want, then see where you 
 TURNS = ((PROMPT, GOOD, WORSE),)
 
 
-def select(database: Database, **filters: Any) -> Selection:
-    """A selection from the database, in its own folder."""
-    folder = Path(str(database.engine.url.database)).parent
+def select(database: Database, folder: Path | None = None, **filters: Any) -> Selection:
+    """A selection from the database, kept in `folder` meanwhile; by default in the database's own."""
+    folder = folder or Path(str(database.engine.url.database)).parent
     return select_votes(database, Filters(**filters), CHALLENGES, folder)
 
 

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 from google.genai.types import Content, GeminiPreferenceExample
 from openai.types.chat import ChatCompletionAssistantMessageParam, ChatCompletionMessageParam
-from pydantic import TypeAdapter
+from openai.types.chat.completion_create_params import CompletionCreateParamsBase
+from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from arena.cli import main
 from arena.database import Database
@@ -94,16 +95,22 @@ def _exported(database: Database, file_format: FileFormat, folder: Path) -> Path
 
 @pytest.mark.usefixtures("chain")
 def test_the_sdks_own_types_accept_the_lines(database: Database, tmp_path: Path) -> None:
-    """Unknown keys are forbidden by them; the system instruction stands beside Google's example type."""
+    """No unknown key passes. Google's example type lacks the system instruction; OpenAI has none for a whole line."""
     (vertex,) = lines_of(_exported(database, "vertex", tmp_path))
     (openai,) = lines_of(_exported(database, "openai", tmp_path))
-    messages = TypeAdapter(list[ChatCompletionMessageParam])
-    answers = TypeAdapter(list[ChatCompletionAssistantMessageParam])
+    (supervised,) = lines_of(_exported(database, "sft", tmp_path))
+    strictly = ConfigDict(extra="forbid")
+    messages = TypeAdapter(list[ChatCompletionMessageParam], config=strictly)
+    answers = TypeAdapter(list[ChatCompletionAssistantMessageParam], config=strictly)
 
     Content.model_validate(vertex["system_instruction"])
     example = GeminiPreferenceExample.model_validate({k: v for k, v in vertex.items() if k != "system_instruction"})
     assert [completion.score for completion in example.completions or []] == [1, 0]
-    messages.validate_python(openai["input"]["messages"])
+    assert set(openai["input"]) <= set(CompletionCreateParamsBase.__annotations__)
+    for said in (openai["input"]["messages"], supervised["messages"]):
+        messages.validate_python(said)
+    with pytest.raises(ValidationError):
+        messages.validate_python([{**openai["input"]["messages"][-1], "weight": 1}])
     for side in ("preferred_output", "non_preferred_output"):
         assert len(answers.validate_python(openai[side])) == 1
 

@@ -1,22 +1,26 @@
 """The gates: each holds back what it says, and the list behind its count is the battles."""
 
+import random
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from arena.database import Database
 from arena.errors import ConfigError, FailureKind
+from arena.preferences import privacy, refusal
 from arena.preferences.gates import HELD_BACK, NO_PAIR
 from arena.preferences.lengths import wilson
 from arena.preferences.privacy import personal_data
 from arena.preferences.refusal import is_refusal
-from arena.preferences.withholding import release, withhold
+from arena.preferences.withholding import reasons_of, release, withhold
 from arena.tables import Mode, Side, VoterVerdict, VoteState, Winner
 from arena.voter_decisions import decide
 from tests.arena_facts import add_models, add_vote
 from tests.preference_facts import GOOD, PROMPT, SECRET_GARDEN, TURNS, WORSE, change_answer, select
 
+pytest_plugins = ["tests.postgres_fixtures"]
 A, B, TIE, BOTH_BAD = Winner
 HISTORY = ({"role": "user", "content": "I feel lost."}, {"role": "assistant", "content": "Where would you be?"})
 
@@ -31,11 +35,21 @@ def hare_and_fox(database: Database) -> tuple[int, int]:
 @pytest.fixture
 def vote(database: Database, hare_and_fox: tuple[int, int]) -> Callable[..., str]:
     """Add a vote for the hare that teaches, but for what the test changes; returns its battle."""
+    return voting(database, hare_and_fox)
 
-    def add(winner: Winner = A, *, revisions: tuple[int, int] = hare_and_fox, **facts: Any) -> str:
+
+def voting(database: Database, models: tuple[int, int]) -> Callable[..., str]:
+    def add(winner: Winner = A, *, revisions: tuple[int, int] = models, **facts: Any) -> str:
         return add_vote(database, *revisions, winner, **{"turns": TURNS, **facts})
 
     return add
+
+
+@pytest.fixture
+def vote_anywhere(any_database: Database) -> Callable[..., str]:
+    """`vote`, on every kind of database."""
+    hare, fox = add_models(any_database, "hare", "fox")
+    return voting(any_database, (hare, fox))
 
 
 def answered(a: str, b: str = WORSE, prompt: str = PROMPT) -> dict[str, Any]:
@@ -62,12 +76,12 @@ SPOILED: dict[str, dict[str, Any]] = {
 
 
 def test_votes_are_held_back_for_what_is_wrong_with_them_and_listed(
-    database: Database, vote: Callable[..., str]
+    any_database: Database, vote_anywhere: Callable[..., str], tmp_path: Path
 ) -> None:
-    vote()
-    spoiled = {reason: vote(voter="another", **facts) for reason, facts in SPOILED.items()}
+    vote_anywhere()
+    spoiled = {reason: vote_anywhere(voter="another", **facts) for reason, facts in SPOILED.items()}
 
-    with select(database) as found:
+    with select(any_database, tmp_path) as found:
         told = {**found.no_pair, **found.held_back_counts}
         listed = {reason: [battle.battle for battle in found.held_back(reason)] for reason in SPOILED}
 
@@ -118,22 +132,27 @@ def test_votes_that_never_count_are_held_back_with_their_voter_too(
         assert found.kept == 2
 
 
-def test_the_operator_withholds_a_battle_and_releases_it(database: Database, vote: Callable[..., str]) -> None:
-    battle = vote()
+def test_the_operator_withholds_a_battle_and_releases_it(
+    any_database: Database, vote_anywhere: Callable[..., str], tmp_path: Path
+) -> None:
+    battle, other = vote_anywhere(), vote_anywhere(voter="ben", history=HISTORY)
 
-    withhold(database, battle, "a private matter")
-    with select(database) as found:
+    withhold(any_database, battle, "a private matter")
+    withhold(any_database, battle, "a  private\nmatter, indeed")
+    assert reasons_of(any_database, [battle, other]) == {battle: "a private matter, indeed"}
+    with select(any_database, tmp_path) as found:
         assert found.held_back_counts == {"withheld": 1}
-    release(database, battle)
-    with select(database) as found:
-        assert found.kept == 1
+        assert [pair.battle for pair in found.pairs()] == [other]
+    release(any_database, battle)
+    with select(any_database, tmp_path) as found:
+        assert found.kept == 2
 
     with pytest.raises(ConfigError, match="Say why"):
-        withhold(database, battle, " ")
+        withhold(any_database, battle, " ")
     with pytest.raises(ConfigError, match="is not withheld"):
-        release(database, battle)
+        release(any_database, battle)
     with pytest.raises(ConfigError, match="no battle"):
-        withhold(database, "nowhere", "because")
+        withhold(any_database, "nowhere", "because")
 
 
 @pytest.mark.parametrize(
@@ -272,6 +291,61 @@ def test_personal_data_is_told_from_what_only_looks_like_it(text: str, kind: str
 )
 def test_a_refusal_is_told_by_how_an_answer_begins(text: str, *, refuses: bool) -> None:
     assert is_refusal(text) == refuses
+
+
+SCRAPS = (
+    *(
+        "I",
+        "I can't",
+        "I can\u2019t",
+        "I WON'T",
+        "I cannot",
+        "help",
+        "I'm sorry, but",
+        "I'm unable to",
+        "I am not able to",
+    ),
+    *(
+        "I'm afraid",
+        "I must",
+        "\u0130 must",
+        "decline",
+        "as an AI, I don't",
+        "je ne peux",
+        "pas aider",
+        "je regrette, mais",
+    ),
+    *(
+        "ich kann",
+        "leider nicht",
+        "helfen",
+        "es tut mir leid, das",
+        "no puedo",
+        "ayudar",
+        "lo siento, pero",
+        "another word",
+    ),
+)
+
+
+def test_what_is_looked_for_first_never_changes_what_is_found() -> None:
+    """Random scraps: a text that the whole pattern fits is never passed over by the quick look before it."""
+    chance = random.Random(7)
+    found = {"refusals": 0, "numbers": 0, "long words": 0}
+    for _ in range(2000):
+        said = " ".join(chance.choices(SCRAPS, k=4))
+        said = chance.choice((said, said.upper(), said.lower()))
+        refuses = any(pattern.search(said.replace("\u2019", "'")) for _, pattern in refusal._PATTERNS)
+        assert is_refusal(said) == refuses, said
+        noise = "".join(chance.choices("0123456789 ()-.+/\n\tax\u2003\u0663", k=chance.randint(5, 60)))
+        numbers = bool(privacy._MANY_DIGITS.search(noise))
+        assert not numbers or privacy._DIGITS.search(noise), noise
+        long_word = bool(privacy._LONG_WORD.search(noise))
+        assert bool(privacy._UP_TO_A_LONG_WORD.match(noise)) == long_word, noise
+        found["refusals"] += refuses
+        found["numbers"] += numbers
+        found["long words"] += long_word
+    assert min(found.values()) > 100, found
 
 
 def test_how_lengths_lean_is_told_with_its_interval(database: Database, vote: Callable[..., str]) -> None:

@@ -1,15 +1,20 @@
 """Jobs at both platforms: sent once, followed to their end, whatever happens on the way."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import pytest
+from google.genai import types
+from openai.types.fine_tuning.dpo_hyperparameters_param import DpoHyperparametersParam
+from openai.types.fine_tuning.supervised_hyperparameters_param import SupervisedHyperparametersParam
 
 from arena.database import Database
-from arena.errors import TuningError
+from arena.errors import ConfigError, TuningError
 from arena.finetune import store
-from arena.finetune.plan import preflight
-from arena.finetune.platform import Dropped
+from arena.finetune.configuration import BaseModelEntry
+from arena.finetune.hyperparameters import choose_hyperparameters, hyperparameters_of
+from arena.finetune.plan import Wish, make_plan, preflight
+from arena.finetune.platform import Dropped, Method, PlatformName
 from arena.tables import now
 from tests.scripted_openai_tuning import BASE
 from tests.scripted_vertex_tuning import BASE as GEMINI
@@ -271,6 +276,61 @@ def test_a_plan_tells_what_it_sends_and_what_it_costs(workshop: Workshop) -> Non
     assert plan.cost == pytest.approx(0.01)
     assert plan.problems == []
     assert workshop.plan().epochs_assumed
+
+
+def test_without_a_price_there_is_no_number_and_with_one_its_source_is_told(workshop: Workshop) -> None:
+    plan = workshop.plan(hyperparameters={"n_epochs": 4})
+    assert plan.cost_in_words == "about $0.02 at $5 per million trained tokens"
+    assert "does not say where it has it from, of no known date; the platform's own list holds" in plan.price_source
+
+    config, wish = workshop.platforms.config, Wish("openai", plan.file)
+    dated = {"prices_from": "the price list", "prices_as_of": date(2026, 11, 23)}
+    priced = config.model_copy(update={"openai": config.openai.model_copy(update=dated)})
+    assert "is from the price list, as of 2026-11-23" in make_plan(priced, wish).price_source
+
+    free = config.openai.model_copy(update={"models": {BASE: BaseModelEntry()}})
+    unknown = make_plan(config.model_copy(update={"openai": free}), wish)
+    assert (unknown.cost, unknown.price_source) == (None, "")
+    assert unknown.cost_in_words == "not known: the configuration has no price for this model"
+
+
+def test_hyperparameters_are_those_of_the_sdks_types() -> None:
+    def names(platform: PlatformName, method: Method) -> set[str]:
+        return {one.name for one in hyperparameters_of(platform, method)}
+
+    assert names("openai", "preference") == set(DpoHyperparametersParam.__annotations__)
+    assert names("openai", "supervised") == set(SupervisedHyperparametersParam.__annotations__)
+    assert names("vertex", "preference") == set(types.PreferenceOptimizationHyperParameters.model_fields)
+
+
+def test_what_is_chosen_goes_over_the_configuration_and_auto_leaves_it_to_the_platform(workshop: Workshop) -> None:
+    job = workshop.job("vertex", hyperparameters={"adapter_size": "4", "epoch_count": " 2 ", "beta": "auto"})
+    workshop.finish(job)
+
+    (sent,) = workshop.vertex.jobs.values()
+    chosen = {"adapterSize": "ADAPTER_SIZE_FOUR", "epochCount": 2}
+    assert sent.request["preferenceOptimizationSpec"]["hyperParameters"] == chosen
+    settings = "epochs 2, beta auto, learning rate multiplier auto, adapter size 4"
+    assert workshop.plan("vertex", hyperparameters=job.hyperparameters | {"beta": None}).settings == settings
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("epoch_count", "2.5", "Epochs must be a whole number from 1 on, or auto, not “2.5”."),
+        ("epoch_count", 0, "Epochs must be a whole number from 1 on, or auto, not “0”."),
+        ("beta", "0,1", "Beta must be a number above 0, such as 0.1, or auto, not “0,1”."),
+        ("beta", "nan", "Beta must be a number above 0"),
+        ("learning_rate_multiplier", -1, "Learning rate multiplier must be a number above 0"),
+        ("adapter_size", 3, "Adapter size must be 1, 2, 4, 8 or 16, or auto, not “3”."),
+        ("batch_size", 4, "batch_size: no hyperparameter of preference tuning at Vertex AI; accepted are adapter_size"),
+    ],
+)
+def test_a_value_that_is_none_is_told_in_a_sentence(name: str, value: object, said: str) -> None:
+    with pytest.raises(ConfigError) as refused:
+        choose_hyperparameters("vertex", "preference", {}, {name: value})
+
+    assert str(refused.value).startswith(said)
 
 
 def test_a_file_below_the_platforms_least_is_no_job(workshop: Workshop) -> None:

@@ -45,7 +45,8 @@ def test_tune_tells_what_it_would_send_and_sends_nothing_without_a_yes(
     for told in (
         "12 lines",
         "gpt-4.1-mini-2025-04-14",
-        "beta=0.1, n_epochs=2",
+        "epochs 2, beta 0.1, learning rate multiplier auto, batch size auto",
+        "The price is from the configuration, which does not say where it has it from, of no known date",
         "2,000 trained (2 epochs)",
         "about $0.01",
     ):
@@ -135,6 +136,7 @@ def test_cancel_ends_a_job(workshop: Workshop, file: Path, capsys: pytest.Captur
         (["tune", "openai", "FILE", "--base", "gpt-0"], "gpt-0: is no base model of ARENA_TUNING_FILE at OpenAI"),
         (["tune", "openai", "FILE", "--set", "beta"], "--set beta: must be KEY=VALUE"),
         (["tune", "openai", "FILE", "--set", "method=x"], "method: no hyperparameter of preference tuning"),
+        (["tune", "openai", "FILE", "--set", "n_epochs=few"], "Epochs must be a whole number from 1 on, or auto"),
         (["tune", "openai", "FILE", "--name", "A B"], "a name has at most 40 lower case letters"),
         (["tune", "openai", "FILE", "--json"], "--json needs --yes or --dry-run"),
         (["tune", "openai", "FILE", "--demo"], "An offline demonstration trains nothing"),

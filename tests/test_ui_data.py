@@ -30,7 +30,7 @@ from tests.stranger import Stranger
 from tests.test_accessibility import assert_accessible
 from tests.tuning_fixtures import rewrite_manifest, write_training_file, write_tuning_config
 from tests.tuning_scripts import JobScript
-from tests.ui_fixtures import FAST, Site, Visitor, arena_site, browser, hurry
+from tests.ui_fixtures import FAST, PATIENCE_MS, Site, Visitor, arena_site, browser, hurry
 
 __all__ = ["browser"]
 pytestmark = [pytest.mark.timeout(180)]
@@ -107,8 +107,10 @@ def add_gardens(database: Database) -> dict[str, str]:
 
 def sign_in(browser: Browser, site: Site, path: str = "/data") -> Page:
     """The operator's page in a browser of its own."""
+    expect.set_options(timeout=PATIENCE_MS)
     page = browser.new_context(viewport={"width": 1280, "height": 860}).new_page()
     hurry(page)
+    page.set_default_timeout(PATIENCE_MS)
     page.goto(f"{site.url}/login?next={path}")
     page.get_by_label("Password").fill(FAST["admin_password"])
     page.keyboard.press("Enter")
@@ -141,24 +143,40 @@ def test_a_full_round_from_votes_to_a_battle_of_the_new_version(browser: Browser
     line = json.loads(Path(download.value.path()).read_text(encoding="utf-8").splitlines()[0])
     assert line["completions"][0]["completion"]["parts"][0]["text"] == FIRST
 
-    for option, platform, model in (
-        ("OpenAI, 14 lines", "OpenAI", "coaia-openai-v2"),
-        ("Vertex AI, 14 lines", "Vertex AI", "coaia-gemini-v2"),
+    for platform, model, before in (
+        ("Vertex AI", "coaia-gemini-v2", "Velvet Seven"),
+        ("OpenAI", "coaia-openai-v2", "Quartz Nine"),
     ):
         page.goto(f"{works.site.url}/data")
-        choose(page, "File", option)
+        expect(page.get_by_label("Adapter size", exact=True)).to_be_visible()  # the newest file is Vertex AI's
+        if platform == "OpenAI":
+            choose(page, "File", "OpenAI, 14 lines")
+            expect(page.get_by_label("Batch size", exact=True)).to_be_visible()
+        page.get_by_label("Epochs", exact=True).fill("2.5")
         page.get_by_role("button", name="Show the plan").click()
-        expect(page.get_by_role("region", name="The plan")).to_contain_text("14 lines")
+        expect(page.get_by_text("Epochs must be a whole number from 1 on, or auto, not “2.5”.")).to_be_visible()
+        page.get_by_label("Epochs", exact=True).fill("2")
+        page.get_by_role("button", name="Show the plan").click()
+        plan = page.get_by_role("region", name="The plan")
+        expect(plan).to_contain_text("14 lines")
+        expect(plan).to_contain_text("epochs 2, beta 0.1, learning rate multiplier auto")
+        expect(plan).to_contain_text("does not say where it has it from")
         page.get_by_role("button", name=f"Send it to {platform}").click()
         expect(page.get_by_text("is on its way")).to_be_visible()
         row = page.get_by_role("table", name="Tuning jobs").get_by_role("row").nth(1)
         expect(row).to_contain_text(platform)
         expect(row).to_contain_text("Succeeded")
         row.get_by_role("link").click()
+        if platform == "Vertex AI":
+            dropped = page.get_by_role("table", name="Left out by the platform")
+            expect(dropped).to_contain_text(works.battles[GARDENS[2]])
         expect(page.get_by_label("Id", exact=True)).to_have_value(model)
+        expect(page.get_by_label("Compared with", exact=True)).to_have_value(before)
         page.get_by_role("button", name="Add to the roster").click()
         expect(page.get_by_text(f"{model} is in the roster")).to_be_visible()
-    expect(page.get_by_role("table", name="Left out by the platform")).to_contain_text(works.battles[GARDENS[2]])
+    (openai,), (vertex,) = works.openai.jobs.values(), works.vertex.jobs.values()
+    assert openai.request["method"]["dpo"]["hyperparameters"] == {"n_epochs": 2, "beta": 0.1}
+    assert vertex.request["preferenceOptimizationSpec"]["hyperParameters"] == {"epochCount": 2, "beta": 0.1}
 
     battle_of_both(browser, works, page)
 

@@ -4,8 +4,9 @@
 """
 
 from arena.finetune.desk import TuningDesk
-from arena.finetune.lineage import Member, Step, Tally, Training
+from arena.finetune.lineage import Member, Training
 from arena.finetune.plan import Plan, Wish
 from arena.finetune.register import Registration, with_tuned
+from arena.finetune.steps import Step, Tally
 
 __all__ = ["Member", "Plan", "Registration", "Step", "Tally", "Training", "TuningDesk", "Wish", "with_tuned"]

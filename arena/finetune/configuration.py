@@ -23,7 +23,7 @@ class BaseModelEntry(BaseModel):
     """US dollars per million trained tokens; `None` where nobody has looked it up."""
     methods: tuple[Method, ...] = ("preference",)
     hyperparameters: dict[str, Any] = Field(default_factory=dict)
-    """What is asked for unless a command line says otherwise; what is left out is the platform's choice."""
+    """What is asked for unless a person says otherwise; what is left out or `auto` is the platform's choice."""
     shutdown_date: date | None = None
     """For platforms that do not tell; where one tells, its word wins."""
     chat_price: dict[str, float] | None = None
@@ -46,6 +46,10 @@ class PlatformEntry(BaseModel):
     """Another address of Cloud Storage, for private endpoints."""
     closes_on: date | None = None
     """From when the platform takes no new jobs."""
+    prices_from: str | None = None
+    """Where the prices were looked up, to be told beside each estimate."""
+    prices_as_of: date | None = None
+    """When that was."""
     assumed_epochs: int = Field(default=3, ge=1)
     """Passes over the file to reckon with where the platform chooses their number."""
     models: dict[str, BaseModelEntry] = Field(default_factory=dict)

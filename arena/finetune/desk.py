@@ -18,6 +18,7 @@ from arena.finetune.configuration import TuningConfig
 from arena.finetune.follow import Follower
 from arena.finetune.lineage import Member, read_lineage
 from arena.finetune.plan import Plan, Wish, make_plan, preflight
+from arena.finetune.platform import PlatformName
 from arena.finetune.platforms import Platforms
 from arena.finetune.register import Intake, Registration, register_model, tuned_models
 from arena.finetune.sending import Sender
@@ -86,6 +87,20 @@ class TuningDesk:
         self._refuse_demo()
         plan = make_plan(self.config, self._resolved(wish))
         return preflight(plan, self._platforms(plan.platform))
+
+    def configured(self, platform: PlatformName, base_model: str) -> Mapping[str, Any]:
+        """The hyperparameters that the configuration has for a base model, or for what a registered one was made of.
+
+        Raises:
+            ConfigError: the configuration cannot be used.
+
+        """
+        registered = {model.id: model for model in self.models()}
+        if base_model in registered:
+            job = store.read_job(self._database, registered[base_model].job_id)
+            base_model = self._origin(job, registered)
+        entry = self.config.platform(platform).models.get(base_model)
+        return entry.hyperparameters if entry is not None else {}
 
     def start(self, plan: Plan, *, at_once: bool = False) -> TuningJob:
         """Store a job, which the follower of a running arena sends; `at_once`: send it here and now.

@@ -11,8 +11,10 @@ from typing import Any
 
 from arena.errors import ConfigError
 from arena.finetune.configuration import BaseModelEntry, PlatformEntry, TuningConfig
+from arena.finetune.hyperparameters import EPOCHS, choose_hyperparameters, hyperparameters_of, in_words
 from arena.finetune.platform import Method, PlatformName, PlatformSilence, TuningPlatform
 from arena.preferences.manifest import Manifest, check_file
+from arena.roster import PLATFORM_NAMES
 
 FORMATS: Mapping[PlatformName, Mapping[str, Method]] = {
     "openai": {"openai": "preference", "sft": "supervised"},
@@ -20,12 +22,6 @@ FORMATS: Mapping[PlatformName, Mapping[str, Method]] = {
 }
 """The export formats that a platform is sent, and what it is trained for with them."""
 
-_HYPERPARAMETERS: Mapping[PlatformName, frozenset[str]] = {
-    "openai": frozenset({"beta", "n_epochs", "batch_size", "learning_rate_multiplier"}),
-    "vertex": frozenset({"beta", "epoch_count", "learning_rate_multiplier", "adapter_size"}),
-}
-_EPOCHS: Mapping[PlatformName, str] = {"openai": "n_epochs", "vertex": "epoch_count"}
-_NAMES: Mapping[PlatformName, str] = {"openai": "OpenAI", "vertex": "Vertex AI"}
 _NAME = re.compile(r"^[a-z0-9][a-z0-9-]{0,39}$")
 _SOON = timedelta(days=90)
 _MARK_DIGITS = 40
@@ -41,7 +37,7 @@ class Wish:
     """`None`: the first of the configuration's models that takes such a file."""
     name: str | None = None
     hyperparameters: Mapping[str, Any] | None = None
-    """Over those of the configuration; `None` as a value takes one out."""
+    """By the platform's names, over those of the configuration; `None` or `auto` leaves one to the platform."""
     parent: str | None = None
     """The roster's id of the model that is tuned further, where `base_model` is its name at the platform."""
     priced_as: str | None = None
@@ -67,6 +63,8 @@ class Plan:
     """Whether the platform chooses their number."""
     price: float | None
     """US dollars per million tokens."""
+    price_source: str
+    """Where the price is from and as of when, a sentence."""
     shuts_down_on: date | None
     problems: Sequence[str]
     """Why it cannot be sent, a sentence each."""
@@ -76,7 +74,12 @@ class Plan:
     @property
     def platform_name(self) -> str:
         """The platform as people read it."""
-        return _NAMES[self.platform]
+        return PLATFORM_NAMES[self.platform]
+
+    @property
+    def settings(self) -> str:
+        """Every hyperparameter that the method has, with its value, in words."""
+        return in_words(self.platform, self.method, self.hyperparameters)
 
     @property
     def trained_tokens(self) -> int:
@@ -87,6 +90,13 @@ class Plan:
     def cost(self) -> float | None:
         """US dollars, estimated; `None` without a price."""
         return None if self.price is None else self.trained_tokens * self.price / 1e6
+
+    @property
+    def cost_in_words(self) -> str:
+        """The estimate, or that there is none."""
+        if self.cost is None:
+            return "not known: the configuration has no price for this model"
+        return f"{in_dollars(self.cost)} at ${self.price:g} per million trained tokens"
 
     @property
     def mark(self) -> str:
@@ -116,11 +126,17 @@ class Plan:
             "epochs_assumed": self.epochs_assumed,
             "trained_tokens": self.trained_tokens,
             "price_per_million": self.price,
+            "price_source": self.price_source,
             "estimated_cost": None if self.cost is None else round(self.cost, 4),
             "shuts_down_on": self.shuts_down_on.isoformat() if self.shuts_down_on else None,
             "problems": list(self.problems),
             "warnings": list(self.warnings),
         }
+
+
+def in_dollars(cost: float) -> str:
+    """An estimate in words."""
+    return "less than $0.01" if cost < 0.01 else f"about ${cost:,.2f}"
 
 
 def make_plan(config: TuningConfig, wish: Wish) -> Plan:
@@ -135,8 +151,9 @@ def make_plan(config: TuningConfig, wish: Wish) -> Plan:
     validation_file, validation = _validation(wish.file, training)
     platform = config.platform(wish.platform)
     base_model, entry = _base(wish, platform, method)
-    hyperparameters = _hyperparameters(wish, entry, method)
-    epochs = hyperparameters.get(_EPOCHS[wish.platform])
+    hyperparameters = choose_hyperparameters(wish.platform, method, entry.hyperparameters, wish.hyperparameters or {})
+    offered = hyperparameters_of(wish.platform, method)
+    epochs = next((hyperparameters.get(one.name) for one in offered if one.label == EPOCHS), None)
     problems = [
         *training.problems,
         *(f"Validation file: {said}" for said in (validation.problems if validation else ())),
@@ -144,8 +161,6 @@ def make_plan(config: TuningConfig, wish: Wish) -> Plan:
     warnings: list[str] = []
     if method not in entry.methods:
         problems.append(f"{base_model} takes no {method} tuning according to the configuration.")
-    if entry.price is None:
-        warnings.append(f"The configuration has no price for {base_model}, so the cost is not known.")
     plan = Plan(
         platform=wish.platform,
         base_model=base_model,
@@ -160,6 +175,7 @@ def make_plan(config: TuningConfig, wish: Wish) -> Plan:
         epochs=epochs if isinstance(epochs, int) else platform.assumed_epochs,
         epochs_assumed=not isinstance(epochs, int),
         price=entry.price,
+        price_source=_price_source(entry, platform),
         shuts_down_on=None,
         problems=problems,
         warnings=warnings,
@@ -181,7 +197,7 @@ def _method(platform: PlatformName, file: Path, manifest: Manifest) -> Method:
     accepted = FORMATS[platform]
     if manifest.format not in accepted:
         raise ConfigError(
-            f"{file}: is in the format {manifest.format}; {_NAMES[platform]} takes {' or '.join(accepted)}: "
+            f"{file}: is in the format {manifest.format}; {PLATFORM_NAMES[platform]} takes {' or '.join(accepted)}: "
             "export the votes again in that format."
         )
     if manifest.split != "train":
@@ -203,29 +219,17 @@ def _base(wish: Wish, platform: PlatformEntry, method: Method) -> tuple[str, Bas
     if wish.base_model is None:
         fitting = [name for name, entry in platform.models.items() if method in entry.methods]
         if not fitting:
-            raise ConfigError(f"ARENA_TUNING_FILE has no base model at {_NAMES[wish.platform]} for {method} tuning.")
+            raise ConfigError(
+                f"ARENA_TUNING_FILE has no base model at {PLATFORM_NAMES[wish.platform]} for {method} tuning."
+            )
         return fitting[0], platform.models[fitting[0]]
     entry = platform.models.get(wish.priced_as or wish.base_model)
     if entry is None and wish.parent is None:
         known = ", ".join(platform.models) or "none"
         raise ConfigError(
-            f"{wish.base_model}: is no base model of ARENA_TUNING_FILE at {_NAMES[wish.platform]} ({known})."
+            f"{wish.base_model}: is no base model of ARENA_TUNING_FILE at {PLATFORM_NAMES[wish.platform]} ({known})."
         )
     return wish.base_model, entry or BaseModelEntry(methods=(method,))
-
-
-def _hyperparameters(wish: Wish, entry: BaseModelEntry, method: Method) -> dict[str, Any]:
-    chosen = {**entry.hyperparameters, **(wish.hyperparameters or {})}
-    chosen = {key: value for key, value in chosen.items() if value is not None}
-    if method == "supervised" and "beta" not in (wish.hyperparameters or {}):
-        chosen.pop("beta", None)
-    accepted = _HYPERPARAMETERS[wish.platform] - ({"beta"} if method == "supervised" else set())
-    if unknown := sorted(set(chosen) - accepted):
-        raise ConfigError(
-            f"{', '.join(unknown)}: no hyperparameter of {method} tuning at {_NAMES[wish.platform]}; "
-            f"accepted are {', '.join(sorted(accepted))}."
-        )
-    return chosen
 
 
 def _name(wished: str | None, training: Manifest) -> str:
@@ -233,6 +237,14 @@ def _name(wished: str | None, training: Manifest) -> str:
     if not _NAME.match(name):
         raise ConfigError(f"{name}: a name has at most 40 lower case letters, digits and dashes.")
     return name
+
+
+def _price_source(entry: BaseModelEntry, platform: PlatformEntry) -> str:
+    if entry.price is None:
+        return ""
+    source = platform.prices_from or "the configuration, which does not say where it has it from"
+    dated = f"as of {platform.prices_as_of}" if platform.prices_as_of else "of no known date"
+    return f"The price is from {source}, {dated}; the platform's own list holds."
 
 
 def _dated_platform(plan: Plan, platform: PlatformEntry) -> Plan:

@@ -2,7 +2,7 @@
 
 import threading
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -10,17 +10,14 @@ from typing import TYPE_CHECKING, Any
 from arena.errors import ProviderError
 from arena.finetune.platform import (
     REQUEST_S,
-    Checkpoint,
-    Dropped,
     JobFacts,
     JobOrder,
-    Outcome,
-    PlatformEvent,
     PlatformRefusal,
     PlatformSilence,
     Preflight,
     Upload,
 )
+from arena.finetune.vertex_facts import facts_of
 from arena.providers.failures import redacted
 from arena.providers.google_credentials import CredentialSource, refreshed
 
@@ -30,16 +27,9 @@ if TYPE_CHECKING:
     import google.genai
     import google.oauth2.credentials
     import httpx
-    from google.genai import types
 
 _MARK = "arena_mark"
-_OUTCOMES: dict[str, Outcome] = {
-    "JOB_STATE_SUCCEEDED": "succeeded",
-    "JOB_STATE_PARTIALLY_SUCCEEDED": "succeeded",
-    "JOB_STATE_FAILED": "failed",
-    "JOB_STATE_EXPIRED": "failed",
-    "JOB_STATE_CANCELLED": "cancelled",
-}
+_NUMBERS = {1: "ONE", 2: "TWO", 4: "FOUR", 8: "EIGHT", 16: "SIXTEEN"}
 _JOBS = 1000
 """So many jobs of the project are looked through for a mark."""
 
@@ -127,6 +117,8 @@ class VertexTuning:
         # hyperparameters of a preference job would go out beside a supervised one's.
         preference = order.method == "preference"
         chosen: dict[str, Any] = dict(order.hyperparameters)
+        if "adapter_size" in chosen:
+            chosen["adapter_size"] = types.AdapterSize(f"ADAPTER_SIZE_{_NUMBERS[chosen['adapter_size']]}")
         config = types.CreateTuningJobConfig(
             method=types.TuningMethod.PREFERENCE_TUNING if preference else types.TuningMethod.SUPERVISED_FINE_TUNING,
             tuned_model_display_name=order.name,
@@ -148,24 +140,7 @@ class VertexTuning:
         """See `TuningPlatform.look`. Vertex AI keeps no list of events: changes of state stand for them."""
         with self._telling() as client:
             told = client.tunings.get(name=job)
-        status = _word(told.state)
-        tuned = told.tuned_model
-        saved = [one for one in (tuned.checkpoints or [] if tuned else []) if one.endpoint]
-        dropped, number = _dropped(told)
-        tokens = _stat(told, "total_billable_token_count")
-        return JobFacts(
-            id=told.name or job,
-            status=status,
-            outcome=_OUTCOMES.get(status),
-            reason=told.error.message if told.error else None,
-            model=(tuned.endpoint or tuned.model) if tuned else None,
-            base=tuned.model if tuned else None,
-            checkpoints=[Checkpoint(one.step or 0, str(one.endpoint)) for one in saved],
-            trained_tokens=tokens if isinstance(tokens, int) else None,
-            dropped=dropped,
-            dropped_lines=number,
-            events=_events(told, status),
-        )
+        return facts_of(told)
 
     def cancel(self, job: str) -> None:
         """See `TuningPlatform.cancel`."""
@@ -269,39 +244,3 @@ def _refusal(status: object, message: str) -> PlatformRefusal | PlatformSilence:
     if code == 429:
         return PlatformRefusal(f"Vertex AI takes no more for now (quota): {said}", lasting=False)
     return PlatformRefusal(f"Vertex AI refused: {said}", lasting=True)
-
-
-def _word(state: object) -> str:
-    """The platform's word for a state; the SDK's enumeration grows a member for one that it does not know."""
-    return str(getattr(state, "value", state) or "JOB_STATE_UNSPECIFIED")
-
-
-def _stats(told: "types.TuningJob") -> object | None:
-    stats = told.tuning_data_stats
-    if stats is None:
-        return None
-    return stats.preference_optimization_data_stats or stats.supervised_tuning_data_stats
-
-
-def _stat(told: "types.TuningJob", name: str) -> object | None:
-    return getattr(_stats(told), name, None)
-
-
-def _dropped(told: "types.TuningJob") -> tuple[Sequence[Dropped], int | None]:
-    """The examples left out, their numbers beginning at 1, and how many; a supervised job calls them truncated."""
-    stats = _stats(told)
-    lines = getattr(stats, "dropped_example_indices", None) or getattr(stats, "truncated_example_indices", None) or []
-    reasons = getattr(stats, "dropped_example_reasons", None) or []
-    told_of = [Dropped(int(line), reasons[at] if at < len(reasons) else "") for at, line in enumerate(lines)]
-    number = getattr(stats, "total_truncated_example_count", None)
-    return told_of, number if number is not None else (len(told_of) if stats is not None else None)
-
-
-def _events(told: "types.TuningJob", status: str) -> Sequence[PlatformEvent]:
-    moment = told.end_time or told.update_time or told.start_time or told.create_time
-    if moment is None:
-        return ()
-    detail = _word(told.tuning_job_state) if told.tuning_job_state else ""
-    message = f"{status}: {detail}" if detail else status
-    level = "error" if _OUTCOMES.get(status) == "failed" else "info"
-    return (PlatformEvent(f"state:{message}", moment, level, message),)

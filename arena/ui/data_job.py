@@ -8,7 +8,9 @@ import gradio as gr
 
 from arena.errors import ArenaError
 from arena.finetune import Registration
-from arena.roster import ModelEntry
+from arena.finetune.hyperparameters import in_words
+from arena.finetune.plan import in_dollars
+from arena.roster import PLATFORM_NAMES, ModelEntry
 from arena.tables import TunedModel, TuningJob
 from arena.ui.context import PageContext
 from arena.ui.data_tuning import badge_of, state_of
@@ -17,7 +19,6 @@ from arena.ui.html import fragment, render
 
 _FINAL = "final"
 _NUMBER = re.compile(r"\d+")
-_PLATFORMS = {"openai": "OpenAI", "vertex": "Vertex AI"}
 
 
 def results_of(job: TuningJob, registered: Sequence[TunedModel]) -> list[tuple[str, str]]:
@@ -40,7 +41,9 @@ def suggest(job: TuningJob, entries: Sequence[ModelEntry]) -> Registration:
         [entry for entry in entries if entry.platform == job.platform and entry.family]
     )
     family = parent.family if parent is not None and parent.family else f"coaia-{job.platform}"
-    versions = [_number(entry) for entry in entries if entry.family == family]
+    line = [entry for entry in entries if entry.family == family]
+    parent = parent or _newest(line)
+    versions = [_number(entry) for entry in line]
     version = max(versions, default=0) + 1
     while f"{family}-v{version}" in known:
         version += 1
@@ -134,11 +137,13 @@ class JobSection:
         html = render(
             "data_job.html",
             job=job,
-            platform=_PLATFORMS[job.platform],
+            platform=PLATFORM_NAMES[job.platform],
             state=state_of(job),
             badge=badge_of(job),
             events=events[::-1],
             models=models,
+            cost=None if job.estimated_cost is None else in_dollars(job.estimated_cost),
+            settings=in_words(job.platform, job.method, job.hyperparameters),
         )
         return {self._body: html, self._cancel: gr.update(visible=job.ended_at is None and not job.cancel_requested)}
 
