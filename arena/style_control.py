@@ -5,9 +5,9 @@ half a win each. As in `arena.ratings` every model has half a win and half a los
 every coefficient has one pseudo vote, half won, at x = 1. Nothing else is shrunk: a penalty that grows with the votes,
 as some rating code has, turned a true coefficient of 0.45 into 0.05.
 
-**Estimate.** Newton's method on all votes for theta and beta together: first on a sample, which costs little, then on
-every vote until nothing moves. Votes lie by pair, feature by feature, so that a step is a few sums and products of long
-arrays.
+**Estimate.** Newton's method on all votes for theta and beta together: from where they stood before the newest votes,
+else first on a sample, which costs little; then on every vote until nothing moves. Votes lie by pair, feature by
+feature, so that a step is a few sums and products of long arrays.
 The ratings are then choix's, from the *style-adjusted wins*: n p0 + sum (y - p), with p0 the chance if both answers
 had looked alike. They are the wins for which the model without style has the same theta.
 
@@ -76,13 +76,17 @@ class StyleRatings:
     high: Floats
     effects: Sequence[StyleEffect]
     votes: int
+    parameters: Floats
+    """Strengths and coefficients, as Newton's method left them."""
 
 
-def rate_by_style(votes: StyleVotes) -> StyleRatings:
-    """Fit strengths and style together."""
+def rate_by_style(votes: StyleVotes, before: StyleRatings | None = None) -> StyleRatings:
+    """Fit strengths and style together; quicker from ratings of the same models not long `before`."""
     features = len(votes.difference)
     parameters = np.zeros(votes.models + features)
-    if votes.votes > 5 * _SAMPLE:
+    if before is not None and len(before.rating) == votes.models:
+        parameters = before.parameters
+    elif votes.votes > 5 * _SAMPLE:
         parameters, _ = _fit(_sampled(votes), parameters, close=1e-3)
     parameters, pass_ = _fit(votes, parameters, close=_CLOSE)
     played = np.zeros(votes.models)
@@ -104,6 +108,7 @@ def rate_by_style(votes: StyleVotes) -> StyleRatings:
         high=rating + half_width,
         effects=_effects(parameters[votes.models :], deviation[votes.models :], votes.scale),
         votes=votes.votes,
+        parameters=parameters,
     )
 
 
@@ -155,7 +160,7 @@ def _deviations(votes: StyleVotes, seen: _Pass, centre: Floats) -> Floats:
 def _look(votes: StyleVotes, parameters: Floats) -> _Pass:
     """One pass over the votes: slope and information of theta and beta, anchors included."""
     n = votes.models
-    chance = _chances(votes, parameters[:n], parameters[n:])
+    chance = _chances(votes, parameters[:n], parameters[n:] / votes.unit)
     residual = votes.score - chance
     weight = chance - chance * chance
     weighted = votes.difference * weight
@@ -163,17 +168,17 @@ def _look(votes: StyleVotes, parameters: Floats) -> _Pass:
     slope = np.zeros(len(parameters))
     np.add.at(slope, votes.low, excess)
     np.subtract.at(slope, votes.high, excess)
-    slope[n:] = votes.difference @ residual
-    information = _laplacian(votes, pairs, cross)
-    information[n:, n:] = weighted @ votes.difference.T
+    slope[n:] = votes.difference @ residual / votes.unit
+    information = _laplacian(votes, pairs, cross / votes.unit)
+    information[n:, n:] = weighted @ votes.difference.T / np.outer(votes.unit, votes.unit)
     _add_anchors(slope, information, parameters)
     return _Pass(slope, information, excess, residual, weight, float(residual @ residual), float(pairs.sum()))
 
 
-def _chances(votes: StyleVotes, theta: Floats, beta: Floats) -> Singles:
-    """The chance of each pair's first model in each vote; one long array, changed in place."""
+def _chances(votes: StyleVotes, theta: Floats, slope: Floats) -> Singles:
+    """The chance of each pair's first model in each vote, `slope` logits for each difference; one long array."""
     gap = (theta[votes.low] - theta[votes.high]).astype(np.float32)
-    chance: Singles = -beta.astype(np.float32) @ votes.difference
+    chance: Singles = -slope.astype(np.float32) @ votes.difference
     chance -= np.repeat(gap, np.diff(votes.start))
     np.minimum(chance, 60, out=chance)
     np.exp(chance, out=chance)

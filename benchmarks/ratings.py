@@ -103,7 +103,7 @@ def run(name: str, python: str, path: Path, given: argparse.Namespace) -> Result
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "OPENBLAS_NUM_THREADS": "1", "JAX_PLATFORMS": "cpu"}
     command = [python, str(WORKER), name, str(path), str(given.bootstrap)]
     limited = partial(resource.setrlimit, resource.RLIMIT_CPU, (given.limit, given.limit))
-    done = subprocess.run(command, capture_output=True, text=True, env=environment, preexec_fn=limited)  # noqa: PLW1509
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, preexec_fn=limited)
     if done.returncode:
         print(name, *done.stderr.strip().splitlines()[-1:], file=sys.stderr)
         return Result(np.nan, np.nan, np.zeros(0))
