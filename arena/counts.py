@@ -29,15 +29,17 @@ _KEY = ("scope", "criterion", "revision_low", "revision_high")
 _VERDICTS = ("wins_low", "wins_high", "ties", "both_bad")
 _ROW = ("revision_low", "revision_high", *_VERDICTS)
 _COLUMNS = [_COUNTS.c[name] for name in _ROW]
+_SEQUENCE = select(_NUMBERS.c.value).where(_NUMBERS.c.name == VOTES).scalar_subquery()
+_COUNTED = select(cast(Vote.changed_at, Text)).where(Vote.rated, Vote.state == VoteState.COUNTED)
 _NUMBERED = select(
-    select(_NUMBERS.c.value).where(_NUMBERS.c.name == VOTES).scalar_subquery().label("sequence"),
+    _SEQUENCE.label("sequence"),
     func.max(ModelRevision.id).label("revision"),
-    select(cast(Vote.changed_at, Text))
-    .where(Vote.rated, Vote.state == VoteState.COUNTED)
-    .order_by(Vote.sequence.desc())
-    .limit(1)
-    .scalar_subquery()
-    .label("counted_at"),
+    # The newest number is nearly always that of a vote that counts. Looking for the latest such vote comes second: a
+    # database whose statistics are old may read all votes for it.
+    func.coalesce(
+        _COUNTED.where(Vote.sequence == _SEQUENCE).scalar_subquery(),
+        _COUNTED.order_by(Vote.sequence.desc()).limit(1).scalar_subquery(),
+    ).label("counted_at"),
 ).subquery()
 # A column comes as one text of numbers: half the time of as many rows, of which there are 45,000 for 300 models.
 _ALL = (

@@ -1,5 +1,6 @@
 """What a page shows from its first moment: written into the page as it is served, before any event of it has run."""
 
+import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping
 
@@ -13,15 +14,22 @@ Opening = Callable[[Request], Awaitable[Mapping[str, str]]]
 """Values for the page that is asked for, by the names that `to_come` was given."""
 
 
+PATIENCE_S = 0.5
+"""How long a page waits for its first values, as after a restart; without them its own first event brings them."""
+
+
 def to_come(name: str) -> str:
     """The value that a component is built with whose first value comes with each page; shows nothing by itself."""
     return f"<!-- {name} -->"
 
 
 async def opened(html: str, opening: Opening, request: Request) -> str:
-    """A page as Gradio serves it, with its first values in it; without any while the database does not work."""
+    """A page as Gradio serves it, with its first values in it; without any where they cannot be had soon."""
     try:
-        values = await opening(request)
+        async with asyncio.timeout(PATIENCE_S):
+            values = await opening(request)
+    except TimeoutError:
+        return html
     except SQLAlchemyError:
         log.warning("A page is served without its first values", exc_info=True)
         return html
