@@ -54,6 +54,8 @@ class StyleRow:
     """If all answers looked alike."""
     low: float
     high: float
+    rank_low: int
+    rank_high: int
     plain: float
     """From the same votes, style left in."""
     votes: int
@@ -235,6 +237,8 @@ def _rows(
             rating=float(fitted.rating[place]),
             low=float(fitted.low[place]),
             high=float(fitted.high[place]),
+            rank_low=int(fitted.rank_low[place]),
+            rank_high=int(fitted.rank_high[place]),
             plain=float(plain.rating[place]),
             votes=int(played[place]),
         )

@@ -23,7 +23,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from arena.clustering import FEWEST_VOTERS, LARGEST_INFLATION, student_over_normal
-from arena.ratings import ANCHOR_VOTES, ELO_MEAN, ELO_PER_LOGIT, SHRINKAGE_VOTES, Z95
+from arena.ratings import (
+    ANCHOR_VOTES,
+    ELO_MEAN,
+    ELO_PER_LOGIT,
+    SHRINKAGE_VOTES,
+    Z95,
+    Counts,
+    differences,
+    rank_intervals,
+)
 from arena.style_clustering import clustered
 from arena.style_votes import FEATURES, StyleVotes
 
@@ -74,6 +83,9 @@ class StyleRatings:
     rating: Floats
     low: Floats
     high: Floats
+    rank_low: Counts
+    """Best rank that the votes leave open, by the test of the difference as in `arena.ratings`; 0 without votes."""
+    rank_high: Counts
     effects: Sequence[StyleEffect]
     votes: int
     parameters: Floats
@@ -96,16 +108,20 @@ def rate_by_style(votes: StyleVotes, before: StyleRatings | None = None) -> Styl
     theta = _choix_strengths(votes, pass_, parameters[: votes.models])
     centre = np.eye(len(parameters))
     centre[: votes.models, : votes.models] -= played / max(played.sum(), 1)
-    deviation = _deviations(votes, pass_, centre)
+    deviation, spread = _deviations(votes, pass_, centre)
     rating = ELO_MEAN + ELO_PER_LOGIT * (centre @ np.append(theta, np.zeros(features)))[: votes.models]
     half_width = Z95 * ELO_PER_LOGIT * deviation[: votes.models]
     absent = played == 0
+    ranks = np.zeros((2, votes.models), np.int64)
+    ranks[:, ~absent] = rank_intervals(rating[~absent], ELO_PER_LOGIT**2 * spread[np.ix_(~absent, ~absent)])
     for values in (rating, half_width):
         values[absent] = np.nan
     return StyleRatings(
         rating=rating,
         low=rating - half_width,
         high=rating + half_width,
+        rank_low=ranks[0],
+        rank_high=ranks[1],
         effects=_effects(parameters[votes.models :], deviation[votes.models :], votes.scale),
         votes=votes.votes,
         parameters=parameters,
@@ -144,17 +160,27 @@ def _fit(votes: StyleVotes, parameters: Floats, close: float) -> tuple[Floats, _
     return parameters, seen
 
 
-def _deviations(votes: StyleVotes, seen: _Pass, centre: Floats) -> Floats:
-    """Standard deviations of the centred strengths and of the coefficients, clustered where there are voters enough."""
+def _deviations(votes: StyleVotes, seen: _Pass, centre: Floats) -> tuple[Floats, Floats]:
+    """Standard deviations of the centred strengths and of the coefficients, and variances of differences of strengths.
+
+    Clustered where there are voters enough.
+    """
+    n = votes.models
     inverse: Floats = np.asarray(np.linalg.inv(seen.information), np.float64)
     dispersion = (seen.squares + SHRINKAGE_VOTES / 4) / (seen.coins + SHRINKAGE_VOTES / 4)
-    plain = np.diag(centre @ inverse @ centre.T) * dispersion
+    plain = centre @ inverse @ centre.T * dispersion
     meat, voters = clustered(votes, seen.residual, seen.weight, inverse)
     if voters < FEWEST_VOTERS:
-        return np.asarray(np.sqrt(plain))
+        return np.sqrt(np.diag(plain)), differences(plain[:n, :n])
     bread = centre @ inverse
-    wide = np.minimum(np.diag(bread @ meat @ bread.T), LARGEST_INFLATION * plain)
-    return np.asarray(np.sqrt(np.maximum(plain, wide) * student_over_normal(voters)))
+    wide = bread @ meat @ bread.T
+    factor = student_over_normal(voters)
+
+    def larger(one: Floats, other: Floats) -> Floats:
+        return np.asarray(np.clip(other, one, LARGEST_INFLATION * one) * factor)
+
+    spread = larger(differences(plain[:n, :n]), differences(wide[:n, :n]))
+    return np.asarray(np.sqrt(larger(np.diag(plain), np.diag(wide)))), spread
 
 
 def _look(votes: StyleVotes, parameters: Floats) -> _Pass:

@@ -38,6 +38,7 @@ class Clock:
 
 def context_of(world: World) -> PageContext:
     """What a page that asks for nobody's identity is given."""
+    style = StyleControl(world.database)
     return PageContext(
         arena=world.arena,
         judging=Judging(
@@ -47,8 +48,8 @@ def context_of(world: World) -> PageContext:
         preferences=PreferenceDesk(world.database, world.settings),
         fleet=world.fleet,
         leaderboard=world.leaderboard,
-        boards=Boards(world.database, world.leaderboard),
-        style=StyleControl(world.database),
+        boards=Boards(world.database, world.leaderboard, style),
+        style=style,
         targets=Targets(database=world.database, fleet=world.fleet, arena=world.arena),
         keeper=Keeper(world.settings, world.database, None),
         challenges=(),
