@@ -10,10 +10,11 @@ from collections.abc import Sequence
 import numpy as np
 from sqlalchemy import func, select
 
-from arena.counts import latest_sequence, read_counts
+from arena.counts import read_counts
 from arena.database import Database
 from arena.matchmaking import Evidence
 from arena.ratings import rate
+from arena.stamps import latest_sequence
 from arena.tables import ModelRevision
 
 SCOPES = ("battle", "imported")

@@ -15,9 +15,10 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import SQLAlchemyError
 
 from arena.answer_style import measure
-from arena.counts import latest_sequence, read_counts
+from arena.counts import read_counts
 from arena.database import Database
 from arena.ratings import Ratings, rate
+from arena.stamps import latest_sequence
 from arena.style_control import StyleEffect, StyleRatings, rate_by_style
 from arena.style_reading import LookedVotes
 from arena.style_votes import FEATURES, StyleVotes

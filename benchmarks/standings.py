@@ -25,9 +25,10 @@ import numpy as np  # noqa: E402 - the number of BLAS threads is read when numpy
 from sqlalchemy import insert  # noqa: E402
 from sqlalchemy.orm import Session  # noqa: E402
 
-from arena.counts import VOTES, add_verdict, next_sequence  # noqa: E402
+from arena.counts import add_verdict, next_sequence  # noqa: E402
 from arena.database import Database, open_database  # noqa: E402
 from arena.leaderboard import Leaderboard, Standings  # noqa: E402
+from arena.stamps import VOTES  # noqa: E402
 from arena.tables import (  # noqa: E402
     Battle,
     BattleState,
