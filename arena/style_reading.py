@@ -48,8 +48,8 @@ class LookedVotes:
                 portions.append(np.array(rows, np.float32).T)
         voter, a, b, score, *features = np.concatenate(portions, axis=1)
         style_a, style_b = np.array(features).reshape(2, len(FEATURES), -1)
-        places = (values.astype(np.intp) for values in (a, b))
-        new = arrange(len(self._models), *places, score, style_a, style_b, voter.astype(np.intp))
+        first, second, voters = (values.astype(np.intp) for values in (a, b, voter))
+        new = arrange(len(self._models), first, second, score, style_a, style_b, voters)
         self.votes, self._read_up_to = together(self.votes, new) if self.votes.votes else new, sequence
 
     def _voter(self, voter: str, nobody: Collection[str]) -> int:
