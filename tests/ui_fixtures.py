@@ -101,6 +101,7 @@ def site(shared_site: Site) -> Site:
 def browser() -> Iterator[Browser]:
     """Chromium. For a module only: while it runs, asynchronous tests cannot."""
     quiet = ["--disable-background-networking", "--disable-component-update", "--disable-sync", "--no-first-run"]
+    expect.set_options(timeout=PATIENCE_MS)
     with sync_playwright() as playwright:
         chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", *quiet])
         yield chromium
@@ -135,7 +136,6 @@ def open_page(browser: Browser, site: Site) -> Iterator[OpenPage]:
         visitor.goto(path)
         return visitor
 
-    expect.set_options(timeout=PATIENCE_MS)
     yield open_at
     for context in contexts:
         context.close()
