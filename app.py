@@ -115,7 +115,7 @@ def build_app(settings: Settings) -> "FastAPI":
     settings = parts.settings
     app = FastAPI(title="COAIA Arena", openapi_url=None, lifespan=_lifespan)
     app.state.parts = parts
-    boards = Boards(parts.database, parts.leaderboard)
+    boards = Boards(parts.database, parts.leaderboard, parts.style)
     registration = Registration.of(read_environment())
     for router in _routers(parts, boards, registration):
         app.include_router(router)

@@ -32,6 +32,7 @@ from arena.tables import (
 Numbers = NDArray[np.int64]
 RATED_SCOPES = (Mode.BATTLE.value, Mode.IMPORTED.value)
 _FETCHED_AT_ONCE = 5_000
+_WINNERS = tuple(Winner)
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,19 +108,23 @@ def sliced_counts(
 
 
 def read_ballots(database: Database, part: Slice) -> Ballots:
-    """The counted votes of a slice, added up by voter and pair in the database."""
+    """The counted votes of a slice, added up by voter and pair.
+
+    They are added up here: hardly two votes of a large arena agree in voter and pair, and a database sorts them for it,
+    which takes several times as long as reading them.
+    """
     numbers: dict[str, int] = {}
     portions: list[Numbers] = []
     with database.engine.connect() as connection:
         sources = connection.scalars(select(ImportedVote.source).distinct()).all()
-        cursor = connection.execute(_grouped(part)).cursor
+        cursor = connection.execute(_chosen(part)).cursor
         while rows := cursor.fetchmany(_FETCHED_AT_ONCE):
-            kept = (row for row in rows if part.voters is None or row[0] in part.voters)
-            flat = [(numbers.setdefault(voter, len(numbers)), *counts) for voter, *counts in kept]
-            portions.append(np.array(flat, np.int64).reshape(-1, 7))
-    table = np.concatenate(portions) if portions else np.zeros((0, 7), np.int64)
+            kept = [row for row in rows if part.voters is None or row[0] in part.voters]
+            flat = [(numbers.setdefault(voter, len(numbers)), *figures) for voter, *figures in kept]
+            portions.append(np.array(flat, np.int64).reshape(-1, 4))
+    table = np.concatenate(portions) if portions else np.zeros((0, 4), np.int64)
     unknown = [numbers[name] for name in (f"imported:{source}" for source in sources) if name in numbers]
-    return _ordered(table, np.array(unknown, np.int64))
+    return _added_up(table, np.array(unknown, np.int64))
 
 
 def count_languages(database: Database, scopes: Sequence[str] = RATED_SCOPES) -> Mapping[str, int]:
@@ -140,8 +145,8 @@ def count_languages(database: Database, scopes: Sequence[str] = RATED_SCOPES) ->
         return {language: votes for language, votes in connection.execute(statement) if language}
 
 
-def _grouped(part: Slice) -> Select[*tuple[Any, ...]]:
-    """Voter, the revisions in the seats, and how often A won, B won, both tied, both were bad."""
+def _chosen(part: Slice) -> Select[*tuple[Any, ...]]:
+    """Voter, the revisions in the seats, and the place of the vote's winner in `_WINNERS`."""
     verdict: ColumnElement[str] = cast(Vote.winner, Text)
     conditions = [Vote.rated, Vote.state == VoteState.COUNTED, counted_in().in_(part.scopes)]
     if part.criterion:
@@ -161,28 +166,37 @@ def _grouped(part: Slice) -> Select[*tuple[Any, ...]]:
     if part.signed_in is not None:
         accounts = select(Voter.id).where(Voter.account.is_not(None))
         conditions.append(Vote.voter_id.in_(accounts) if part.signed_in else Vote.voter_id.not_in(accounts))
-    sums = [func.sum(case((verdict == winner.value, 1), else_=0)) for winner in Winner]
-    statement = select(Vote.voter_id, Battle.revision_a, Battle.revision_b, *sums).join(
-        Battle, Battle.id == Vote.battle_id
-    )
+    won = case({winner.value: place for place, winner in enumerate(_WINNERS)}, value=verdict)
+    statement = select(Vote.voter_id, Battle.revision_a, Battle.revision_b, won)
+    statement = statement.join(Battle, Battle.id == Vote.battle_id)
     if part.language is not None or part.tag is not None:
         statement = statement.join(Conversation, Conversation.id == Battle.conversation_id)
-    return statement.where(*conditions).group_by(Vote.voter_id, Battle.revision_a, Battle.revision_b)
+    return statement.where(*conditions)
 
 
-def _ordered(table: Numbers, unknown: Numbers) -> Ballots:
-    """Both seatings of a pair under one name."""
-    voter, a, b, won_a, won_b, ties, both_bad = table.T
-    swapped = a > b
+def _added_up(table: Numbers, unknown: Numbers) -> Ballots:
+    """Both seatings of a pair under one name, each voter's votes on it in one place."""
+    voter, a, b, winner = table.T
+    low, high = np.minimum(a, b), np.maximum(a, b)
+    width = int(high.max(initial=0)) + 1
+    groups, place = np.unique((voter * width + low) * width + high, return_inverse=True)
+
+    def tally(*outcomes: tuple[Winner, bool | NDArray[np.bool_]]) -> Numbers:
+        chosen = np.zeros(len(place), bool)
+        for outcome, where in outcomes:
+            chosen |= (winner == _WINNERS.index(outcome)) & where
+        return np.bincount(place[chosen], minlength=len(groups))
+
+    as_seated = a < b
     return Ballots(
-        voter=voter,
+        voter=groups // (width * width),
         unknown=unknown,
-        low=np.where(swapped, b, a),
-        high=np.where(swapped, a, b),
-        wins_low=np.where(swapped, won_b, won_a),
-        wins_high=np.where(swapped, won_a, won_b),
-        ties=ties,
-        both_bad=both_bad,
+        low=groups // width % width,
+        high=groups % width,
+        wins_low=tally((Winner.MODEL_A, as_seated), (Winner.MODEL_B, ~as_seated)),
+        wins_high=tally((Winner.MODEL_B, as_seated), (Winner.MODEL_A, ~as_seated)),
+        ties=tally((Winner.TIE, True)),
+        both_bad=tally((Winner.BOTH_BAD, True)),
     )
 
 

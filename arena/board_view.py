@@ -41,6 +41,8 @@ class BoardView:
     """As people read it. Chooses rows, not votes: they keep their ratings among all models."""
     family: str = ""
     """Likewise."""
+    style: str = ""
+    """`equal`: ratings with length and formatting held equal, from all votes; empty: as voted."""
 
     def shows(self, row: Standing) -> bool:
         """Whether the row is of the chosen platform and family; of platforms a version may have several."""
@@ -67,7 +69,7 @@ class BoardView:
     @property
     def counted(self) -> bool:
         """Whether the pair counts hold it; otherwise the votes themselves have to be read."""
-        return not (self.tag or self.language or self.turns) and self.scope != "campaigns"
+        return not (self.tag or self.language or self.turns or self.style) and self.scope != "campaigns"
 
 
 def read_view(query: Mapping[str, str]) -> BoardView:
@@ -86,5 +88,10 @@ def read_view(query: Mapping[str, str]) -> BoardView:
         raise ArenaError(f"Rows can stand for {', '.join(get_args(Grouping))}, not for “{by}”.")
     if given.get("scope", "") not in SCOPES:
         raise ArenaError(f"Votes come from {', '.join(filter(None, SCOPES))}, not from “{given['scope']}”.")
+    if given.get("style", "") not in ("", "equal"):
+        raise ArenaError(f"Length and formatting can be held “equal”, not “{given['style']}”.")
+    chosen = given.keys() & {"scope", "criterion", "tag", "language"} or turns != "0" or by != "model"
+    if given.get("style") and chosen:
+        raise ArenaError("Length and formatting are held equal over all votes: choose no votes beside it.")
     grouping: Grouping = next(word for word in get_args(Grouping) if word == by)
     return BoardView(by=grouping, turns=int(turns), **given)

@@ -10,7 +10,8 @@ from arena.facets import CountedFacets, VoteFacets, read_counted_facets, read_vo
 from arena.first_tokens import FirstTokens
 from arena.history import Moment, read_history
 from arena.leaderboard import AT_ONCE_VOTES, Leaderboard
-from arena.standings import Standings
+from arena.standings import Standing, Standings, is_preliminary, place_of
+from arena.style import StyleControl, StyleRow
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,20 +29,32 @@ class Facets:
 class Boards:
     """Views of the standings and what is told beside them. Safe from any thread; may block by the number of votes."""
 
-    def __init__(self, database: Database, leaderboard: Leaderboard) -> None:
+    def __init__(self, database: Database, leaderboard: Leaderboard, style: StyleControl) -> None:
         self._database = database
         self._leaderboard = leaderboard
+        self._style = style
         self._first_tokens = Background(database, FirstTokens(database).read)
         self._counted: Background[CountedFacets] = Background(database, lambda: read_counted_facets(database))
         self._votes: Background[VoteFacets] = Background(database, lambda: read_vote_facets(database))
 
     def standings(self, view: BoardView) -> Standings:
         """The standings of a view, all rows of it (see `BoardView.shows`); empty for what no vote has."""
+        if view.style:
+            return self._held_equal()
         if not self._occurs(view):
             return replace(self._leaderboard.standings(by=view.by), rows=(), votes=0, people=0, groups=0)
         if view.counted:
             return self._leaderboard.standings(view.part.scopes, view.criterion, view.by)
         return self._leaderboard.sliced(view.part, view.by)
+
+    def _held_equal(self) -> Standings:
+        """The standings as they would be if all answers looked alike; waits for the first ones only."""
+        whole, style = self._leaderboard.standings(), self._style.standings() or self._style.refresh()
+        if style is None:  # the arena is being stopped
+            return whole
+        fitted = {row.revision_id: row for row in style.rows}
+        rows = sorted((_rated_by(row, fitted.get(row.revision_id)) for row in whole.rows), key=place_of)
+        return replace(whole, rows=rows, votes=style.votes, sequence=style.sequence, computed_at=style.computed_at)
 
     def facets(self) -> Facets:
         """What the votes can be filtered by now."""
@@ -84,3 +97,18 @@ class Boards:
             and (not view.turns or view.turns in known.turns)
             and (not view.criterion or view.criterion in counted.criteria)
         )
+
+
+def _rated_by(row: Standing, style: StyleRow | None) -> Standing:
+    """The row with its ratings as style control finds them; unrated without answers to look at."""
+    if style is None:
+        return replace(row, rating=None, low=None, high=None, rank_low=0, rank_high=0)
+    return replace(
+        row,
+        rating=style.rating,
+        low=style.low,
+        high=style.high,
+        rank_low=style.rank_low,
+        rank_high=style.rank_high,
+        preliminary=is_preliminary(style.votes, style.low, style.high),
+    )

@@ -6,7 +6,6 @@ A leaderboard reads counts and never votes, so its cost does not grow with the n
 from collections import Counter as Tally
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from functools import cache, reduce
 from typing import Any
 
@@ -19,10 +18,8 @@ from sqlalchemy.sql.dml import ReturningInsert
 
 from arena.database import Database
 from arena.rubric import criterion_key
-from arena.tables import Battle, Counter, ModelRevision, PairCount, Vote, VoteState, Winner, counted_in
-
-VOTES = "votes"
-"""Name of the counter that numbers votes, and changes to votes, in commit order."""
+from arena.stamps import NUMBERED, VOTES, Stamp, latest_stamp
+from arena.tables import Battle, Counter, PairCount, Vote, VoteState, Winner, counted_in
 
 _COUNTS: Table = PairCount.__table__  # type: ignore[assignment]
 _NUMBERS: Table = Counter.__table__  # type: ignore[assignment]
@@ -30,16 +27,6 @@ _KEY = ("scope", "criterion", "revision_low", "revision_high")
 _VERDICTS = ("wins_low", "wins_high", "ties", "both_bad")
 _ROW = ("revision_low", "revision_high", *_VERDICTS)
 _COLUMNS = [_COUNTS.c[name] for name in _ROW]
-_NUMBERED = select(
-    select(_NUMBERS.c.value).where(_NUMBERS.c.name == VOTES).scalar_subquery().label("sequence"),
-    func.max(ModelRevision.id).label("revision"),
-    select(cast(Vote.changed_at, Text))
-    .where(Vote.rated, Vote.state == VoteState.COUNTED)
-    .order_by(Vote.sequence.desc())
-    .limit(1)
-    .scalar_subquery()
-    .label("counted_at"),
-).subquery()
 # A column comes as one text of numbers: half the time of as many rows, of which there are 45,000 for 300 models.
 _ALL = (
     select(
@@ -52,27 +39,9 @@ _ALL = (
 )
 # The stamp and what is newer in one statement: one snapshot, and one round trip. Not narrowed further: that would tempt
 # SQLite to take the primary key and read every row.
-_NEWER = select(_NUMBERED, _COUNTS.c.scope, _COUNTS.c.criterion, _COUNTS.c.sequence, *_COLUMNS).outerjoin_from(
-    _NUMBERED, _COUNTS, _COUNTS.c.sequence > bindparam("known")
+_NEWER = select(NUMBERED, _COUNTS.c.scope, _COUNTS.c.criterion, _COUNTS.c.sequence, *_COLUMNS).outerjoin_from(
+    NUMBERED, _COUNTS, _COUNTS.c.sequence > bindparam("known")
 )
-_STAMP = select(_NUMBERED)
-
-
-@dataclass(frozen=True, slots=True)
-class Stamp:
-    """Numbers of the newest vote and revision, 0 where there is none: what was made at the same stamp is current."""
-
-    sequence: int
-    revision: int
-    counted_at: datetime | None = None
-    """When the latest vote that counts came to count."""
-
-    @classmethod
-    def of(cls, row: Sequence[Any]) -> "Stamp":
-        """From a row of the database, the time as text."""
-        sequence, revision, counted = row
-        at = datetime.fromisoformat(counted) if counted else None
-        return cls(sequence or 0, revision or 0, at.replace(tzinfo=at.tzinfo or UTC) if at else None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -240,16 +209,6 @@ def read_counts(database: Database, scopes: Sequence[str], criterion: str = "") 
     counts = LiveCounts(scopes, criterion)
     database.glance(counts.catch_up)
     return counts.together()
-
-
-def latest_stamp(connection: Connection) -> Stamp:
-    """The stamp of this moment."""
-    return Stamp.of(connection.execute(_STAMP).one())
-
-
-def latest_sequence(database: Database) -> int:
-    """The newest commit number; a cache with the same number is current."""
-    return database.glance(latest_stamp).sequence
 
 
 def rebuild_counts(database: Database) -> int:

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from sqlalchemy import select
 
-from arena.counts import LiveCounts, PairCounts, Stamp, read_counts
+from arena.counts import LiveCounts, PairCounts, read_counts
 from arena.database import Database
 from arena.matchmaking import Evidence
 from arena.ratings import rate

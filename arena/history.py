@@ -16,10 +16,10 @@ from sqlalchemy import Table, delete, func, insert, select
 from sqlalchemy.orm import Session
 
 from arena.ballots import RATED_SCOPES, Ballots, Slice, read_ballots
-from arena.counts import latest_sequence
 from arena.database import Database
 from arena.leaderboard import Leaderboard
 from arena.rating_table import Crowd, look_at, tabulate
+from arena.stamps import latest_sequence
 from arena.standings import Standings
 from arena.tables import Battle, ModelRevision, StandingHistory, Vote, VoteState, Winner, counted_in, now
 

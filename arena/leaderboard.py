@@ -18,12 +18,13 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from arena.ballots import RATED_SCOPES, Slice, count_languages, read_ballots
 from arena.comparisons import Comparison, PlatformVerdict, compare, compare_all, compare_platforms
-from arena.counts import LiveCounts, PairCounts, Stamp, latest_stamp
+from arena.counts import LiveCounts, PairCounts
 from arena.database import Database
 from arena.fragility import Fragility, fragility
 from arena.grouping import Grouping
 from arena.rating_table import Crowd, RatingTable, look_at, tabulate
 from arena.ratings import Inflation
+from arena.stamps import Stamp, latest_stamp
 from arena.standings import Standing, Standings
 from arena.tables import ModelRevision
 

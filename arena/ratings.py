@@ -190,7 +190,7 @@ def on_scale(estimate: Estimate, inflation: Inflation | None = None) -> Ratings:
         variance = variance * inflation.single[rated]
         spread = spread * inflation.contrast[np.ix_(rated, rated)]
     half_width = Z95 * np.sqrt(variance)
-    best, worst = _ranks(rating, spread)
+    best, worst = rank_intervals(rating, spread)
     return Ratings(
         rating=_placed(rating, rated, n, np.nan),
         low=_placed(rating - half_width, rated, n, np.nan),
@@ -343,7 +343,7 @@ def _vote_variance(binomial: Floats, votes: Floats, halves: Floats) -> Floats:
     return np.asarray((own + SHRINKAGE_VOTES * pooled * binomial) / (votes + SHRINKAGE_VOTES))
 
 
-def _ranks(rating: Floats, spread: Floats) -> tuple[Counts, Counts]:
+def rank_intervals(rating: Floats, spread: Floats) -> tuple[Counts, Counts]:
     """Best and worst rank of each model: 1 + how many are surely better, n - how many are surely worse.
 
     "Surely" is the 95% test of the difference of two ratings, which is sharper than asking whether intervals overlap.

@@ -139,19 +139,20 @@ def rows_of(
             both_bad=both_bad[place],
             win_rate=(wins[place] + (ties[place] + both_bad[place]) / 2) / votes[place] if votes[place] else None,
             people=people[place],
-            preliminary=_preliminary(votes[place], low[place], high[place]),
+            preliminary=is_preliminary(votes[place], low[place], high[place]),
         )
         for place, entry in enumerate(entries)
     ]
-    return sorted(rows, key=_order)
+    return sorted(rows, key=place_of)
 
 
-def _preliminary(votes: int, low: float | None, high: float | None) -> bool:
+def is_preliminary(votes: int, low: float | None, high: float | None) -> bool:
+    """Whether an interval from so many votes is too wide to be read as a result."""
     wide = low is None or high is None or (high - low) / 2 > PRELIMINARY_POINTS
     return wide or votes < PRELIMINARY_VOTES
 
 
-def _order(row: Standing) -> tuple[bool, float, str, str, int]:
+def place_of(row: Standing) -> tuple[bool, float, str, str, int]:
     """Best first, unrated last; equal ratings by id, so that the order never flickers."""
     return (row.rating is None, -(row.rating or 0.0), row.model_id, row.version or "", row.revision_id)
 

@@ -3,35 +3,31 @@
 import logging
 import threading
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import Select, case, func, select
+from sqlalchemy import select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import SQLAlchemyError
 
 from arena.answer_style import measure
-from arena.counts import latest_sequence, read_counts
+from arena.counts import read_counts
 from arena.database import Database
 from arena.ratings import Ratings, rate
+from arena.stamps import latest_sequence
 from arena.style_control import StyleEffect, StyleRatings, rate_by_style
-from arena.style_votes import FEATURES, prepare_votes
+from arena.style_reading import LookedVotes
+from arena.style_votes import FEATURES, StyleVotes
 from arena.tables import (
     Answer,
     AnswerStyle,
-    Battle,
-    ImportedVote,
     ModelRevision,
     Seat,
-    Side,
     Vote,
-    VoteState,
-    Winner,
-    counted_in,
     now,
 )
 
@@ -59,6 +55,8 @@ class StyleRow:
     """If all answers looked alike."""
     low: float
     high: float
+    rank_low: int
+    rank_high: int
     plain: float
     """From the same votes, style left in."""
     votes: int
@@ -122,9 +120,8 @@ class StyleControl:
         self._starting = threading.Lock()
         self._working = threading.Lock()
         self._measured_up_to = 0
-        self._votes = _no_votes()
-        self._read_up_to = 0
-        self._voters: dict[str, int] = {}
+        self._votes = LookedVotes(database, scopes)
+        self._fitted: StyleRatings | None = None
 
     def standings(self) -> StyleStandings | None:
         """The latest standings, at once; `None` before the first are ready. Old ones start a refresh beside."""
@@ -148,7 +145,7 @@ class StyleControl:
             if not self._measure(sequence):
                 return self._latest
             if self._latest is None or self._latest.sequence != sequence:
-                self._read(sequence)
+                self._votes.read(sequence)
                 self._latest = self._compute(sequence)
             self._looked_at = time.monotonic()
             return self._latest
@@ -203,83 +200,28 @@ class StyleControl:
             insert = postgresql.insert(AnswerStyle) if on_postgresql else sqlite.insert(AnswerStyle)
             session.execute(insert.on_conflict_do_nothing(), rows)  # another process may have been first
 
-    def _read(self, sequence: int) -> None:
-        """Have every vote up to `sequence`: only the new ones, unless an older one changed since."""
-        with self._database.read() as session:
-            numbered = select(func.count()).where(Vote.sequence > self._read_up_to, Vote.sequence <= sequence)
-            if session.scalar(numbered) != sequence - self._read_up_to:
-                # Numbers are also given to changes of older votes (withdrawn, held, counted again): read all again.
-                self._votes, self._read_up_to = _no_votes(), 0
-            statement = _style_votes(self._scopes, self._read_up_to, sequence)
-            nobody = {f"imported:{source}" for source in session.scalars(select(ImportedVote.source).distinct())}
-            portions = [self._votes]
-            for part in session.execute(statement, execution_options={"yield_per": 20_000}).partitions():
-                rows = [(self._number(voter, nobody), *figures) for voter, *figures in part]
-                portions.append(np.array(rows, np.float32).T)
-        self._votes, self._read_up_to = np.concatenate(portions, axis=1), sequence
-
-    def _number(self, voter: str, nobody: Collection[str]) -> int:
-        """The voter's number, -1 for an id that stands for nobody in particular."""
-        return -1 if voter in nobody else self._voters.setdefault(voter, len(self._voters))
-
     def _compute(self, sequence: int) -> StyleStandings:
-        revisions, places = np.unique(self._votes[1:3].astype(np.int64), return_inverse=True)
-        a, b = places.reshape(2, -1)
-        score = self._votes[3]
-        style_a, style_b = self._votes[4:].reshape(2, len(FEATURES), -1)
-        voter = self._votes[0].astype(np.intp)
-        fitted = rate_by_style(prepare_votes(len(revisions), a, b, score, style_a, style_b, voter))
-        plain, played = _plain(len(revisions), a, b, score)
+        revisions, votes = self._votes.revisions, self._votes.votes
+        self._fitted = fitted = rate_by_style(votes, self._fitted)
+        plain, played = _plain(votes)
         with self._database.read() as session:
             names = {r.id: r for r in session.scalars(select(ModelRevision))}
-        chosen = [names[revision] for revision in revisions.tolist()]
-        votes = len(score)
+        chosen = [names[revision] for revision in revisions]
         return StyleStandings(
             rows=_rows(chosen, fitted, plain, played),
             effects=fitted.effects,
-            votes=votes,
-            left_out=max(read_counts(self._database, self._scopes).votes - votes, 0),
+            votes=votes.votes,
+            left_out=max(read_counts(self._database, self._scopes).votes - votes.votes, 0),
             sequence=sequence,
             computed_at=now(),
         )
 
 
-def _no_votes() -> Singles:
-    return np.zeros((4 + 2 * len(FEATURES), 0), np.float32)
-
-
-def _style_votes(scopes: Sequence[str], after: int, up_to: int) -> Select[Any]:
-    """Rated votes: voter, revision A, revision B, A's score, A's features, B's features, summed over the turns."""
-    score = case((Vote.winner == Winner.MODEL_A, 1.0), (Vote.winner == Winner.MODEL_B, 0.0), else_=0.5)
-    sums = [
-        func.sum(case((Seat.side == side, getattr(AnswerStyle, name)), else_=0)) for side in Side for name in FEATURES
-    ]
-    return (
-        select(Vote.voter_id, Battle.revision_a, Battle.revision_b, score, *sums)
-        .select_from(Vote)
-        .join(Battle, Battle.id == Vote.battle_id)
-        .join(Seat, Seat.battle_id == Vote.battle_id)
-        .join(AnswerStyle, AnswerStyle.answer_id == Seat.answer_id)
-        .where(
-            Vote.rated,
-            Vote.state == VoteState.COUNTED,
-            Vote.sequence > after,
-            Vote.sequence <= up_to,
-            counted_in().in_(scopes),
-            Battle.revision_a != Battle.revision_b,
-        )
-        .group_by(Vote.battle_id, Vote.voter_id, Battle.revision_a, Battle.revision_b, Vote.winner)
-    )
-
-
-def _plain(n: int, a: NDArray[np.int64], b: NDArray[np.int64], score: Singles) -> tuple[Ratings, NDArray[np.int64]]:
+def _plain(votes: StyleVotes) -> tuple[Ratings, NDArray[np.int64]]:
     """Ratings of the same votes with style left in, and the votes of each model."""
-    wins, ties = np.zeros((n, n), np.int64), np.zeros((n, n), np.int64)
-    decided = score != 0.5
-    won = score == 1
-    np.add.at(wins, (np.where(won, a, b)[decided], np.where(won, b, a)[decided]), 1)
-    np.add.at(ties, (a[~decided], b[~decided]), 1)
-    ties += ties.T
+    wins, ties = np.zeros((2, votes.models, votes.models), np.int64)
+    wins[votes.low, votes.high], wins[votes.high, votes.low], neither = votes.tallies()
+    ties[votes.low, votes.high] = ties[votes.high, votes.low] = neither
     return rate(wins, ties, np.zeros_like(ties)), (wins + wins.T + ties).sum(axis=1)
 
 
@@ -296,6 +238,8 @@ def _rows(
             rating=float(fitted.rating[place]),
             low=float(fitted.low[place]),
             high=float(fitted.high[place]),
+            rank_low=int(fitted.rank_low[place]),
+            rank_high=int(fitted.rank_high[place]),
             plain=float(plain.rating[place]),
             votes=int(played[place]),
         )

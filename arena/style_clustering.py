@@ -6,6 +6,8 @@ score s_v of a voter sums z r over their votes, r the residual and z the vote's 
 voter's own pull on the fit, times (G - 1) / G.
 """
 
+from dataclasses import replace
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -13,7 +15,7 @@ from arena.clustering import LARGE_SHARE
 from arena.style_votes import Floats, Places, Singles, StyleVotes
 
 _CELLS = 8_000_000
-"""Of the table of scores, voters by parameters, that is held at a time: 64 MB."""
+"""Of the table of scores, voters by parameters, that is held at a time: 32 MB."""
 
 
 def clustered(votes: StyleVotes, residual: Singles, weight: Singles, inverse: Floats) -> tuple[Floats, int]:
@@ -26,6 +28,7 @@ def clustered(votes: StyleVotes, residual: Singles, weight: Singles, inverse: Fl
         inverse: inverse information of all strengths and coefficients.
 
     """
+    votes = replace(votes, voter=_numbered(votes.voter))
     told = np.bincount(votes.voter, weights=weight)
     share = told / max(told.sum(), 1e-300)
     voters = int((told > 0).sum())
@@ -40,7 +43,7 @@ def clustered(votes: StyleVotes, residual: Singles, weight: Singles, inverse: Fl
         for voter in np.flatnonzero(part >= LARGE_SHARE):
             own = _told(votes, weight, models, votes.voter == begin + voter)
             scores[:, voter] = np.linalg.solve(np.eye(len(inverse)) - own @ inverse, scores[:, voter])
-        scores *= 1 / (1 - np.where(part < LARGE_SHARE, part, 0.0))
+        scores *= (1 / (1 - np.where(part < LARGE_SHARE, part, 0.0))).astype(np.float32)
         meat += scores @ scores.T
     return meat * ((voters - 1) / max(voters, 1)), voters
 
@@ -51,18 +54,19 @@ def _scores(
     models: tuple[Places, Places],
     mine: slice | NDArray[np.bool_],
     part: tuple[int, int],
-) -> Floats:
+) -> Singles:
     """A column for each of some voters (the first one's number, and how many), from their votes `mine`.
 
     Votes lie by pair, so that a model's row, the voters beside each other, stays in the processor's cache.
     """
     n, begin, size = votes.models, *part
-    column, surprise = votes.voter[mine] - begin, residual[mine].astype(np.float64)
-    scores = np.zeros((n + len(votes.difference), size))
+    column, surprise = votes.voter[mine] - begin, residual[mine]
+    scores = np.zeros((n + len(votes.difference), size), np.float32)
     for side, add in zip(models, (np.add, np.subtract), strict=True):
         add.at(scores.reshape(-1), side[mine] * size + column, surprise)
-    for row, values in zip(scores[n:], votes.difference[:, mine], strict=True):
+    for row, values, unit in zip(scores[n:], votes.difference[:, mine], votes.unit, strict=True):
         np.add.at(row, column, values * surprise)
+        row /= unit
     return scores
 
 
@@ -70,9 +74,19 @@ def _told(votes: StyleVotes, weight: Singles, models: tuple[Places, Places], min
     """The information of one voter's votes."""
     n = votes.models
     first, second = models[0][mine], models[1][mine]
-    known, difference = weight[mine].astype(np.float64), votes.difference[:, mine].astype(np.float64)
+    known, difference = weight[mine].astype(np.float64), votes.difference[:, mine] / votes.unit[:, None]
     weighted = difference * known
     pairs = np.bincount(first * n + second, weights=known, minlength=n * n).reshape(n, n)
     pairs = pairs + pairs.T
     mixed = np.array([np.bincount(first, row, n) - np.bincount(second, row, n) for row in weighted])
     return np.block([[np.diag(pairs.sum(axis=1)) - pairs, mixed.T], [mixed, weighted @ difference.T]])
+
+
+def _numbered(voter: Places) -> Places:
+    """Each unknown voter with a number of its own, after the known ones."""
+    unknown = voter < 0
+    if not unknown.any():
+        return voter
+    numbered = voter.copy()
+    numbered[unknown] = int(voter.max()) + 1 + np.arange(int(unknown.sum()))
+    return numbered

@@ -5,9 +5,9 @@ half a win each. As in `arena.ratings` every model has half a win and half a los
 every coefficient has one pseudo vote, half won, at x = 1. Nothing else is shrunk: a penalty that grows with the votes,
 as some rating code has, turned a true coefficient of 0.45 into 0.05.
 
-**Estimate.** Newton's method on all votes for theta and beta together: first on a sample, which costs little, then on
-every vote until nothing moves. Votes lie by pair, feature by feature, so that a step is a few sums and products of long
-arrays.
+**Estimate.** Newton's method on all votes for theta and beta together: from where they stood before the newest votes,
+else first on a sample, which costs little; then on every vote until nothing moves. Votes lie by pair, feature by
+feature, so that a step is a few sums and products of long arrays.
 The ratings are then choix's, from the *style-adjusted wins*: n p0 + sum (y - p), with p0 the chance if both answers
 had looked alike. They are the wins for which the model without style has the same theta.
 
@@ -23,7 +23,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from arena.clustering import FEWEST_VOTERS, LARGEST_INFLATION, student_over_normal
-from arena.ratings import ANCHOR_VOTES, ELO_MEAN, ELO_PER_LOGIT, SHRINKAGE_VOTES, Z95
+from arena.ratings import (
+    ANCHOR_VOTES,
+    ELO_MEAN,
+    ELO_PER_LOGIT,
+    SHRINKAGE_VOTES,
+    Z95,
+    Counts,
+    differences,
+    rank_intervals,
+)
 from arena.style_clustering import clustered
 from arena.style_votes import FEATURES, StyleVotes
 
@@ -74,15 +83,22 @@ class StyleRatings:
     rating: Floats
     low: Floats
     high: Floats
+    rank_low: Counts
+    """Best rank that the votes leave open, by the test of the difference as in `arena.ratings`; 0 without votes."""
+    rank_high: Counts
     effects: Sequence[StyleEffect]
     votes: int
+    parameters: Floats
+    """Strengths and coefficients, as Newton's method left them."""
 
 
-def rate_by_style(votes: StyleVotes) -> StyleRatings:
-    """Fit strengths and style together."""
+def rate_by_style(votes: StyleVotes, before: StyleRatings | None = None) -> StyleRatings:
+    """Fit strengths and style together; quicker from ratings of the same models not long `before`."""
     features = len(votes.difference)
     parameters = np.zeros(votes.models + features)
-    if votes.votes > 5 * _SAMPLE:
+    if before is not None and len(before.rating) == votes.models:
+        parameters = before.parameters
+    elif votes.votes > 5 * _SAMPLE:
         parameters, _ = _fit(_sampled(votes), parameters, close=1e-3)
     parameters, pass_ = _fit(votes, parameters, close=_CLOSE)
     played = np.zeros(votes.models)
@@ -92,18 +108,23 @@ def rate_by_style(votes: StyleVotes) -> StyleRatings:
     theta = _choix_strengths(votes, pass_, parameters[: votes.models])
     centre = np.eye(len(parameters))
     centre[: votes.models, : votes.models] -= played / max(played.sum(), 1)
-    deviation = _deviations(votes, pass_, centre)
+    deviation, spread = _deviations(votes, pass_, centre)
     rating = ELO_MEAN + ELO_PER_LOGIT * (centre @ np.append(theta, np.zeros(features)))[: votes.models]
     half_width = Z95 * ELO_PER_LOGIT * deviation[: votes.models]
     absent = played == 0
+    ranks = np.zeros((2, votes.models), np.int64)
+    ranks[:, ~absent] = rank_intervals(rating[~absent], ELO_PER_LOGIT**2 * spread[np.ix_(~absent, ~absent)])
     for values in (rating, half_width):
         values[absent] = np.nan
     return StyleRatings(
         rating=rating,
         low=rating - half_width,
         high=rating + half_width,
+        rank_low=ranks[0],
+        rank_high=ranks[1],
         effects=_effects(parameters[votes.models :], deviation[votes.models :], votes.scale),
         votes=votes.votes,
+        parameters=parameters,
     )
 
 
@@ -139,23 +160,33 @@ def _fit(votes: StyleVotes, parameters: Floats, close: float) -> tuple[Floats, _
     return parameters, seen
 
 
-def _deviations(votes: StyleVotes, seen: _Pass, centre: Floats) -> Floats:
-    """Standard deviations of the centred strengths and of the coefficients, clustered where there are voters enough."""
+def _deviations(votes: StyleVotes, seen: _Pass, centre: Floats) -> tuple[Floats, Floats]:
+    """Standard deviations of the centred strengths and of the coefficients, and variances of differences of strengths.
+
+    Clustered where there are voters enough.
+    """
+    n = votes.models
     inverse: Floats = np.asarray(np.linalg.inv(seen.information), np.float64)
     dispersion = (seen.squares + SHRINKAGE_VOTES / 4) / (seen.coins + SHRINKAGE_VOTES / 4)
-    plain = np.diag(centre @ inverse @ centre.T) * dispersion
+    plain = centre @ inverse @ centre.T * dispersion
     meat, voters = clustered(votes, seen.residual, seen.weight, inverse)
     if voters < FEWEST_VOTERS:
-        return np.asarray(np.sqrt(plain))
+        return np.sqrt(np.diag(plain)), differences(plain[:n, :n])
     bread = centre @ inverse
-    wide = np.minimum(np.diag(bread @ meat @ bread.T), LARGEST_INFLATION * plain)
-    return np.asarray(np.sqrt(np.maximum(plain, wide) * student_over_normal(voters)))
+    wide = bread @ meat @ bread.T
+    factor = student_over_normal(voters)
+
+    def larger(one: Floats, other: Floats) -> Floats:
+        return np.asarray(np.clip(other, one, LARGEST_INFLATION * one) * factor)
+
+    spread = larger(differences(plain[:n, :n]), differences(wide[:n, :n]))
+    return np.asarray(np.sqrt(larger(np.diag(plain), np.diag(wide)))), spread
 
 
 def _look(votes: StyleVotes, parameters: Floats) -> _Pass:
     """One pass over the votes: slope and information of theta and beta, anchors included."""
     n = votes.models
-    chance = _chances(votes, parameters[:n], parameters[n:])
+    chance = _chances(votes, parameters[:n], parameters[n:] / votes.unit)
     residual = votes.score - chance
     weight = chance - chance * chance
     weighted = votes.difference * weight
@@ -163,17 +194,17 @@ def _look(votes: StyleVotes, parameters: Floats) -> _Pass:
     slope = np.zeros(len(parameters))
     np.add.at(slope, votes.low, excess)
     np.subtract.at(slope, votes.high, excess)
-    slope[n:] = votes.difference @ residual
-    information = _laplacian(votes, pairs, cross)
-    information[n:, n:] = weighted @ votes.difference.T
+    slope[n:] = votes.difference @ residual / votes.unit
+    information = _laplacian(votes, pairs, cross / votes.unit)
+    information[n:, n:] = weighted @ votes.difference.T / np.outer(votes.unit, votes.unit)
     _add_anchors(slope, information, parameters)
     return _Pass(slope, information, excess, residual, weight, float(residual @ residual), float(pairs.sum()))
 
 
-def _chances(votes: StyleVotes, theta: Floats, beta: Floats) -> Singles:
-    """The chance of each pair's first model in each vote; one long array, changed in place."""
+def _chances(votes: StyleVotes, theta: Floats, slope: Floats) -> Singles:
+    """The chance of each pair's first model in each vote, `slope` logits for each difference; one long array."""
     gap = (theta[votes.low] - theta[votes.high]).astype(np.float32)
-    chance: Singles = -beta.astype(np.float32) @ votes.difference
+    chance: Singles = -slope.astype(np.float32) @ votes.difference
     chance -= np.repeat(gap, np.diff(votes.start))
     np.minimum(chance, 60, out=chance)
     np.exp(chance, out=chance)

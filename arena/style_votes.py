@@ -2,7 +2,7 @@
 
 **Features** of an answer: characters, headings, list items, bold passages. Of a vote: x = (A's - B's) / (A's + B's)
 for each, 0 where neither has any, divided by its root mean square over the votes. It is not centred: seats exchanged, x
-only changes its sign.
+only changes its sign. The division is left to who fits: so votes can be added without touching those that are there.
 """
 
 from dataclasses import dataclass
@@ -31,24 +31,40 @@ class StyleVotes:
     start: Counts
     """… where its votes begin; one more than there are pairs."""
     difference: Singles
-    """Standardised feature differences, first model less second, shape (features, votes)."""
+    """Feature differences relative to their sums, first model less second, shape (features, votes)."""
     score: Singles
     """1 where the pair's first model won, 0 where the second did, 0.5 otherwise."""
     voter: Places
-    """A number for each voter, from 0; a vote whose voter nobody knows has one of its own."""
+    """A number for each voter, from 0; -1 where nobody knows."""
     scale: Floats
-    """The root mean square that each feature was divided by; 0 for one that never differed."""
+    """The root mean square of each feature's differences; 0 for one that never differed."""
 
     @property
     def votes(self) -> int:
         """How many."""
         return len(self.score)
 
+    @property
+    def unit(self) -> Floats:
+        """What each difference is divided by to be standardised."""
+        return np.where(self.scale > 0, self.scale, 1.0)
 
-def prepare_votes(
+    def tallies(self) -> Counts:
+        """Of each pair: wins of its first model, wins of its second, and neither."""
+        ended = [np.add.reduceat(self.score == value, self.start[:-1], dtype=np.int64) for value in (1, 0, 0.5)]
+        return np.array(ended)
+
+
+def no_votes() -> StyleVotes:
+    """An arena's beginning."""
+    none, singles = np.zeros(0, np.int64), np.zeros((len(FEATURES), 0), np.float32)
+    return arrange(0, none, none, singles[0], singles, singles, none)
+
+
+def arrange(
     models: int, a: Counts, b: Counts, score: Singles, style_a: Singles, style_b: Singles, voter: Places
 ) -> StyleVotes:
-    """Sort votes by pair and standardise their differences.
+    """Sort votes by pair.
 
     Args:
         models: how many there are; `a` and `b` number them from 0.
@@ -62,8 +78,6 @@ def prepare_votes(
     """
     difference = style_a - style_b
     difference /= np.maximum(style_a + style_b, 1)
-    scale = np.sqrt([float(row @ row) / max(len(row), 1) for row in difference])
-    unit: Singles = np.where(scale > 0, scale, 1.0).astype(np.float32)
     turned = a > b
     difference *= np.where(turned, np.float32(-1), np.float32(1))
     pair = np.minimum(a, b) * models + np.maximum(a, b)
@@ -73,25 +87,40 @@ def prepare_votes(
     pair = pair[order]
     start = np.flatnonzero(np.append(True, pair[1:] != pair[:-1])) if len(pair) else np.zeros(0, np.int64)
     keys = pair[start].astype(np.int64)
-    arranged: Singles = np.take(difference, order, axis=1)
-    arranged /= unit[:, None]
+    sorted_: Singles = np.take(difference, order, axis=1)
     return StyleVotes(
         models=models,
         low=keys // max(models, 1),
         high=keys % max(models, 1),
         start=np.append(start, len(pair)),
-        difference=arranged,
+        difference=sorted_,
         score=np.where(turned, 1 - score, score)[order].astype(np.float32),
-        voter=_numbered(voter)[order],
-        scale=scale,
+        voter=voter[order],
+        scale=_scale(sorted_),
     )
 
 
-def _numbered(voter: Places) -> Places:
-    """Each unknown voter with a number of its own, after the known ones."""
-    unknown = voter < 0
-    if not unknown.any():
-        return voter
-    numbered = voter.copy()
-    numbered[unknown] = int(voter.max()) + 1 + np.arange(int(unknown.sum()))
-    return numbered
+def together(old: StyleVotes, new: StyleVotes) -> StyleVotes:
+    """The votes of both, in order: a fifth of the time that it takes to sort all of them again."""
+    models = max(old.models, new.models)
+    parts = (old, new)
+    pairs = [part.low * models + part.high for part in parts]
+    keys = np.union1d(*pairs)
+    places = [np.searchsorted(keys, pair) for pair in pairs]
+    amounts = np.zeros((2, len(keys)), np.int64)
+    for part, place, amount in zip(parts, places, amounts, strict=True):
+        amount[place] = np.diff(part.start)
+    start = np.append(0, np.cumsum(amounts.sum(axis=0)))
+    begins = (start[:-1], start[:-1] + amounts[0])
+    difference = np.empty((len(FEATURES), start[-1]), np.float32)
+    score, voter = np.empty(start[-1], np.float32), np.empty(start[-1], np.intp)
+    for part, place, begin in zip(parts, places, begins, strict=True):
+        to = np.arange(part.votes) + np.repeat(begin[place] - part.start[:-1], np.diff(part.start))
+        score[to], voter[to] = part.score, part.voter
+        for row, values in zip(difference, part.difference, strict=True):
+            row[to] = values
+    return StyleVotes(models, keys // models, keys % models, start, difference, score, voter, _scale(difference))
+
+
+def _scale(difference: Singles) -> Floats:
+    return np.sqrt([float(row @ row) / max(len(row), 1) for row in difference])

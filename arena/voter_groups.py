@@ -7,9 +7,9 @@ from numpy.typing import NDArray
 from sqlalchemy import select
 
 from arena.ballots import Ballots, Slice, read_ballots
-from arena.counts import latest_sequence
 from arena.database import Database
 from arena.rating_table import look_at, tabulate
+from arena.stamps import latest_sequence
 from arena.standings import Standings
 from arena.tables import ModelRevision
 

@@ -5,8 +5,9 @@ from datetime import timedelta
 
 from sqlalchemy import insert, text
 
-from arena.counts import VOTES, rebuild_counts
+from arena.counts import rebuild_counts
 from arena.database import Database
+from arena.stamps import VOTES
 from arena.tables import Counter, ModelRevision, now
 
 FAMILIES, LANGUAGES, TAGS = 12, ("en", "de", "fr", "es", "pt"), ("work", "relationships", "health", "money")

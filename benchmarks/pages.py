@@ -84,6 +84,7 @@ def arena(folder: Path, models: int, votes: int) -> Iterator[str]:
         }
         for number in range(2)
     }
+    folder.mkdir(parents=True, exist_ok=True)
     (folder / "roster.json").write_text(json.dumps(roster))
     if not (folder / "arena.db").exists():
         database = open_database(f"sqlite:///{folder / 'arena.db'}")

@@ -18,11 +18,13 @@ import argparse
 import csv
 import json
 import os
+import resource
 import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -51,7 +53,7 @@ def main() -> None:
     parser.add_argument("--models", type=int, nargs="+", default=[4, 20])
     parser.add_argument("--methods", nargs="+", choices=PEERS, default=PEERS)
     parser.add_argument("--bootstrap", type=int, default=10, help="rounds of FastChat's that are run, of 100")
-    parser.add_argument("--timeout", type=int, default=120, help="seconds for one method on one set")
+    parser.add_argument("--limit", type=int, default=200, help="the processor's seconds for one method on one set")
     parser.add_argument("--data", type=Path, help="real votes instead of drawn ones")
     given = parser.parse_args()
     print("| models | votes | method | seconds | times ours | peak MB | largest difference, points |")
@@ -100,14 +102,10 @@ def run(name: str, python: str, path: Path, given: argparse.Namespace) -> Result
     """One method in a process of its own."""
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "OPENBLAS_NUM_THREADS": "1", "JAX_PLATFORMS": "cpu"}
     command = [python, str(WORKER), name, str(path), str(given.bootstrap)]
-    try:
-        done = subprocess.run(
-            command, capture_output=True, text=True, timeout=given.timeout, env=environment, check=True
-        )
-    except subprocess.TimeoutExpired:
-        return Result(np.nan, np.nan, np.zeros(0))
-    except subprocess.CalledProcessError as error:
-        print(error.stderr.strip().splitlines()[-1], file=sys.stderr)
+    limited = partial(resource.setrlimit, resource.RLIMIT_CPU, (given.limit, given.limit))
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, preexec_fn=limited)
+    if done.returncode:
+        print(name, *done.stderr.strip().splitlines()[-1:], file=sys.stderr)
         return Result(np.nan, np.nan, np.zeros(0))
     found = json.loads(done.stdout.strip().splitlines()[-1])
     seconds = found["seconds"] * (100 / given.bootstrap if name == "fastchat" else 1)

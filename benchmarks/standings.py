@@ -13,6 +13,8 @@ import random
 import statistics
 import tempfile
 import time
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from arena.config import prepare_process
@@ -21,10 +23,12 @@ prepare_process()
 
 import numpy as np  # noqa: E402 - the number of BLAS threads is read when numpy is imported
 from sqlalchemy import insert  # noqa: E402
+from sqlalchemy.orm import Session  # noqa: E402
 
-from arena.counts import VOTES, add_verdict, next_sequence  # noqa: E402
+from arena.counts import add_verdict, next_sequence  # noqa: E402
 from arena.database import Database, open_database  # noqa: E402
 from arena.leaderboard import Leaderboard, Standings  # noqa: E402
+from arena.stamps import VOTES  # noqa: E402
 from arena.tables import (  # noqa: E402
     Battle,
     BattleState,
@@ -79,15 +83,11 @@ def report(name: str, database: Database, models: int, given: argparse.Namespace
     after, processor = [], []
     for _ in range(given.rounds):
         a, b = chance.sample(revisions, 2)
+        winner = chance.choice(list(Winner))
         with database.write() as session:
-            add_verdict(
-                session,
-                scope="battle",
-                revision_a=a,
-                revision_b=b,
-                winner=chance.choice(list(Winner)),
-                sequence=next_sequence(session),
-            )
+            sequence = next_sequence(session)
+            add_verdict(session, scope="battle", revision_a=a, revision_b=b, winner=winner, sequence=sequence)
+            _store(session, [_KnownVote(sequence, a, b, "voter-0", winner)])
         spent = time.thread_time()
         after.append(clocked(board)[0])
         processor.append((time.thread_time() - spent) * 1000)
@@ -161,34 +161,54 @@ def _revision(number: int) -> dict[str, object]:
     }
 
 
-def _add_known_votes(session: object, chance: np.random.Generator, models: int) -> None:
-    from sqlalchemy.orm import Session
+@dataclass(frozen=True)
+class _KnownVote:
+    sequence: int
+    a: int
+    b: int
+    voter: str
+    winner: Winner
 
-    assert isinstance(session, Session)
+
+def _add_known_votes(session: Session, chance: np.random.Generator, models: int) -> None:
     session.execute(insert(Voter), [{"id": f"voter-{n}"} for n in range(KNOWN_VOTES // 10)])
-    battles, conversations, votes = [], [], []
+    votes = []
     for n in range(KNOWN_VOTES):
         a, b = (int(x) + 1 for x in chance.choice(models, 2, replace=False))
         voter = f"voter-{int(chance.integers(KNOWN_VOTES // 10))}"
-        conversations.append({"id": f"c{n}", "kind": ConversationKind.BATTLE, "voter_id": voter})
-        battles.append(
-            {
-                "id": f"b{n}",
-                "conversation_id": f"c{n}",
-                "voter_id": voter,
-                "mode": Mode.BATTLE,
-                "state": BattleState.VOTED,
-                "revision_a": a,
-                "revision_b": b,
-                "question": "",
-                "question_version": "1",
-            }
-        )
-        winner = list(Winner)[int(chance.integers(4))]
-        votes.append(
-            {"battle_id": f"b{n}", "winner": winner, "turn": 1, "voter_id": voter, "rated": True, "sequence": n + 1}
-        )
-    for table, rows in ((Conversation, conversations), (Battle, battles), (Vote, votes)):
+        votes.append(_KnownVote(n + 1, a, b, voter, list(Winner)[int(chance.integers(4))]))
+    _store(session, votes)
+
+
+def _store(session: Session, votes: Sequence[_KnownVote]) -> None:
+    """The votes with their battles."""
+    conversations = [{"id": f"c{v.sequence}", "kind": ConversationKind.BATTLE, "voter_id": v.voter} for v in votes]
+    battles = [
+        {
+            "id": f"b{v.sequence}",
+            "conversation_id": f"c{v.sequence}",
+            "voter_id": v.voter,
+            "mode": Mode.BATTLE,
+            "state": BattleState.VOTED,
+            "revision_a": v.a,
+            "revision_b": v.b,
+            "question": "",
+            "question_version": "1",
+        }
+        for v in votes
+    ]
+    given = [
+        {
+            "battle_id": f"b{v.sequence}",
+            "winner": v.winner,
+            "turn": 1,
+            "voter_id": v.voter,
+            "rated": True,
+            "sequence": v.sequence,
+        }
+        for v in votes
+    ]
+    for table, rows in ((Conversation, conversations), (Battle, battles), (Vote, given)):
         session.execute(insert(table), rows)
 
 

@@ -153,7 +153,7 @@ async def take_phone(studio: Studio) -> None:
         await finish_battle(page)
         await take(page, "phone-battle")
         await page.goto(f"{studio.address}/leaderboard")
-        await expect(page.get_by_role("table")).to_be_visible()
+        await expect(page.get_by_role("table")).to_be_visible(timeout=_PATIENCE_MS)
         await take(page, "phone-leaderboard")
 
 
@@ -161,7 +161,7 @@ async def take_leaderboard(studio: Studio, scheme: str, name: str) -> None:
     """The leaderboard on a desktop."""
     async with studio.page(scheme=scheme) as page:
         await page.goto(f"{studio.address}/leaderboard")
-        await expect(page.get_by_role("table")).to_be_visible()
+        await expect(page.get_by_role("table")).to_be_visible(timeout=_PATIENCE_MS)
         await take(page, name)
 
 

@@ -22,6 +22,7 @@ from arena.history import note_standings, read_history, rebuild_history
 from arena.leaderboard import Leaderboard
 from arena.pair_battles import PER_PAGE, read_matchup
 from arena.ratings import fit
+from arena.style import StyleControl
 from arena.tables import Answer, Battle, Conversation, StandingHistory, Vote, Voter, Winner
 from arena.ui.charts import set_apart
 from arena.ui.rating_charts import natural_order
@@ -33,7 +34,7 @@ TUESDAY = datetime(2026, 3, 3, 9, 20, tzinfo=UTC)
 
 
 def boards_of(database: Database) -> Boards:
-    return Boards(database, Leaderboard(database))
+    return Boards(database, Leaderboard(database), StyleControl(database))
 
 
 def describe(database: Database, battle: str, **columns: object) -> None:
@@ -54,15 +55,21 @@ def speak_after(database: Database, battle: str, milliseconds: Mapping[int, floa
 
 @pytest.mark.parametrize(
     "view",
-    [BoardView(), BoardView("imported", "version", "clarity", "work & play", "de", 3, "Vertex AI", "coaia-gemini")],
+    [
+        BoardView(),
+        BoardView("imported", "version", "clarity", "work & play", "de", 3, "Vertex AI", "coaia-gemini"),
+        BoardView(platform="OpenAI", style="equal"),
+    ],
 )
 def test_a_view_survives_its_link(view: BoardView) -> None:
     assert read_view(dict(parse_qsl(view.query))) == view
 
 
-@pytest.mark.parametrize("query", [{"by": "voter"}, {"scope": "elsewhere"}, {"turns": "-1"}, {"turns": "many"}])
+@pytest.mark.parametrize(
+    "query", [{"by": "voter"}, {"scope": "elsewhere"}, {"turns": "-1"}, {"turns": "many"}, {"style": "bold"}]
+)
 def test_a_link_that_names_no_view_is_refused_in_a_sentence(query: Mapping[str, str]) -> None:
-    with pytest.raises(ArenaError, match=r"not from|no number|not for"):
+    with pytest.raises(ArenaError, match=r"not from|no number|not for|not “bold”"):
         read_view(query)
 
 
@@ -85,6 +92,28 @@ def test_a_view_counts_its_votes_and_only_those(database: Database) -> None:
         assert standings.rows[0].model_id == winner
     assert boards.standings(BoardView()).votes == 2
     assert boards.standings(BoardView(tag="money")).votes == 0
+
+
+def test_ratings_with_style_held_equal_stand_in_the_same_table(database: Database) -> None:
+    heron, wren, pike = add_models(database, "heron", "wren", "pike")
+    long, short = "A long answer. " * 40, "Brief."
+    for winner in [Winner.MODEL_A] * 24 + [Winner.MODEL_B] * 6:
+        add_vote(database, heron, wren, winner, turns=[("Why?", long, short)])
+        add_vote(database, wren, pike, winner, turns=[("Why?", long, short)])
+    add_vote(database, pike, heron, Winner.TIE, turns=[("Why?", short, short)])
+    boards = boards_of(database)
+
+    voted, equal = (boards.standings(BoardView(style=style)) for style in ("", "equal"))
+
+    gaps = [rows[0].rating - rows[-1].rating for rows in (voted.rows, equal.rows) if rows[0].rating and rows[-1].rating]
+    assert gaps[1] < gaps[0] - 50
+    assert [row.rank for row in voted.rows] == ["1", "2", "3"]
+    assert {row.rank for row in equal.rows} == {"1-3"}
+    assert [(row.model_id, row.votes, row.win_rate) for row in sorted(voted.rows, key=lambda row: row.model_id)] == [
+        (row.model_id, row.votes, row.win_rate) for row in sorted(equal.rows, key=lambda row: row.model_id)
+    ]
+    with pytest.raises(ArenaError, match="choose no votes beside it"):
+        read_view({"style": "equal", "tag": "work"})
 
 
 def test_a_platform_chooses_rows_and_leaves_their_ratings(database: Database) -> None:
@@ -214,7 +243,7 @@ def test_files_hold_the_chosen_view_and_no_formula(database: Database) -> None:
     rebuild_history(database)
     leaderboard = Leaderboard(database)
     app = FastAPI()
-    app.include_router(Downloads(Boards(database, leaderboard), leaderboard).router())
+    app.include_router(Downloads(Boards(database, leaderboard, StyleControl(database)), leaderboard).router())
     with TestClient(app) as client:
         told = client.get("/export/leaderboard.csv?platform=OpenAI")
         assert told.headers["content-disposition"] == 'attachment; filename="leaderboard.csv"'

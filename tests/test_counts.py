@@ -10,17 +10,9 @@ import numpy as np
 import pytest
 from sqlalchemy import update
 
-from arena.counts import (
-    LiveCounts,
-    PairCounts,
-    add_verdict,
-    latest_sequence,
-    next_sequence,
-    read_counts,
-    rebuild_counts,
-    verdicts_of,
-)
+from arena.counts import LiveCounts, PairCounts, add_verdict, next_sequence, read_counts, rebuild_counts, verdicts_of
 from arena.database import Database, open_database
+from arena.stamps import latest_sequence
 from arena.tables import Mode, PairCount, VoteState, Winner
 from tests.arena_facts import add_models, add_vote, withdraw_vote
 

@@ -69,6 +69,8 @@ def test_whatever_the_ratings_everything_stays_on_the_scale_and_ticks_stay_apart
     assert forest is not None
     for mark in forest.marks:
         assert 0 <= mark.start <= mark.point <= mark.end <= 100
+    assert len(forest.few_ticks) <= 3
+    assert {1000} & {tick.value for tick in forest.ticks} == {1000} & {tick.value for tick in forest.few_ticks}
     positions = [tick.position for tick in forest.ticks]
     assert 1 <= len(positions) <= 5
     assert all(0 < position < 100 for position in positions)

@@ -39,6 +39,7 @@ class Clock:
 
 def context_of(world: World) -> PageContext:
     """What a page that asks for nobody's identity is given."""
+    style = StyleControl(world.database)
     return PageContext(
         arena=world.arena,
         judging=Judging(
@@ -49,8 +50,8 @@ def context_of(world: World) -> PageContext:
         fleet=world.fleet,
         limits=Limits(world.database, world.settings),
         leaderboard=world.leaderboard,
-        boards=Boards(world.database, world.leaderboard),
-        style=StyleControl(world.database),
+        boards=Boards(world.database, world.leaderboard, style),
+        style=style,
         targets=Targets(database=world.database, fleet=world.fleet, arena=world.arena),
         keeper=Keeper(world.settings, world.database, None),
         challenges=(),

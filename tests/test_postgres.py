@@ -13,10 +13,11 @@ from sqlalchemy import select, text
 
 from arena.battle import Phase
 from arena.config import SHIPPED_DIR
-from arena.counts import latest_sequence, read_counts, rebuild_counts
+from arena.counts import read_counts, rebuild_counts
 from arena.database import Database, open_database
 from arena.errors import ArenaError, BattleError, ConfigError
 from arena.leaderboard import Leaderboard
+from arena.stamps import latest_sequence
 from arena.tables import Vote, VoteState, Winner
 from tests.arena_facts import add_models, add_vote, withdraw_vote
 from tests.battle_fixtures import ANNA, BEN, World, llm, make_world

@@ -10,15 +10,15 @@ from sqlalchemy import func, select
 
 from arena.answer_style import AnswerLook, measure
 from arena.battle.verdicts import withdraw
-from arena.counts import latest_sequence
 from arena.database import Database
 from arena.ratings import ANCHOR_VOTES, ELO_PER_LOGIT, rate
+from arena.stamps import latest_sequence
 from arena.style import PORTION, StyleControl
 from arena.style_control import rate_by_style
-from arena.style_votes import FEATURES, StyleVotes, prepare_votes
+from arena.style_votes import FEATURES, StyleVotes, arrange, together
 from arena.tables import AnswerStyle, Mode, Vote, VoterVerdict, Winner
 from arena.voter_decisions import decide
-from benchmarks.style import TRUE, Votes, arranged, coverage, simulate
+from benchmarks.style import TRUE, Votes, arranged, coverage, part_of, simulate
 from tests.arena_facts import add_models, add_vote
 
 pytest_plugins = ["tests.postgres_fixtures"]
@@ -149,7 +149,7 @@ def test_ratings_are_those_of_equal_looks_where_plain_ratings_reward_length() ->
     relative = (lengths[0, 0] - lengths[1, 0]) / (lengths[0, 0] + lengths[1, 0])
     score = (rng.random(amount) < 1 / (1 + np.exp(-1.5 * relative))).astype(np.float32)
 
-    fitted = rate_by_style(prepare_votes(2, a, b, score, lengths[0], lengths[1], np.arange(amount)))
+    fitted = rate_by_style(arrange(2, a, b, score, lengths[0], lengths[1], np.arange(amount)))
     wins = np.array([[0, int(score.sum())], [amount - int(score.sum()), 0]])
     plain = rate(wins, np.zeros((2, 2), np.int64), np.zeros((2, 2), np.int64))
 
@@ -171,7 +171,7 @@ def test_without_differences_in_style_the_ratings_are_the_plain_ones() -> None:
     np.add.at(wins, (np.where(won, votes.a, votes.b)[decided], np.where(won, votes.b, votes.a)[decided]), 1)
     np.add.at(ties, (votes.a[~decided], votes.b[~decided]), 1)
 
-    fitted = rate_by_style(prepare_votes(4, votes.a, votes.b, votes.score, same, same, zero))
+    fitted = rate_by_style(arrange(4, votes.a, votes.b, votes.score, same, same, zero))
 
     plain = rate(wins, ties + ties.T, np.zeros_like(ties))
     np.testing.assert_allclose(fitted.rating, plain.rating, atol=0.01)
@@ -182,18 +182,32 @@ def test_which_side_is_called_a_changes_nothing() -> None:
     votes = simulate(500, models=4, seed=6)
 
     one = rate_by_style(arranged(votes, 4))
-    other = rate_by_style(
-        prepare_votes(4, votes.b, votes.a, 1 - votes.score, votes.style_b, votes.style_a, votes.voter)
-    )
+    other = rate_by_style(arrange(4, votes.b, votes.a, 1 - votes.score, votes.style_b, votes.style_a, votes.voter))
 
     np.testing.assert_allclose(one.rating, other.rating, atol=1e-3)
+
+
+def test_votes_put_among_others_are_fitted_as_all_of_them_at_once() -> None:
+    votes = simulate(900, models=6, seed=4)
+    whole = rate_by_style(arranged(votes, 6))
+    # Model 5 comes with the newest votes only.
+    early = (votes.a < 5) & (votes.b < 5) & (np.arange(900) < 700)
+    old, new = (part_of(votes, some) for some in (early, ~early))
+
+    both = together(arranged(old, 5), arranged(new, 6))
+
+    fitted = rate_by_style(both, rate_by_style(arranged(old, 6)))
+    np.testing.assert_allclose(fitted.rating, whole.rating, atol=1e-3)
+    np.testing.assert_allclose(fitted.high, whole.high, atol=1e-2)
+    assert [e.points for e in fitted.effects] == pytest.approx([e.points for e in whole.effects], abs=1e-2)
+    assert rate_by_style(together(both, arranged(old, 5))).votes == 900 + len(old.a)
 
 
 def test_a_few_votes_that_all_went_to_the_longer_answer_give_a_finite_and_modest_effect() -> None:
     zero, one = np.zeros(3, np.int64), np.ones(3, np.int64)
     long = np.full((4, 3), 9, np.float32)
 
-    fitted = rate_by_style(prepare_votes(3, zero, one, np.ones(3, np.float32), long, long / np.float32(9), zero))
+    fitted = rate_by_style(arrange(3, zero, one, np.ones(3, np.float32), long, long / np.float32(9), zero))
 
     assert 0 < fitted.effects[0].coefficient < 3
     assert fitted.effects[0].points_low < 0
@@ -205,7 +219,7 @@ def test_an_arena_without_votes_has_no_ratings() -> None:
     none = np.zeros(0, np.int64)
     empty = np.zeros(0, np.float32)
 
-    fitted = rate_by_style(prepare_votes(2, none, none, empty, empty.reshape(4, 0), empty.reshape(4, 0), none))
+    fitted = rate_by_style(arrange(2, none, none, empty, empty.reshape(4, 0), empty.reshape(4, 0), none))
 
     assert np.isnan(fitted.rating).all()
     assert not any(effect.seen for effect in fitted.effects)

@@ -58,6 +58,13 @@ def test_a_choice_stands_in_the_address_and_a_link_brings_it_back(open_page: Ope
     page.go_back()
     expect(table.get_by_role("row")).to_have_count(2)
 
+    page.get_by_role("combobox", name="Platform", exact=True).select_option("All")
+    page.get_by_role("combobox", name="Challenge", exact=True).select_option("Any")
+    page.get_by_role("combobox", name="Length and formatting", exact=True).select_option("Held equal")
+    expect(page.get_by_text("Only ratings with length and formatting held equal.")).to_be_visible()
+    expect(table.get_by_role("row")).to_have_count(13)
+    assert page.url.endswith("/leaderboard?style=equal")
+
     page.goto(page.url.split("?")[0] + "?by=voter")
     expect(page.get_by_text("not for “voter”")).to_be_visible()
     expect(table.get_by_role("row")).to_have_count(13)

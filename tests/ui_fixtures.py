@@ -102,6 +102,7 @@ def site(shared_site: Site) -> Site:
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     """Chromium. For a module only: while it runs, asynchronous tests cannot."""
+    expect.set_options(timeout=PATIENCE_MS)
     yield CHROMIUM.start()
     CHROMIUM.rest()
 
@@ -142,7 +143,6 @@ def open_page(browser: Browser, site: Site) -> Iterator[OpenPage]:
         visitor.goto(path)
         return visitor
 
-    expect.set_options(timeout=PATIENCE_MS)
     yield open_at
     for page, given in opened:
         CHROMIUM.leave(page, given)

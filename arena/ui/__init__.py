@@ -20,13 +20,14 @@ from arena.ui.layout import ASSETS_DIR, ASSETS_URL, PAGES, PageFrame
 from arena.ui.leaderboard_page import build_leaderboard_page
 from arena.ui.lean import LeanBlocks, empty_mailbox, lighten_sessions
 from arena.ui.matchup_page import build_matchup_page
+from arena.ui.opening import Opening
 from arena.ui.operations_page import build_operations_page
 from arena.ui.side_by_side_page import build_side_by_side_page
 from arena.ui.theme import ArenaTheme
 
 __all__ = ["PageContext", "build_blocks", "mount_pages"]
 
-_BUILDERS: Mapping[str, Callable[[PageContext], None]] = {
+_BUILDERS: Mapping[str, Callable[[PageContext], Opening | None]] = {
     "/": build_battle_page,
     "/side-by-side": build_side_by_side_page,
     "/chat": build_chat_page,
@@ -45,15 +46,17 @@ _LOOK_FOR_EVENTS_S = 0.005
 """How often Gradio looks for new events; its own 0.001 s costs an idle arena 6% of a core."""
 
 
-def build_blocks(context: PageContext) -> gr.Blocks:
-    """Build every page of the arena in one Gradio app."""
+def build_blocks(context: PageContext) -> tuple[gr.Blocks, Mapping[str, Opening]]:
+    """Build every page of the arena in one Gradio app; with what pages show from their first moment, by path."""
     demo = LeanBlocks(title="COAIA Arena", analytics_enabled=False, fill_width=True)
+    openings = {}
     for page in PAGES:
         with demo if page.path == "/" else demo.route(page.name, page.path, show_in_navbar=False):
-            _BUILDERS[page.path](context)
+            if opening := _BUILDERS[page.path](context):
+                openings[page.path] = opening
     with demo:
         demo.unload(_leaving(context, demo))
-    return demo
+    return demo, openings
 
 
 def _leaving(context: PageContext, demo: gr.Blocks) -> Callable[[gr.Request], None]:
@@ -68,7 +71,7 @@ def _leaving(context: PageContext, demo: gr.Blocks) -> Callable[[gr.Request], No
 
 def mount_pages(app: FastAPI, context: PageContext) -> None:
     """Serve the pages from `app`, at its root. Everything else that `app` serves must be there before."""
-    demo = build_blocks(context)
+    demo, openings = build_blocks(context)
     # The arena has a line of its own, which tells people their place; Gradio's must always have room behind it.
     streams = context.settings.max_battles + context.settings.max_waiting
     demo.max_threads = streams + _SPARE_EVENTS
@@ -77,7 +80,7 @@ def mount_pages(app: FastAPI, context: PageContext) -> None:
     demo._queue.sleep_when_free = _LOOK_FOR_EVENTS_S
     app.mount(ASSETS_URL, StaticFiles(directory=ASSETS_DIR), name="arena-assets")
     app.router.routes.append(Route(PATH, EventStream(demo), methods=["GET"]))
-    app.add_middleware(PageFrame, demo=context.demo, sign_in=context.sign_in)
+    app.add_middleware(PageFrame, demo=context.demo, openings=openings, sign_in=context.sign_in)
     with warnings.catch_warnings():
         # Gradio warns that it turns off what was never asked for.
         warnings.filterwarnings("ignore", message="SSR mode is not supported", category=UserWarning)

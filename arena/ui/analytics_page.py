@@ -2,11 +2,12 @@
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any
 
 import gradio as gr
+from starlette.requests import Request
 
 from arena.leaderboard import Slice, Standings
 from arena.style import StyleStandings
@@ -18,6 +19,7 @@ from arena.ui.judge_section import build_judge_section
 from arena.ui.judging_section import build_judging_section
 from arena.ui.language_names import name_language
 from arena.ui.leaderboard_page import RefreshPace
+from arena.ui.opening import Opening, to_come
 from arena.voter_groups import read_voter_groups
 
 REFRESH_S = 15.0
@@ -169,7 +171,7 @@ def _most_votes_first(tables: list[SliceTable | None]) -> list[SliceTable]:
     return sorted((table for table in tables if table is not None), key=lambda table: (-table.votes, table.name))
 
 
-def build_analytics_page(context: PageContext) -> None:
+def build_analytics_page(context: PageContext) -> Opening:
     """Lay out the page inside the current route."""
     cache = AnalyticsCache(context)
     pace = RefreshPace()
@@ -180,10 +182,15 @@ def build_analytics_page(context: PageContext) -> None:
         wait = {timer: wait_s}
         return wait if newest == seen else {place: html, mark: newest, **wait}
 
-    place = fragment(elem_id="analytics")
-    mark = gr.Textbox(visible=False)
+    async def open_at(request: Request) -> Mapping[str, str]:
+        html, newest, _ = await cache.current(operator=context.is_operator(gr.Request(request)))
+        return {"analytics": html, "analytics-mark": newest}
+
+    place = fragment(to_come("analytics"), elem_id="analytics")
+    mark = gr.Textbox(to_come("analytics-mark"), visible=False)
     timer = gr.Timer(REFRESH_S)
     for event in (None, timer.tick):
         gr.on(event, ask, [mark, timer], [place, mark, timer], **AT_ONCE)
     build_judging_section(context)
     build_judge_section(context)
+    return open_at

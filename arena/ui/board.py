@@ -154,6 +154,7 @@ def tell_choice(view: BoardView) -> Sequence[str]:
             f"rows of {view.platform}" if view.platform else "",
             f"rows of the family {view.family}" if view.family else "",
             _BY_WORDS.get(view.by, ""),
+            "ratings with length and formatting held equal" if view.style else "",
         )
         if words
     ]

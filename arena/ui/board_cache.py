@@ -90,6 +90,8 @@ class BoardCache:
         kept.looked_at = self._clock()
 
     async def _renew(self, view: BoardView, kept: _Kept) -> None:
+        if view.style and self._context.style.standings() is None:
+            return  # the answers are being measured; the page asks again
         boards, statuses = self._context.boards, self._context.fleet.statuses()
         standings = await asyncio.to_thread(boards.standings, view)
         facets = await asyncio.to_thread(boards.facets)

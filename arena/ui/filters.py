@@ -18,7 +18,7 @@ class Choice:
     options: Sequence[tuple[str, str]]
 
 
-_PARTIAL = ("criterion", "tag", "family")
+_PARTIAL = ("criterion", "tag", "family", "style")
 """Not every vote or row has one: a single one is already a choice."""
 
 _SCOPE_NAMES = {"battles": "Battles here", "imported": "Imported votes", "campaigns": "Campaigns"}
@@ -40,6 +40,7 @@ def offer(facets: Facets) -> Sequence[Choice]:
         Choice("turns", "Turns", _options("Any number", [str(n) for n in votes.turns] if votes else ())),
         Choice("platform", "Platform", _options("All", facets.platforms)),
         Choice("family", "Family", _options("All", facets.families)),
+        Choice("style", "Length and formatting", (("", "As voted"), ("equal", "Held equal"))),
         Choice("by", "One row for each", (("", "Model"), ("platform", "Platform"), ("version", "Version"))),
     )
     return [choice for choice in choices if len(choice.options) > (1 if choice.name in _PARTIAL else 2)]

@@ -8,7 +8,7 @@ _STEPS = (10, 20, 25, 50, 100, 200, 250, 500, 1000, 2000, 5000, 10000)
 _LEAST_WIDTH = 80.0
 """Elo points: a narrower scale would make chance look like a difference."""
 _PADDING = 0.05
-_MOST_TICKS = 5
+_MOST_TICKS, _FEW_TICKS = 5, 3
 _TICK_MARGIN = 4.0
 _LABEL_CHARACTERS = 42
 MOST_DRAWN = 40
@@ -65,6 +65,15 @@ class Forest:
     """How many of the marks, from the first on, stand in the picture for narrow pages."""
     mean: float | None
     """Where the mean rating stands, if it is on the scale."""
+
+    @property
+    def few_ticks(self) -> Sequence[Tick]:
+        """As many as a narrow column has room for, the mean among them."""
+        if len(self.ticks) <= _FEW_TICKS:
+            return self.ticks
+        values = [tick.value for tick in self.ticks]
+        first = values.index(int(_MEAN)) % 2 if _MEAN in values else 0
+        return self.ticks[first::2]
 
 
 def draw_forest(intervals: Sequence[Interval]) -> Forest | None:

@@ -9,8 +9,8 @@ from typing import Any
 import gradio as gr
 from sqlalchemy import func, select
 
-from arena.counts import latest_sequence
 from arena.judge.findings import Comparison, Difference, JudgeFinding, read_findings
+from arena.stamps import latest_sequence
 from arena.tables import JudgeVerdict
 from arena.ui.context import PageContext
 from arena.ui.desk import AT_ONCE

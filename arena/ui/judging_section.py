@@ -7,7 +7,7 @@ from typing import Any
 import gradio as gr
 
 from arena.consistency import read_consistency
-from arena.counts import latest_sequence
+from arena.stamps import latest_sequence
 from arena.ui.context import PageContext
 from arena.ui.desk import AT_ONCE
 from arena.ui.html import fragment, render

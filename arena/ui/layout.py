@@ -12,9 +12,11 @@ from functools import cached_property
 from pathlib import Path
 
 from starlette.datastructures import MutableHeaders
+from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from arena.ui.html import document
+from arena.ui.opening import Opening, opened
 
 ASSETS_DIR = Path(__file__).parent / "assets"
 ASSETS_URL = "/static/arena"
@@ -93,11 +95,12 @@ _BODY = re.compile(r"<body[^>]*>")
 
 
 class PageFrame:
-    """ASGI middleware: sets title, styles, header and footer into the HTML that Gradio serves for a page."""
+    """ASGI middleware: sets title, styles, header, first values and footer into the HTML that Gradio serves."""
 
-    def __init__(self, app: ASGIApp, *, demo: bool, sign_in: str = "") -> None:
-        """`sign_in` is the address where visitors may sign in, linked on every page."""
+    def __init__(self, app: ASGIApp, *, demo: bool, openings: Mapping[str, Opening], sign_in: str = "") -> None:
+        """`openings` by path; `sign_in` is the address where visitors may sign in, linked on every page."""
         self._app = app
+        self._openings = openings
         assets = Assets()
         self._heads = {page.path: document("head.html", page=page, assets=assets) for page in PAGES}
         self._tops = {
@@ -115,10 +118,16 @@ class PageFrame:
             return
         # A compressed answer could not be framed; the gate compresses what is framed.
         plain = [(name, value) for name, value in scope["headers"] if name != b"accept-encoding"]
-        await self._app({**scope, "headers": plain}, receive, _Framing(self, path, send))
+        await self._app({**scope, "headers": plain}, receive, _Framing(self, path, Request(scope), send))
+
+    async def open(self, path: str, html: str, request: Request) -> str:
+        """Gradio's HTML as this arena serves it to one visitor."""
+        if opening := self._openings.get(path):
+            html = await opened(html, opening, request)
+        return self.frame(path, html)
 
     def frame(self, path: str, html: str) -> str:
-        """Gradio's HTML as this arena serves it."""
+        """Gradio's HTML in the arena's frame."""
         html = _GRADIO_METAS.sub("", html)
         html = html.replace("</head>", self._heads[path] + "</head>", 1)
         html = html.replace('control_page_title="true"', "", 1)
@@ -130,9 +139,10 @@ class PageFrame:
 class _Framing:
     """A `send` that holds an answer back until it is whole, then sends it framed if it is HTML."""
 
-    def __init__(self, frame: PageFrame, path: str, send: Send) -> None:
+    def __init__(self, frame: PageFrame, path: str, request: Request, send: Send) -> None:
         self._frame = frame
         self._path = path
+        self._request = request
         self._send = send
         self._start: Message | None = None
         self._body = bytearray()
@@ -152,7 +162,7 @@ class _Framing:
         headers = MutableHeaders(scope=start)
         body = bytes(self._body)
         if headers.get("content-type", "").startswith("text/html"):
-            body = self._frame.frame(self._path, body.decode()).encode()
+            body = (await self._frame.open(self._path, body.decode(), self._request)).encode()
         headers["Content-Length"] = str(len(body))
         await self._send(start)
         await self._send({"type": "http.response.body", "body": body})

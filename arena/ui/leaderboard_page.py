@@ -8,6 +8,7 @@ from urllib.parse import parse_qsl
 
 import gradio as gr
 from gradio.events import api
+from starlette.requests import Request
 
 from arena.board_view import BoardView, read_view
 from arena.errors import ArenaError
@@ -15,15 +16,13 @@ from arena.ui.board_cache import BoardCache
 from arena.ui.context import PageContext
 from arena.ui.desk import AT_ONCE
 from arena.ui.html import fragment, render
+from arena.ui.opening import Opening, to_come
 
 REFRESH_S = 3.0
 """How often an open page asks whether anything changed; Gradio's timer rests while the page is hidden."""
 
 PENDING_S = 1.0
 """How often while its view is still being counted."""
-
-FOLLOW_S = 0.25
-"""How soon a page with the first rows of a long table asks for all of them."""
 
 _SLOWEST_S = 30.0
 _MEMORY_S = 60.0
@@ -51,8 +50,11 @@ class RefreshPace:
         return min(max(REFRESH_S, float(round(self._pages / _QUESTIONS_PER_S))), _SLOWEST_S)
 
 
-def build_leaderboard_page(context: PageContext) -> None:
-    """Lay out the page inside the current route, and publish the standings as the endpoint `/leaderboard`."""
+def build_leaderboard_page(context: PageContext) -> Opening:
+    """Lay out the page inside the current route, and publish the standings as the endpoint `/leaderboard`.
+
+    A page opens with the first rows of a long table, and asks for the others when it is drawn.
+    """
     cache = BoardCache(context)
     pace = RefreshPace()
 
@@ -62,34 +64,48 @@ def build_leaderboard_page(context: PageContext) -> None:
         wait_s = PENDING_S if page.pending else pace.next_wait(waited_s, time.monotonic())
         if seen == page.mark + refusal:
             return {timer: wait_s}
-        # A page that has nothing yet gets the first rows of a long table; the whole follows when these are drawn.
-        opening = not seen and page.opening != page.body
         offered = {} if page.filters is None else {filters: page.filters}
         return {
-            notice: render("notice.html", kind="refused", text=refusal) if refusal else "",
+            notice: _told(refusal),
             head: page.head,
             **offered,
-            body: page.opening if opening else page.body,
-            mark: f"opening of {page.mark}" if opening else page.mark + refusal,
-            timer: FOLLOW_S if opening else wait_s,
+            body: page.body,
+            mark: page.mark + refusal,
+            timer: wait_s,
+        }
+
+    async def open_at(request: Request) -> Mapping[str, str]:
+        view, refusal = _read(None, request.query_params)
+        page = await cache.current(view)
+        return {
+            "board-notice": _told(refusal),
+            "board-head": page.head,
+            "board-filters": page.filters or "",
+            "board-body": page.opening,
+            "board-mark": page.mark + refusal if page.opening == page.body else f"opening of {page.mark}",
         }
 
     def standings() -> dict[str, Any]:
         """The leaderboard: what it was computed from, and one entry a model, best first."""
         return context.leaderboard.standings().as_json()
 
-    head = fragment(elem_id="leaderboard-head")
-    notice = fragment(elem_id="leaderboard-notice")
-    filters = fragment(elem_id="leaderboard-filters")
-    body = fragment(elem_id="leaderboard")
+    head = fragment(to_come("board-head"), elem_id="leaderboard-head")
+    notice = fragment(to_come("board-notice"), elem_id="leaderboard-notice")
+    filters = fragment(to_come("board-filters"), elem_id="leaderboard-filters")
+    body = fragment(to_come("board-body"), elem_id="leaderboard")
     # The page's own script writes the query of a chosen view in here, and keeps it in the address.
     chosen = gr.Textbox(elem_id="chosen-view", elem_classes=["unseen"], container=False)
-    mark = gr.Textbox(visible=False)
+    mark = gr.Textbox(to_come("board-mark"), visible=False)
     timer = gr.Timer(REFRESH_S)
     outputs = [notice, head, filters, body, mark, timer]
     for event in (None, timer.tick, chosen.change):
         gr.on(event, ask, [chosen, mark, timer], outputs, **AT_ONCE)
     api(standings, api_name="leaderboard", concurrency_limit=None)
+    return open_at
+
+
+def _told(refusal: str) -> str:
+    return render("notice.html", kind="refused", text=refusal) if refusal else ""
 
 
 def _read(chosen: str | None, query: Mapping[str, str]) -> tuple[BoardView, str]:

@@ -1,7 +1,7 @@
 // The Leaderboard's own behaviour: the view in the address, the search box, and pictures of what is shown.
 (() => {
   "use strict";
-  const NAMES = ["scope", "criterion", "tag", "language", "turns", "platform", "family", "by"];
+  const NAMES = ["scope", "criterion", "tag", "language", "turns", "platform", "family", "by", "style"];
   const $ = (selector) => document.querySelector(selector);
 
   // ── the view: lists ↔ address → the hidden box that Gradio listens to ──
