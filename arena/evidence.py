@@ -14,6 +14,7 @@ from arena.counts import LiveCounts, PairCounts, read_counts
 from arena.database import Database
 from arena.matchmaking import Evidence
 from arena.ratings import rate
+from arena.stamps import Stamp
 from arena.tables import ModelRevision
 
 SCOPES = ("battle", "imported")
