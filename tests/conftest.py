@@ -8,14 +8,25 @@ import pytest
 
 from arena.config import Settings, load_settings, prepare_process
 from arena.database import Database, open_database
+from tests.databases import SERVER, database_of
 
+pytest_plugins = ["tests.postgres_fixtures"]
 prepare_process()
 
 SettingsFactory = Callable[..., Settings]
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Tell what kind of database the tests use wherever they use one."""
+    kinds = ("sqlite", "postgresql")
+    parser.addoption("--database", choices=kinds, default=kinds[0], help="the database behind all tests")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Long modules first, so that no process is left alone with one at the end."""
+    if config.getoption("--database") != "sqlite":
+        config.hook.pytest_deselected(items=[item for item in items if item.get_closest_marker("sqlite")])
+        items[:] = [item for item in items if not item.get_closest_marker("sqlite")]
     long = {item.path for item in items if item.get_closest_marker("browser")}
     items.sort(key=lambda item: item.path not in long)
 
@@ -32,6 +43,8 @@ def _own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     ):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("ARENA_DATA_DIR", str(tmp_path / "data"))
+    if SERVER:
+        monkeypatch.setenv("ARENA_DATABASE_URL", database_of(tmp_path / "data"))
     monkeypatch.chdir(tmp_path)
 
 
@@ -50,7 +63,9 @@ def make_settings(tmp_path: Path) -> SettingsFactory:
     """Make settings in the test's own folder; keyword arguments override."""
 
     def make(**overrides: object) -> Settings:
-        return load_settings(**{"data_dir": tmp_path / "data", **overrides})
+        data_dir = Path(str(overrides.get("data_dir", tmp_path / "data")))
+        database = {"database_url": database_of(data_dir)} if SERVER else {}
+        return load_settings(**{"data_dir": data_dir, **database, **overrides})
 
     return make
 
@@ -59,6 +74,6 @@ def make_settings(tmp_path: Path) -> SettingsFactory:
 def database(tmp_path: Path) -> Iterator[Database]:
     """A fresh database with all tables."""
     logging.getLogger("alembic").setLevel(logging.WARNING)
-    store = open_database(f"sqlite:///{tmp_path / 'data' / 'arena.db'}")
+    store = open_database(database_of(tmp_path / "data"))
     yield store
     store.close()
