@@ -29,7 +29,10 @@ from tests.replica_fixtures import SECRETS, nginx
 
 _TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 _IDLE_S = 5.0
-_HEAD = "replicas  battles  incomplete   CPU a battle, ms: arenas  nginx  PostgreSQL   idle arenas, ms a second"
+_HEAD = (
+    "replicas  battles  incomplete  frames a battle   CPU a battle, ms: arenas  nginx  PostgreSQL   "
+    "idle arenas, ms a second"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,9 +108,10 @@ def measure(replicas: int, given: argparse.Namespace) -> float:
         seen = asyncio.run(stream(port, given.at_once, given.seconds, battle_s, "", 0))
         spent = [after - earlier for earlier, after in zip(before, measured.cpu_s(), strict=True)]
     incomplete = sum(not w.complete or w.vote is None for w in seen)
+    frames = sum(w.frames for w in seen) / len(seen)  # a core that is too busy draws fewer, and each costs
     arenas, proxy, postgres = (1000 * s / len(seen) for s in spent)
     print(
-        f"{replicas:>8}  {len(seen):>7}  {incomplete:>10}  "
+        f"{replicas:>8}  {len(seen):>7}  {incomplete:>10}  {frames:>15.0f}  "
         f"{arenas:>24.1f}  {proxy:>5.1f}  {postgres:>10.1f}  {idle:>25.1f}",
         flush=True,
     )
