@@ -5,16 +5,19 @@ PYTEST = pytest -n $(PROCESSES) --dist loadfile --no-loadscope-reorder
 TRL ?= $(CURDIR)/.venv-trl/try
 
 .DEFAULT_GOAL := help
-.PHONY: audit help check check-fast check-trl lint test fmt run
+.PHONY: audit help check check-fast check-postgresql check-trl lint test fmt run
 
 help: ## list these commands
-	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-12s %s\n", $$1, $$2}'
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-16s %s\n", $$1, $$2}'
 
 check: lint ## everything that must hold before a commit
 	$(PYTEST)
 
 check-fast: lint ## the same without Chromium, PostgreSQL and slow tests
 	$(PYTEST) -m "not browser and not postgres and not slow"
+
+check-postgresql: ## the tests again, with PostgreSQL behind all of them
+	pytest -n $(PROCESSES) --dist loadfile --database postgresql
 
 lint: ## format, rules, types, layers
 	ruff format --check .

@@ -1,7 +1,6 @@
 """Fixtures that every test may use: settings that touch only the test's own folder, and a database in it."""
 
 import logging
-import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -10,14 +9,25 @@ import pytest
 from arena.config import Settings, load_settings, prepare_process
 from arena.database import Database, open_database
 from tests.chromium import CHROMIUM
+from tests.databases import SERVER, copy_of, database_of
 
+pytest_plugins = ["tests.postgres_fixtures"]
 prepare_process()
 
 SettingsFactory = Callable[..., Settings]
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Tell what kind of database the tests use wherever they use one."""
+    kinds = ("sqlite", "postgresql")
+    parser.addoption("--database", choices=kinds, default=kinds[0], help="the database behind all tests")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Long modules first, so that no process is left alone with one at the end."""
+    if config.getoption("--database") != "sqlite":
+        config.hook.pytest_deselected(items=[item for item in items if item.get_closest_marker("sqlite")])
+        items[:] = [item for item in items if not item.get_closest_marker("sqlite")]
     marks = ("browser", "slow", "postgres")
     long = [{item.path for item in items if item.get_closest_marker(mark)} for mark in marks]
     items.sort(key=lambda item: [item.path not in paths for paths in long])
@@ -47,6 +57,8 @@ def _own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     ):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("ARENA_DATA_DIR", str(tmp_path / "data"))
+    if SERVER:
+        monkeypatch.setenv("ARENA_DATABASE_URL", database_of(tmp_path / "data"))
     monkeypatch.chdir(tmp_path)
 
 
@@ -65,7 +77,9 @@ def make_settings(tmp_path: Path) -> SettingsFactory:
     """Make settings in the test's own folder; keyword arguments override."""
 
     def make(**overrides: object) -> Settings:
-        return load_settings(**{"data_dir": tmp_path / "data", **overrides})
+        data_dir = Path(str(overrides.get("data_dir", tmp_path / "data")))
+        database = {"database_url": database_of(data_dir)} if SERVER else {}
+        return load_settings(**{"data_dir": data_dir, **database, **overrides})
 
     return make
 
@@ -82,12 +96,9 @@ def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def database(empty_database: Path, tmp_path: Path) -> Iterator[Database]:
     """A fresh database with all tables."""
-    store = open_database(copy_of(empty_database, tmp_path / "data"))
+    data = tmp_path / "data"
+    if not SERVER:
+        copy_of(empty_database, data)
+    store = open_database(database_of(data))
     yield store
     store.close()
-
-
-def copy_of(database: Path, folder: Path) -> str:
-    """The URL of a copy of a SQLite file that nobody has open."""
-    folder.mkdir(exist_ok=True)
-    return f"sqlite:///{shutil.copyfile(database, folder / 'arena.db')}"

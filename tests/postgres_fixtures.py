@@ -2,6 +2,9 @@
 
 A test module that wants them says `pytest_plugins = ["tests.postgres_fixtures"]`. The server runs as an unprivileged
 user in a temporary folder, on a Unix socket only, and is gone with the test session.
+
+With `pytest --database postgresql` all other data folders have a PostgreSQL database too (see `databases.py`);
+tests of what only SQLite has are marked `sqlite`, and left out.
 """
 
 import logging
@@ -14,14 +17,22 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from uuid import uuid4
 
-import psycopg
 import pytest
 from sqlalchemy import make_url
 
 from arena.database import Database, open_database
-from tests.conftest import copy_of
+from tests.databases import SERVER, copy_of, create
 
 MISSING = "PostgreSQL's server programs are missing: apt-get install postgresql"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _database_everywhere(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Start the server before any test where all tests are to use it."""
+    if request.config.getoption("--database") == "postgresql":
+        SERVER.append(request.getfixturevalue("postgres_socket"))
+    yield
+    SERVER.clear()
 
 
 @pytest.fixture(scope="session")
@@ -75,10 +86,7 @@ def postgres_template(postgres_socket: Path) -> str:
 
 
 def _create(socket: Path, template: str) -> str:
-    name = f"arena_{uuid4().hex}"
-    with psycopg.connect(f"host={socket} user=arena dbname=postgres", autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE {name} TEMPLATE {template}".encode())
-    return f"postgresql+psycopg://arena@/{name}?host={socket}"
+    return create(socket, f"arena_{uuid4().hex}", template)
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)])

@@ -55,7 +55,7 @@ def replicas(folder: Path, database_url: str, **settings: str) -> Iterator[Repli
         for _, address in told:
             _wait_until_ready(address)
         addresses = [address for _, address in told]
-        url = stack.enter_context(_nginx(folder / "nginx", addresses))
+        url, _ = stack.enter_context(nginx(folder / "nginx", [a.removeprefix("http://") for a in addresses]))
         yield Replicas(url, addresses, started)
 
 
@@ -92,8 +92,11 @@ def _wait_until_ready(address: str) -> None:
 
 
 @contextmanager
-def _nginx(folder: Path, addresses: Sequence[str]) -> Iterator[str]:
-    """The shipped configuration, with these arenas in the place of those it names."""
+def nginx(folder: Path, addresses: Sequence[str]) -> Iterator[tuple[str, "subprocess.Popen[bytes]"]]:
+    """Run nginx with the shipped configuration, and these arenas (`host:port`) in the place of those it names.
+
+    Gives where it listens, and its process.
+    """
     program = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin")
     if program is None:
         pytest.skip(MISSING)
@@ -101,8 +104,8 @@ def _nginx(folder: Path, addresses: Sequence[str]) -> Iterator[str]:
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     shipped = (SHIPPED_DIR / "hosting" / "nginx.conf").read_text()
-    for number, address in enumerate(addresses, 1):
-        shipped = shipped.replace(f"arena-{number}:7860", address.removeprefix("http://"))
+    servers = re.findall(r"^ *server arena-\d+:7860.*\n", shipped, re.MULTILINE)
+    shipped = shipped.replace("".join(servers), "".join(re.sub(r"arena-\d+:7860", a, servers[0]) for a in addresses))
     shipped, replaced = re.subn(r"listen 8080;", f"listen 127.0.0.1:{port};", shipped)
     assert replaced == 1
     (folder / "arenas.conf").write_text(shipped)
@@ -116,7 +119,7 @@ def _nginx(folder: Path, addresses: Sequence[str]) -> Iterator[str]:
     process = subprocess.Popen([program, "-p", folder, "-c", folder / "nginx.conf", "-e", folder / "error.log"])
     try:
         _wait_until_open(port)
-        yield f"http://127.0.0.1:{port}"
+        yield f"http://127.0.0.1:{port}", process
     finally:
         process.send_signal(signal.SIGTERM)
         process.wait(10)

@@ -2,9 +2,10 @@
 
 import json
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -19,6 +20,8 @@ from tests.scripted_visitor import ScriptedVisitor
 pytest_plugins = ["tests.postgres_fixtures"]
 pytestmark = [pytest.mark.postgres, pytest.mark.timeout(180)]
 VISITORS = 8
+A_MINUTE = 8
+"""Battles that a voter may start in a minute; an address five times as many, which is more than the others play."""
 REVEALED = "Your vote is stored"
 """What a page is told whose vote was acknowledged."""
 
@@ -41,38 +44,65 @@ def counts_of(database: Database) -> Sequence[tuple[object, ...]]:
         return [tuple(row) for row in session.execute(select(*columns).order_by(*columns[:4]))]
 
 
-def votes_of(address: str) -> int:
-    """How many votes a replica's public leaderboard is made of."""
-    with httpx.Client(base_url=address, timeout=30) as client:
+def standings_of(address: str) -> Sequence[Mapping[str, Any]]:
+    """A replica's public leaderboard."""
+    with httpx.Client(base_url=address, timeout=30, verify=False) as client:
         event = client.post("/gradio_api/call/leaderboard", json={"data": []}).raise_for_status().json()["event_id"]
         told = client.get(f"/gradio_api/call/leaderboard/{event}").text
     data = next(line for line in told.splitlines() if line.startswith("data:")).removeprefix("data:")
     (table,) = json.loads(data)
-    return sum(int(row["votes"]) for row in table["standings"]) // 2
+    standings: Sequence[Mapping[str, Any]] = table["standings"]
+    return standings
 
 
-def test_replicas_share_votes_and_lose_none_when_one_is_killed(database: Database, tmp_path: Path) -> None:
-    with replicas(tmp_path, url_of(database)) as running:
-        acknowledged = vote_once_each(running)
-        assert [votes_of(address) for address in running.addresses] == [VISITORS] * 2
+def test_replicas_share_votes_and_limits_and_lose_nothing_when_one_is_killed(
+    database: Database, tmp_path: Path
+) -> None:
+    with replicas(tmp_path, url_of(database), ARENA_BATTLES_PER_MINUTE=str(A_MINUTE)) as running:
+        with ScriptedVisitor(running.url) as first:
+            config = first.config
+        acknowledged = vote_once_each(running, config)
+        board, other = map(standings_of, running.addresses)
+        assert board == other
+        assert sum(int(row["votes"]) for row in board) == 2 * VISITORS
 
-        acknowledged += vote_while_one_is_killed(running, database)
+        insist_at_both(running, config)
+        assert most_battles_of_one_voter(database) == A_MINUTE
+
+        acknowledged += vote_while_one_is_killed(running, config)
 
     kept = counts_of(database)
     with database.read() as session:
         voted = session.scalars(select(Vote.battle_id)).all()
         assert session.scalar(select(func.count(Vote.sequence.distinct()))) == len(voted)
-        assert len(set(session.scalars(select(Battle.voter_id)))) >= VISITORS
     assert set(acknowledged) <= set(voted)
     rebuild_counts(database)
     assert counts_of(database) == kept
 
 
-def vote_once_each(running: Replicas) -> list[str]:
-    """Each visitor plays through nginx and votes at both replicas at the same moment; the battles they voted on."""
+def most_battles_of_one_voter(database: Database) -> int:
+    battles = func.count(Battle.id)
+    with database.read() as session:
+        return session.scalars(select(battles).group_by(Battle.voter_id).order_by(battles.desc())).first() or 0
 
-    with ScriptedVisitor(running.url) as first:
-        config = first.config
+
+def insist_at_both(running: Replicas, config: dict[str, Any]) -> None:
+    """One visitor asks both replicas at once for more battles than a minute has: the rest is refused."""
+    with ScriptedVisitor(running.url, config) as visitor:
+
+        def insist(address: str) -> int:
+            with ScriptedVisitor(address, config) as same:
+                same.client.cookies = visitor.client.cookies
+                heard = [same.fight("Once more").events for _ in range(A_MINUTE - 1)]
+            return sum("a lot of battles in one minute" in str(events) for events in heard)
+
+        with ThreadPoolExecutor(2) as pool:
+            refused = sum(pool.map(insist, running.addresses))
+    assert refused == 2 * (A_MINUTE - 1) - A_MINUTE
+
+
+def vote_once_each(running: Replicas, config: dict[str, Any]) -> list[str]:
+    """Each visitor plays through nginx and votes at both replicas at the same moment; the battles they voted on."""
 
     def play(number: int) -> str:
         with ScriptedVisitor(running.url, config) as visitor:
@@ -94,7 +124,7 @@ def vote_once_each(running: Replicas) -> list[str]:
         return list(pool.map(play, range(VISITORS)))
 
 
-def vote_while_one_is_killed(running: Replicas, database: Database) -> list[str]:
+def vote_while_one_is_killed(running: Replicas, config: dict[str, Any]) -> list[str]:
     """Visitors go on voting through nginx while a replica dies; the battles whose vote was acknowledged."""
     acknowledged: list[str] = []
     enough, dead = threading.Event(), threading.Event()
@@ -104,7 +134,7 @@ def vote_while_one_is_killed(running: Replicas, database: Database) -> list[str]
         while after < 2:
             was_dead = dead.is_set()
             try:
-                with ScriptedVisitor(running.url) as visitor:
+                with ScriptedVisitor(running.url, config) as visitor:
                     battle = visitor.fight("Go on").battle
                     if battle and REVEALED in visitor.vote(battle, "tie"):
                         acknowledged.append(battle)
