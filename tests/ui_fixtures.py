@@ -1,6 +1,7 @@
 """The whole arena on a real socket, over a scripted OpenAI server, and Chromium in front of it."""
 
 import json
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -89,8 +90,10 @@ def parts_of(app: FastAPI) -> Parts:
 
 @pytest.fixture(scope="module")
 def shared_site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    """One arena for a whole module."""
+    """One arena for a whole module, its models ready."""
     with arena_site(tmp_path_factory.mktemp("site")) as site:
+        while len(site.parts.fleet.drawable()) < len(NAMES):
+            time.sleep(0.01)
         yield site
 
 
