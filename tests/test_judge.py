@@ -291,7 +291,7 @@ def test_a_server_that_refuses_the_form_is_asked_in_words_alone(
     assert len(stored(database)) == 4
 
 
-def test_tokens_that_the_platform_does_not_tell_are_counted_by_the_characters(
+def test_tokens_that_the_platform_does_not_tell_are_counted_by_the_bytes(
     judge: Judge, database: Database, llm: ScriptedOpenAI
 ) -> None:
     add_pairs(database, 1)
@@ -301,8 +301,8 @@ def test_tokens_that_the_platform_does_not_tell_are_counted_by_the_characters(
 
     row = stored(database)[0]
     assert row.estimated
-    assert row.output_tokens == -(-len(says("A")) // 4)
-    assert row.input_tokens == -(-len(latest_prompt(llm.requests[0])) // 4)
+    assert row.output_tokens == -(-len(says("A").encode()) // 4)
+    assert row.input_tokens == -(-len(latest_prompt(llm.requests[0]).encode()) // 4)
 
 
 def test_a_killed_run_goes_on_where_it_was_and_asks_nothing_twice(
