@@ -18,11 +18,15 @@ import resource
 import tempfile
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.load_site import Measured, arena, cores, free_port, running
 from benchmarks.steady_server import FIRST_TICKS, TICK_S
 from benchmarks.visitor import Protocol, Visitor, Watched
+
+_TOGETHER = 20
+"""So many pages are opened at a time."""
 
 _HEAD = (
     "                              battles/s   first text added, ms   frames/s      longest   not       vote, ms     "
@@ -31,16 +35,30 @@ _HEAD = (
 )
 
 
-async def stream(port: int, at_once: int, seconds: float, battle_s: float, path: str, reading: float) -> list[Watched]:
-    """Keep `at_once` visitors fighting, voting and reading for so long, started evenly over one battle's time."""
-    protocol = Protocol(0, 0, 0, 0, 0) if path else await Visitor(port).open()
+@dataclass(frozen=True, slots=True)
+class Row:
+    """What came of so many visitors at once."""
+
+    watched: Sequence[Watched]
+    took_s: float
+    cpu_s: float
+
+
+async def stream(process: Measured, at_once: int, seconds: float, battle_s: float, path: str, reading: float) -> Row:
+    """Let `at_once` visitors open their pages, then fight, vote and read for so long, starting evenly over one battle.
+
+    Measured from when all pages are open.
+    """
+    visitors = [Visitor(process.port) for _ in range(at_once)]
+    protocol = Protocol(0, 0, 0, 0, 0) if path else await Visitor(process.port).open()
+    for start in range(0, 0 if path else at_once, _TOGETHER):
+        await asyncio.gather(*(visitor.settle(protocol) for visitor in visitors[start : start + _TOGETHER]))
     watched: list[Watched] = []
-    until = time.monotonic() + battle_s + reading + seconds
+    began, cpu = time.monotonic(), process.cpu_s()
+    until = began + battle_s + reading + seconds
 
     async def visit(number: int) -> None:
-        visitor = Visitor(port)
-        if not path:
-            await visitor.settle(protocol)
+        visitor = visitors[number]
         await asyncio.sleep((battle_s + reading) * number / at_once)
         while time.monotonic() < until:
             seen = Watched()
@@ -53,7 +71,7 @@ async def stream(port: int, at_once: int, seconds: float, battle_s: float, path:
                 await asyncio.sleep(reading * random.uniform(0.5, 1.5))
 
     await asyncio.gather(*(visit(number) for number in range(at_once)))
-    return watched
+    return Row(watched, time.monotonic() - began, process.cpu_s() - cpu)
 
 
 def percentile(values: Sequence[float], share: float) -> float:
@@ -65,10 +83,9 @@ def percentile(values: Sequence[float], share: float) -> float:
 def measure(what: str, process: Measured, at_once: int, given: argparse.Namespace, path: str = "") -> None:
     """Run one row of the table and print it."""
     battle_s = (FIRST_TICKS + given.tokens) * TICK_S
-    began, cpu = time.monotonic(), process.cpu_s()
-    seen = asyncio.run(stream(process.port, at_once, given.seconds, battle_s, path, given.reading))
-    took = time.monotonic() - began
-    share = (process.cpu_s() - cpu) / took
+    row = asyncio.run(stream(process, at_once, given.seconds, battle_s, path, given.reading))
+    seen, took = row.watched, row.took_s
+    share = row.cpu_s / took
     added = [(w.first_text - FIRST_TICKS * TICK_S) * 1000 for w in seen if w.first_text is not None]
     rates = [w.frames / w.shown for w in seen if w.shown]
     votes = [w.vote * 1000 for w in seen if w.vote is not None]
@@ -91,8 +108,8 @@ async def open_sessions(process: Measured, count: int) -> None:
     """Open so many pages, keep them open, and tell what each takes."""
     protocol = await Visitor(process.port).open()
     before, held = process.memory_mb(), []
-    for start in range(0, count, 20):
-        visitors = [Visitor(process.port) for _ in range(min(20, count - start))]
+    for start in range(0, count, _TOGETHER):
+        visitors = [Visitor(process.port) for _ in range(min(_TOGETHER, count - start))]
         await asyncio.gather(*(visitor.settle(protocol) for visitor in visitors))
         held += await asyncio.gather(*(visitor.hold() for visitor in visitors))
     after = process.memory_mb()

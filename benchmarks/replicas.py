@@ -99,13 +99,12 @@ def measure(replicas: int, given: argparse.Namespace) -> float:
     """Run one row of the table and print it; milliseconds of the arenas' processor time for each battle."""
     battle_s = (FIRST_TICKS + given.tokens) * TICK_S
     with tempfile.TemporaryDirectory() as folder, site(Path(folder), replicas, given.tokens) as measured:
-        port = measured.nginx.port
-        asyncio.run(stream(port, given.at_once, 0, battle_s, "", 0))  # what is done once, is done
+        asyncio.run(stream(measured.nginx, given.at_once, 0, battle_s, "", 0))  # what is done once, is done
         before = measured.cpu_s()
         time.sleep(_IDLE_S)
         idle = (measured.cpu_s()[0] - before[0]) / _IDLE_S * 1000
         before = measured.cpu_s()
-        seen = asyncio.run(stream(port, given.at_once, given.seconds, battle_s, "", 0))
+        seen = asyncio.run(stream(measured.nginx, given.at_once, given.seconds, battle_s, "", 0)).watched
         spent = [after - earlier for earlier, after in zip(before, measured.cpu_s(), strict=True)]
     incomplete = sum(not w.complete or w.vote is None for w in seen)
     frames = sum(w.frames for w in seen) / len(seen)  # a core that is too busy draws fewer, and each costs

@@ -20,10 +20,8 @@ NOT_STORED = "This could not be stored just now; the arena keeps trying. Reload 
 _FIRST_TRY_AGAIN_S, _LAST_TRY_AGAIN_S = 0.5, 15.0
 """When an outcome that could not be written is tried again; doubled each time."""
 
-CROWD = 120
-"""Above so many runs at once each is refreshed less often: better fewer frames for all than late ones."""
-
-CROWDED_FRAMES_PER_S = 5.0
+CROWDS = ((85, 5.0), (45, 8.5))
+"""Above so many runs at once each is refreshed no more often than this a second: fewer frames for all, not late ones."""
 
 
 class Run(ABC, Generic[View]):
@@ -170,8 +168,8 @@ class Runs:
 
     def frame_s(self) -> float:
         """Seconds between two frames of one run, now."""
-        crowded = len(self) > CROWD
-        return 1.0 / (min(self._frames_per_s, CROWDED_FRAMES_PER_S) if crowded else self._frames_per_s)
+        crowded = next((most for runs, most in CROWDS if len(self) > runs), self._frames_per_s)
+        return 1.0 / min(self._frames_per_s, crowded)
 
     def admit(self, voter: VoterIdentity) -> None:
         """Refuse a further run with a `BattleError` where it has no place, not even in line."""
