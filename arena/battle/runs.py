@@ -21,7 +21,7 @@ _FIRST_TRY_AGAIN_S, _LAST_TRY_AGAIN_S = 0.5, 15.0
 """When an outcome that could not be written is tried again; doubled each time."""
 
 CROWDS = ((85, 5.0), (45, 8.5))
-"""Above so many runs at once each is refreshed no more often than this a second: fewer frames for all, not late ones."""
+"""Above so many runs at once each is refreshed no more often than this a second: better fewer frames than late ones."""
 
 
 class Run(ABC, Generic[View]):
