@@ -88,7 +88,7 @@ def _await(process: "subprocess.Popen[bytes]", url: str) -> None:
         try:
             opener.open(url, timeout=10).close()
         except urllib.error.HTTPError as error:
-            if error.code == 404:
+            if error.code != 503:  # what is not ready says so; any other answer is one
                 return
             time.sleep(0.1)
         except OSError:
