@@ -20,6 +20,7 @@ from gradio.server_messages import (
 )
 
 from arena.ui.event_stream import PATH, EventStream
+from arena.web.events import session_of_stream
 
 SESSION = "s1"
 
@@ -120,6 +121,17 @@ async def test_the_events_of_a_page_that_is_gone_are_ended_and_its_next_stream_h
 async def test_a_session_that_nobody_knows_is_told_so(page: gr.Blocks) -> None:
     browser = Browser()
     async with browser.asking(page, "stranger") as stream:
+        await asyncio.wait_for(stream, 10)
+    told = browser.heard.get_nowait()
+    assert told is not None
+    assert told["session_not_found"] is True
+
+
+async def test_of_two_names_the_stream_hears_for_the_one_that_the_gate_looked_at(page: gr.Blocks) -> None:
+    asked = f"{SESSION}&session_hash=mine"
+    assert session_of_stream(PATH, f"session_hash={asked}".encode()) == "mine"
+    browser = Browser()
+    async with browser.asking(page, asked) as stream:
         await asyncio.wait_for(stream, 10)
     told = browser.heard.get_nowait()
     assert told is not None

@@ -6,7 +6,6 @@ whether the browser is still there, sets a timer, copies the message, and hands 
 
 import asyncio
 from typing import Any
-from urllib.parse import parse_qs
 
 import gradio as gr
 import orjson
@@ -20,6 +19,7 @@ from gradio.server_messages import (
 )
 from gradio.utils import get_heartbeat_rate
 from pydantic import BaseModel
+from starlette.datastructures import QueryParams
 from starlette.types import Receive, Scope, Send
 
 PATH = "/gradio_api/queue/data"
@@ -39,7 +39,8 @@ class EventStream:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one page's request for its events."""
-        session = parse_qs(scope["query_string"].decode("latin-1")).get("session_hash", [""])[0]
+        # Of several names the one that the gate looked at: another one could be another visitor's.
+        session = QueryParams(scope["query_string"]).get("session_hash", "")
         queue = self._blocks._queue
         await send(_HEAD)
         if session not in queue.pending_messages_per_session:
