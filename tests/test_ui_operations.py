@@ -1,5 +1,6 @@
 """The Operations page: everything for the operator, nothing for anybody else, however they ask."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -20,7 +21,7 @@ from arena.matchmaking import Forecast
 from arena.roster import ModelEntry
 from arena.tables import VoterDecision, Winner, now
 from arena.ui.html import render
-from arena.ui.report import describe_database, write_report
+from arena.ui.report import Report, describe_database, write_report
 from tests.arena_facts import add_models, add_vote
 from tests.conftest import SettingsFactory
 from tests.stranger import Stranger
@@ -202,20 +203,31 @@ def test_a_strangers_decision_changes_nothing(tmp_path: Path) -> None:
         assert decisions(site) == []
 
 
+_QUIET_DAY = Today(0, None)
+
+
+def quiet_report(
+    settings: Settings, *models: ModelStatus, today: Today = _QUIET_DAY, warnings: Sequence[str] = ()
+) -> Report:
+    """Of an arena in which nothing has happened yet."""
+    return write_report(
+        Figures(0, 0, 0, 0, 0, 0),
+        models,
+        settings,
+        kept=(),
+        today=today,
+        backup_failure=None,
+        votes=0,
+        waiting=0,
+        uptime_s=0,
+        warnings=warnings,
+    )
+
+
 @pytest.mark.usefixtures("database")
 def test_the_newest_backup_stands_among_the_facts(make_settings: SettingsFactory) -> None:
     def told() -> str:
-        report = write_report(
-            Figures(0, 0, 0, 0, 0, 0),
-            [],
-            make_settings(),
-            kept=(),
-            today=Today(0, None),
-            backup_failure=None,
-            votes=0,
-            waiting=0,
-            uptime_s=0,
-        )
+        report = quiet_report(make_settings())
         return next(fact.value for fact in report.facts if fact.name == "Backups")
 
     assert told().startswith("none yet in")
@@ -225,17 +237,7 @@ def test_the_newest_backup_stands_among_the_facts(make_settings: SettingsFactory
 
 def test_what_the_days_limits_leave_stands_among_the_facts(make_settings: SettingsFactory) -> None:
     settings = make_settings(battles_per_day_in_all=1_200, spend_per_day=5)
-    report = write_report(
-        Figures(0, 0, 0, 0, 0, 0),
-        [],
-        settings,
-        kept=(),
-        today=Today(7, 0.25),
-        backup_failure=None,
-        votes=0,
-        waiting=0,
-        uptime_s=0,
-    )
+    report = quiet_report(settings, today=Today(7, 0.25))
 
     told = {fact.name: fact.value for fact in report.facts}
     assert (told["Started today"], told["Spent today"]) == ("7 of 1,200", "$0.25 of $5.00")
@@ -243,20 +245,8 @@ def test_what_the_days_limits_leave_stands_among_the_facts(make_settings: Settin
 
 def test_what_was_left_out_of_the_roster_file_stands_below_the_models(make_settings: SettingsFactory) -> None:
     left_out = ("models.yaml: parrot: skipped, the arena has no api_type 'echo'.",)
-    figures = Figures(0, 0, 0, 0, 0, 0)
 
-    report = write_report(
-        figures,
-        [],
-        make_settings(),
-        kept=(),
-        today=Today(0, None),
-        backup_failure=None,
-        votes=0,
-        waiting=0,
-        uptime_s=0,
-        warnings=left_out,
-    )
+    report = quiet_report(make_settings(), warnings=left_out)
     page = render("operations_models.html", report=report, forecast=Forecast("uniform", 0, 0, None, ()))
 
     assert "skipped, the arena has no api_type &#39;echo&#39;." in page
@@ -270,17 +260,7 @@ def status(**columns: Any) -> ModelStatus:
 
 def notes(settings: Settings, **columns: Any) -> str:
     """What the report notes beside a model's state."""
-    report = write_report(
-        Figures(0, 0, 0, 0, 0, 0),
-        [status(**columns)],
-        settings,
-        kept=(),
-        today=Today(0, None),
-        backup_failure=None,
-        votes=0,
-        waiting=0,
-        uptime_s=0,
-    )
+    report = quiet_report(settings, status(**columns))
     return " ".join(report.models[0].notes)
 
 
