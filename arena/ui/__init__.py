@@ -15,6 +15,7 @@ from arena.ui.campaign_page import build_campaign_page
 from arena.ui.chat_page import build_chat_page
 from arena.ui.context import PageContext
 from arena.ui.data_page import build_data_page
+from arena.ui.event_calls import CALL, JOIN, EventCalls
 from arena.ui.event_stream import PATH, EventStream
 from arena.ui.layout import ASSETS_DIR, ASSETS_URL, PAGES, PageFrame
 from arena.ui.leaderboard_page import build_leaderboard_page
@@ -42,8 +43,6 @@ _BUILDERS: Mapping[str, Callable[[PageContext], Opening | None]] = {
 
 _SPARE_EVENTS = 100
 """Room for the events that Gradio queues beside battles: refusals, refreshes."""
-_LOOK_FOR_EVENTS_S = 0.005
-"""How often Gradio looks for new events; its own 0.001 s costs an idle arena 6% of a core."""
 
 
 def build_blocks(context: PageContext) -> tuple[gr.Blocks, Mapping[str, Opening]]:
@@ -77,9 +76,11 @@ def mount_pages(app: FastAPI, context: PageContext) -> None:
     demo.max_threads = streams + _SPARE_EVENTS
     demo.state_session_capacity = 3000
     demo.queue(default_concurrency_limit=None, max_size=2 * streams + _SPARE_EVENTS, api_open=False)
-    demo._queue.sleep_when_free = _LOOK_FOR_EVENTS_S
+    calls = EventCalls(demo)
     app.mount(ASSETS_URL, StaticFiles(directory=ASSETS_DIR), name="arena-assets")
     app.router.routes.append(Route(PATH, EventStream(demo), methods=["GET"]))
+    app.router.routes.append(Route(JOIN, calls.join, methods=["POST"]))
+    app.router.routes.append(Route(CALL, calls.call, methods=["POST"]))
     app.add_middleware(PageFrame, demo=context.demo, openings=openings, sign_in=context.sign_in)
     with warnings.catch_warnings():
         # Gradio warns that it turns off what was never asked for.
@@ -96,7 +97,8 @@ def mount_pages(app: FastAPI, context: PageContext) -> None:
             ssr_mode=False,
             theme=ArenaTheme(),
         )
-    lighten_sessions(next(mounted for mounted in map(_mounted, app.routes) if isinstance(mounted, App)))
+    calls.app = next(mounted for mounted in map(_mounted, app.routes) if isinstance(mounted, App))
+    lighten_sessions(calls.app)
 
 
 def _mounted(route: BaseRoute) -> object:

@@ -73,8 +73,10 @@ def _expects_more(queue: Queue, session: str, ended: str | None) -> bool:
     return bool(pending)
 
 
-async def _tell(send: Send, message: BaseMessage, *, last: bool = False) -> None:
-    body = b"data: " + orjson.dumps(vars(message), default=_spelled) + b"\n\n"
+async def _tell(send: Send, message: BaseMessage | bytes, *, last: bool = False) -> None:
+    """Send a message; a frame of a running event comes spelled already."""
+    spelled = message if isinstance(message, bytes) else orjson.dumps(vars(message), default=_spelled)
+    body = b"data: " + spelled + b"\n\n"
     await send({"type": "http.response.body", "body": body, "more_body": not last})
 
 

@@ -2,7 +2,7 @@
 
 import time
 from collections import ChainMap
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator
 from contextlib import suppress
 from copy import copy
 from datetime import datetime, timedelta
@@ -15,9 +15,10 @@ from gradio.blocks import BlocksConfig
 from gradio.context import Context, set_render_context
 from gradio.routes import App
 from gradio.state_holder import SessionState, StateHolder
-from gradio.utils import diff
 
-_UNCHANGED = {"__type__": "update"}
+from arena.ui.lean_queue import LeanQueue
+from arena.ui.running_frames import UNCHANGED, RunningFrames
+
 _LOOKS = {"visible", "interactive", "label", "placeholder", "elem_classes", "active"}
 """Properties that only the browser needs to know of: nothing that comes back is read by them."""
 _TEXTS = (gr.Markdown, gr.Textbox, gr.Button, gr.Radio)
@@ -58,6 +59,12 @@ class LeanBlocks(gr.Blocks):
         self.page = ""
         self.exited = True
 
+    def queue(self, *args: Any, **kwargs: Any) -> "LeanBlocks":  # noqa: ANN401 - as Gradio's
+        """Set the queue up, as one that starts events at once."""
+        super().queue(*args, **kwargs)
+        self._queue = LeanQueue(self._queue)
+        return self
+
     async def preprocess_data(
         self,
         block_fn: BlockFunction,
@@ -74,27 +81,27 @@ class LeanBlocks(gr.Blocks):
         return list(await super().preprocess_data(block_fn, inputs, state, explicit_call))
 
     async def process_api(self, block_fn: BlockFunction | int, *args: Any, **kwargs: Any) -> dict[str, Any]:  # noqa: ANN401
-        """Run an event; of one that goes on, only ask for the next frame and tell what it changes."""
-        frames = kwargs.get("iterator")
-        last = self._last_sent(frames, kwargs.get("session_hash")) if kwargs.get("event_id") else None
+        """Run an event; of one that goes on, tell its page frame after frame until it ends.
+
+        Gradio's queue asks for each frame, and would spend more on the asking than the frame takes.
+        """
+        frames, event_id = kwargs.get("iterator"), kwargs.get("event_id")
+        last = self._last_sent(frames, kwargs.get("session_hash")) if event_id else None
         if last is None or not isinstance(frames, AsyncGenerator) or not isinstance(block_fn, BlockFunction):
-            return await super().process_api(block_fn, *args, **kwargs)
-        started = time.monotonic()
-        try:
-            frame = await anext(frames)
-        except StopAsyncIteration:
-            return await super().process_api(block_fn, *args, **kwargs)  # which ends a generator that has ended
-        data = await self.postprocess_data(block_fn, frame, kwargs.get("state"))
-        return {
-            "data": _differences(last, data),
-            "is_generating": True,
-            "iterator": frames,
-            "duration": time.monotonic() - started,
-            "average_duration": None,
-            "render_config": None,
-            "changed_state_ids": [],
-            "used_cache": None,
-        }
+            # No part of the arena's pages is a file, so there are no addresses of files to complete in what it sends.
+            return await super().process_api(block_fn, *args, **{**kwargs, "root_path": None})
+        running, event = RunningFrames(event_id, last), self._queue.event_ids_to_events.get(event_id or "")
+        while True:
+            started = time.monotonic()
+            try:
+                frame = await anext(frames)
+            except StopAsyncIteration:
+                return await super().process_api(block_fn, *args, **kwargs)  # which ends a generator that has ended
+            changes = await self._changed_parts(block_fn, frame, kwargs.get("state"))
+            if event is None or not event.alive:  # nobody listens, or somebody who asks for each frame
+                return _as_gradio_answers(frames, running.differences(changes), time.monotonic() - started)
+            spelled = running.spell(changes, time.monotonic() - started)
+            self._queue.pending_messages_per_session[event.session_hash].put_nowait(spelled)  # type: ignore[arg-type]
 
     def _last_sent(self, frames: object, session: str | None) -> list[Any] | None:
         """The values that the page has of an event that goes on; `None` of one that begins."""
@@ -106,9 +113,16 @@ class LeanBlocks(gr.Blocks):
         self, block_fn: BlockFunction, predictions: list[Any] | dict[Any, Any], state: SessionState | None
     ) -> list[Any]:
         """Make an answer ready for the browser; one value for each output of the function."""
-        changes = _changes(block_fn.outputs, predictions)
-        if changes is None or block_fn.is_validator_function:
-            return list(await super().postprocess_data(block_fn, predictions, state))
+        ready = await self._changed_parts(block_fn, predictions, state)
+        return [ready.get(place, UNCHANGED) for place in range(len(block_fn.outputs))]
+
+    async def _changed_parts(
+        self, block_fn: BlockFunction, predictions: list[Any] | dict[Any, Any], state: SessionState | None
+    ) -> dict[int, Any]:
+        """What is sent for each part that an answer changes, by its place among the outputs, in their order."""
+        changes = _changes(block_fn, predictions)
+        if changes is None:
+            return dict(enumerate(await super().postprocess_data(block_fn, predictions, state)))
         ready: dict[int, Any] = {}
         for place, value in changes.items():
             with suppress(_NotPlainError):
@@ -120,7 +134,7 @@ class LeanBlocks(gr.Blocks):
             values = list(rest.values())
             made = await super().postprocess_data(lean, values[0] if len(values) == 1 else values, state)
             ready |= zip(rest, made, strict=True)
-        return [ready.get(place, _UNCHANGED) for place in range(len(block_fn.outputs))]
+        return dict(sorted(ready.items()))
 
 
 class LeanSession(SessionState):
@@ -205,13 +219,18 @@ def lighten_sessions(app: App) -> None:
     app.state_holder.set_blocks(blocks)
 
 
-def _differences(last: list[Any], data: list[Any]) -> list[Any]:
-    """What each value changes of the last one sent, which it replaces: empty where nothing does."""
-    told = []
-    for place, value in enumerate(data):
-        before, last[place] = last[place], value
-        told.append([] if value is before else diff(before, value))  # type: ignore[no-untyped-call]
-    return told
+def _as_gradio_answers(frames: AsyncGenerator[Any], data: list[Any], duration: float) -> dict[str, Any]:
+    """A frame of an event that goes on, as Gradio's own `process_api` returns it."""
+    return {
+        "data": data,
+        "is_generating": True,
+        "iterator": frames,
+        "duration": duration,
+        "average_duration": None,
+        "render_config": None,
+        "changed_state_ids": [],
+        "used_cache": None,
+    }
 
 
 def _in_session(part: Any, state: SessionState | None) -> Any:  # noqa: ANN401 - what Gradio takes
@@ -246,12 +265,12 @@ def _text(block: Any, value: Any, postprocess: bool) -> Any:  # noqa: ANN401 - w
     return block.postprocess(value) if postprocess else value
 
 
-def _changes(outputs: Sequence[Any], predictions: list[Any] | dict[Any, Any]) -> dict[int, Any] | None:
+def _changes(block_fn: BlockFunction, predictions: list[Any] | dict[Any, Any]) -> dict[int, Any] | None:
     """The changed outputs' places and values, for an answer that names its outputs; else `None`."""
-    if not isinstance(predictions, dict) or not predictions or len(outputs) < 2:
+    outputs = block_fn.outputs
+    if not isinstance(predictions, dict) or not predictions or len(outputs) < 2 or block_fn.is_validator_function:
         return None
     places = {output._id: place for place, output in enumerate(outputs)}
     if not all(getattr(part, "_id", None) in places for part in predictions):
         return None
-    changed = {places[part._id]: value for part, value in predictions.items() if value != _UNCHANGED}
-    return dict(sorted(changed.items()))
+    return {places[part._id]: value for part, value in predictions.items() if value != UNCHANGED}
