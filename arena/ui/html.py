@@ -6,11 +6,13 @@ onto one line, and line breaks in values become character references.
 """
 
 import re
+from functools import lru_cache
 
 import gradio as gr
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
+_SHORT = 200
 _TURNED = re.compile("[\u202a-\u202e\u2066-\u2069]")
 """Characters that let what follows be read backwards: in a name they would turn the arena's own words around."""
 
@@ -39,7 +41,19 @@ def render(template: str, **values: object) -> str:
 
     The template's outermost element must be a block (`div`, `section`, …).
     """
-    return " ".join(line.strip() for line in document(template, **values).splitlines() if line.strip())
+    if all(type(value) is str and len(value) < _SHORT for value in values.values()):  # Markup is another type
+        return _rendered(template, tuple(values.items()))
+    return _on_a_line(document(template, **values))
+
+
+@lru_cache(maxsize=512)
+def _rendered(template: str, values: tuple[tuple[str, object], ...]) -> str:
+    """What short texts make of a template: a state, a question, a heading, all shown again and again."""
+    return _on_a_line(document(template, **dict(values)))
+
+
+def _on_a_line(html: str) -> str:
+    return " ".join(line.strip() for line in html.splitlines() if line.strip())
 
 
 def document(template: str, **values: object) -> str:
