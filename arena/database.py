@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import sqlite3
+import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
@@ -57,6 +58,7 @@ class Database:
         self._readers = sessionmaker(self.engine, expire_on_commit=False)
         self._writers = sessionmaker(self._writing_engine, expire_on_commit=False)
         self._threads = ThreadPoolExecutor(8, thread_name_prefix="database")
+        self._writing = threading.Lock()
 
     @contextmanager
     def read(self) -> Iterator[Session]:
@@ -87,10 +89,24 @@ class Database:
         On SQLite the write lock is taken at once, so that what is read inside cannot change before the commit.
         """
         self._require_file()
-        with self._writers.begin() as session:
+        with self._in_turn(), self._writers.begin() as session:
             yield session
         self._require_file()
         self.outages.written()
+
+    @contextmanager
+    def _in_turn(self) -> Iterator[None]:
+        """Let SQLite's writers of this process wait here for each other.
+
+        SQLite lets them wait by looking again and again, after pauses that grow to a tenth of a second. Whoever has
+        waited too long here is told by SQLite what holds the file.
+        """
+        mine = self.file is not None and self._writing.acquire(timeout=BUSY_TIMEOUT_S)
+        try:
+            yield
+        finally:
+            if mine:
+                self._writing.release()
 
     async def run(
         self, function: Callable[Parameters, Result], *args: Parameters.args, **kwargs: Parameters.kwargs
