@@ -25,7 +25,7 @@ from sqlalchemy import Engine, event  # noqa: E402 - the number of BLAS threads 
 
 from arena.battle.retelling import Retelling  # noqa: E402
 from arena.battle.seats import Attempt  # noqa: E402
-from arena.battle.store import EndedTurn, NewBattle, end_turn, start_battle, write_language  # noqa: E402
+from arena.battle.store import EndedTurn, NewBattle, end_turn, start_battle  # noqa: E402
 from arena.battle.verdicts import Ballot  # noqa: E402
 from arena.database import Database, open_database  # noqa: E402
 from arena.evidence import VoteEvidence  # noqa: E402
@@ -151,8 +151,6 @@ class Bookkeeping:
             self.limits.admit(voter)
         with self.costs.of("store: start_battle"):
             start_battle(self.database, new)
-        with self.costs.of("store: write_language"):
-            write_language(self.database, new.conversation_id, "en", "told")
         with self.costs.of("evidence: refresh after the start"):
             self.evidence.refresh()
 

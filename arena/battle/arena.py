@@ -297,7 +297,6 @@ class Arena:
                 yield view
                 if not stored and view.phase not in (Phase.QUEUED, Phase.ABANDONED):
                     stored = True
-                    self._beside.note_language(new.conversation_id, prompt)
                     self._beside.learn()
 
     def _challenge(self, challenge_id: str | None, prompt: str) -> Challenge | None:

@@ -1,14 +1,12 @@
-"""What is done beside battles, which never wait for it: telling a prompt's language, reading the latest votes."""
+"""What is done beside battles, which never wait for it: reading the latest votes."""
 
 import asyncio
 import time
 from collections.abc import Coroutine
 from contextlib import suppress
 
-from arena.battle.store import write_language
 from arena.database import Database
 from arena.evidence import VoteEvidence
-from arena.language import tell_language
 from arena.outages import DatabaseUnavailable
 
 LEARN_EVERY_S = 0.5
@@ -27,10 +25,6 @@ class Beside:
         self._to_learn = False
         self._learnt_at = -LEARN_EVERY_S
         self._finishing = asyncio.Event()
-
-    def note_language(self, conversation_id: str, prompt: str) -> None:
-        """Tell the language of a conversation's first prompt, and store it."""
-        self._soon(self._note_language(conversation_id, prompt))
 
     def learn(self) -> None:
         """Let the next draw know of the latest votes, also those of other processes."""
@@ -52,10 +46,6 @@ class Beside:
         self._finishing.set()
         if self._running:
             await asyncio.wait(self._running)
-
-    async def _note_language(self, conversation_id: str, prompt: str) -> None:
-        code, method = await asyncio.to_thread(tell_language, prompt)
-        await self._database.run(write_language, self._database, conversation_id, code, method)
 
     def _soon(self, work: Coroutine[None, None, None]) -> None:
         task = asyncio.create_task(_forgiving(work))
