@@ -5,7 +5,7 @@ import json
 from collections.abc import Sequence
 from functools import lru_cache
 
-from sqlalchemy import bindparam, func, select
+from sqlalchemy import Table, bindparam, func, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
@@ -13,14 +13,10 @@ from arena.roster import ModelEntry, SamplingDefaults
 from arena.tables import ModelRevision
 
 _RACES = 5
+_REVISIONS: Table = ModelRevision.__table__  # type: ignore[assignment]
 _KNOWN = select(
-    ModelRevision.fingerprint,
-    ModelRevision.id,
-    ModelRevision.display_name,
-    ModelRevision.family,
-    ModelRevision.version,
-    ModelRevision.parent,
-).where(ModelRevision.fingerprint.in_(bindparam("fingerprints", expanding=True)))
+    *(_REVISIONS.c[name] for name in ("fingerprint", "id", "display_name", "family", "version", "parent"))
+).where(_REVISIONS.c.fingerprint.in_(bindparam("fingerprints", expanding=True)))
 
 
 def revision_ids(session: Session, asked: Sequence[tuple[ModelEntry, str | None]]) -> list[int]:

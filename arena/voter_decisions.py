@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import ColumnElement, and_, bindparam, func, or_, select, update
+from sqlalchemy import ColumnElement, Table, and_, bindparam, func, or_, select, update
 from sqlalchemy.orm import Session
 
 from arena.counts import Verdict, add_verdicts, next_sequence, read_counts, verdicts_of
@@ -40,10 +40,11 @@ _STATES = {
     VoterVerdict.EXCLUDE: VoteState.EXCLUDED,
 }
 
+_DECISIONS: Table = VoterDecision.__table__  # type: ignore[assignment]
 _NEWEST_DECISION = (
-    select(VoterDecision.decision, VoterDecision.reason)
-    .where(VoterDecision.voter_id == bindparam("voter"))
-    .order_by(VoterDecision.id.desc())
+    select(_DECISIONS.c.decision, _DECISIONS.c.reason)
+    .where(_DECISIONS.c.voter_id == bindparam("voter"))
+    .order_by(_DECISIONS.c.id.desc())
     .limit(1)
 )
 
