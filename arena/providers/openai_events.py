@@ -12,6 +12,7 @@ from arena.providers.failures import failure, kind_of_status
 
 _LONGEST_EVENT = 4_000_000
 """Bytes; whoever sends more without ending an event is not streaming an answer."""
+_NOTHING = "", ""
 
 
 @dataclass
@@ -66,9 +67,9 @@ class Completion:
         """
         text, reasoning, failed = "", "", None
         try:
-            for delta in filter(None, map(self.read, events)):
-                text += delta.text
-                reasoning += delta.reasoning
+            for piece in map(self._piece, events):
+                text += piece[0]
+                reasoning += piece[1]
         except ProviderError as error:
             failed = error
         if text or reasoning:
@@ -82,23 +83,28 @@ class Completion:
 
         Raises `ProviderError` for an error sent as an event, for a blocked answer, and for what is not JSON in UTF-8.
         """
+        text, reasoning = self._piece(data)
+        return Delta(text, reasoning) if text or reasoning else None
+
+    def _piece(self, data: bytes) -> tuple[str, str]:
+        """As `read`: text and reasoning, either of which may be empty."""
         if data == b"[DONE]":
             self.done = True
-            return None
+            return _NOTHING
         chunk = _parse(data)
         try:
             return self._read_chunk(chunk)
         except (AttributeError, TypeError, KeyError) as error:
             raise failure(FailureKind.MALFORMED, f"a chunk of another shape: {error}") from error
 
-    def _read_chunk(self, chunk: Mapping[str, Any]) -> Delta | None:
+    def _read_chunk(self, chunk: Mapping[str, Any]) -> tuple[str, str]:
         if error := chunk.get("error"):
             raise _failure_of_event(error, self.request_id)
         self.request_id = self.request_id or chunk.get("id")
         if usage := chunk.get("usage"):
             self._tokens = usage.get("prompt_tokens"), usage.get("completion_tokens")
         choices = chunk.get("choices") or []
-        return self._read_choice(choices[0]) if choices else None
+        return self._read_choice(choices[0]) if choices else _NOTHING
 
     def finish(self) -> Finish:
         """The end of the answer; only where there was a finish reason."""
@@ -109,7 +115,7 @@ class Completion:
             request_id=self.request_id,
         )
 
-    def _read_choice(self, choice: Mapping[str, Any]) -> Delta | None:
+    def _read_choice(self, choice: Mapping[str, Any]) -> tuple[str, str]:
         if reason := choice.get("finish_reason"):
             self.finish_reason = str(reason).lower()
         if self.finish_reason == "content_filter":
@@ -121,7 +127,7 @@ class Completion:
         reasoning = delta.get("reasoning_content") or delta.get("reasoning") or ""
         if not isinstance(text, str) or not isinstance(reasoning, str):
             raise failure(FailureKind.MALFORMED, "a delta that is not text", request_id=self.request_id)
-        return Delta(text, reasoning) if text or reasoning else None
+        return text, reasoning
 
 
 def _parse(data: bytes) -> dict[str, Any]:
