@@ -50,6 +50,10 @@ LOOKS_AT_ONCE = 20
 BUSY_SHARE = 0.05
 """The share of its time that the background may spend on looking at the votes again."""
 
+RECENT_S = 1.0
+"""How old the standings may be from which a vote's reveal tells what it changed; only another process's votes of this
+time can be missing. Reading them again cost every vote a look into the database, and often a fit."""
+
 MOST_SLICES = 200
 """So many slices' standings are kept, the latest ones: readers can ask for very many."""
 
@@ -120,6 +124,10 @@ class Leaderboard:
         """The present standings; of several callers after one vote the first computes and the others wait for it."""
         return self._board(scopes, criterion, by).standings()
 
+    def recent(self) -> Standings:
+        """The standings of all models as they were at most `RECENT_S` ago: of this process, after its latest vote."""
+        return self._board(RATED_SCOPES, "", "model").recent()
+
     def refresh(self, scopes: Sequence[str] = RATED_SCOPES, criterion: str = "", by: Grouping = "model") -> Standings:
         """Count people and cluster the intervals by all votes up to now, wait for it, and return the standings."""
         board = self._board(scopes, criterion, by)
@@ -183,6 +191,7 @@ class _Board:
         self._crowd: Crowd | None = None
         self._inflation: Inflation | None = None
         self._standings: Standings | None = None
+        self._written_at = 0.0
         self._looking = threading.Lock()  # held by whoever looks at the votes
         self._due = True  # whether a look in the background may be asked for
         self._due_at = 0.0
@@ -202,6 +211,12 @@ class _Board:
                 self._look()
         with self._lock:
             return self._written(self._bring_up_to_date())
+
+    def recent(self) -> Standings:
+        with self._lock:
+            if self._standings is not None and time.monotonic() - self._written_at < RECENT_S:
+                return self._standings
+        return self.standings()
 
     def comparisons(self) -> Comparisons:
         self.standings()
@@ -271,6 +286,7 @@ class _Board:
         return self._table
 
     def _written(self, table: RatingTable) -> Standings:
+        self._written_at = time.monotonic()
         if self._standings is None:
             self._standings = table.standings(self._crowd, self._inflation, self._counted_at)
         self._look_later()

@@ -43,7 +43,7 @@ class Retelling:
 
     def vote(self, ballot: Ballot) -> BattleView:
         """Store the vote, then tell who fought and what it did to the ratings."""
-        before = self._leaderboard.standings()
+        before = self._leaderboard.recent()
         record, vote = cast(self._database, ballot, self._rubric, demo=self._demo)
         after = self._leaderboard.standings()
         return self._revealed(record, reveal_of(record, vote, before, after, demo=self._demo))
