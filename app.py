@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from arena.config import Settings, load_settings, prepare_process, read_environment
 from arena.errors import ConfigError
+from arena.late import import_without
 
 if TYPE_CHECKING:
     from fastapi import APIRouter, FastAPI
@@ -103,6 +104,8 @@ def build_app(settings: Settings) -> "FastAPI":
 
     """
     prepare_process()
+    # Gradio takes 35 MB of pandas for tables and plots, which the pages draw themselves.
+    import_without("gradio", "pandas")
     from fastapi import FastAPI
 
     from arena.boards import Boards
