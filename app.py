@@ -13,10 +13,11 @@ import sys
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from arena.config import Settings, load_settings, prepare_process, read_environment
 from arena.errors import ConfigError
+from arena.late import import_without
 
 if TYPE_CHECKING:
     from fastapi import APIRouter, FastAPI
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
     from arena.web.streams import PageStreams
 
 log = logging.getLogger("arena")
+Built = TypeVar("Built")
 LOG_BYTES, LOG_FILES = 5_000_000, 5
 BACKLOG = 2048
 """Connections that may wait to be accepted."""
@@ -102,6 +104,8 @@ def build_app(settings: Settings) -> "FastAPI":
 
     """
     prepare_process()
+    # Gradio takes 35 MB of pandas for tables and plots, which the pages draw themselves.
+    import_without("gradio", "pandas")
     from fastapi import FastAPI
 
     from arena.boards import Boards
@@ -141,13 +145,14 @@ def build_app(settings: Settings) -> "FastAPI":
         sign_in=SIGN_IN if registration is not None else "",
         refused=parts.refusals.count,
     )
-    _with_running_loop(lambda: mount_pages(app, context))
+    page_streams = _with_running_loop(lambda: mount_pages(app, context))
     app.add_middleware(AssetCache)
     app.add_middleware(
         Gate,
         sessions=parts.sessions,
         cookies=parts.cookies,
         streams=parts.streams,
+        page_streams=page_streams,
         hops=settings.forwarded_hops,
         refused=parts.refusals.count,
         body_s=settings.body_s,
@@ -175,18 +180,18 @@ def _routers(parts: Parts, boards: "Boards", registration: "Registration | None"
     return routers
 
 
-def _with_running_loop(build: Callable[[], None]) -> None:
+def _with_running_loop(build: Callable[[], Built]) -> Built:
     """Call `build` inside an event loop: where none runs, Gradio opens one for each of its locks and closes none."""
     try:
         asyncio.get_running_loop()
     except RuntimeError:
 
-        async def within() -> None:
-            build()
+        async def within() -> Built:
+            return build()
 
-        asyncio.run(within())
+        return asyncio.run(within())
     else:
-        build()
+        return build()
 
 
 def build_parts(settings: Settings) -> Parts:

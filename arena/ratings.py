@@ -27,6 +27,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from arena.late import import_without
+
 Floats = NDArray[np.float64]
 Counts = NDArray[np.int64]
 Places = NDArray[np.intp]
@@ -231,9 +233,6 @@ def groups(wins: Counts, ties: Counts, both_bad: Counts) -> Sequence[Places]:
 
 def _strengths(won: Floats, games: Floats, previous: Fit | None) -> Floats:
     """Strengths in log-odds, the virtual opponent at 0."""
-    # Imported when first needed: choix loads scipy.stats, half a second that no other page or command has to wait for.
-    import choix  # noqa: PLC0415
-
     n = len(won)
     if n == 0:
         return np.zeros(0)
@@ -242,8 +241,18 @@ def _strengths(won: Floats, games: Floats, previous: Fit | None) -> Floats:
     with_anchor[n, n] = 0
     start = None if previous is None else _nearby(won, games, previous)
     begun = np.append(_newton(won, games) if start is None else start, 0.0)
-    fitted = choix.ilsr_pairwise_dense(with_anchor, initial_params=begun, tol=1e-7)
+    fitted = by_choix(with_anchor, begun)
     return np.asarray(fitted[:n] - fitted[n])
+
+
+def by_choix(wins: Floats, begun: Floats) -> Floats:
+    """Strengths by choix's I-LSR from wins of row over column, begun at `begun`."""
+    # Imported when first needed: scipy takes a quarter of a second and 25 MB that no other page or command has to wait
+    # for. choix alone would also bring scipy.stats and scipy.optimize, 40 MB more for functions that are never called.
+    import_without("choix", "scipy.stats", "scipy.optimize")
+    import choix  # noqa: PLC0415
+
+    return np.asarray(choix.ilsr_pairwise_dense(wins, initial_params=begun, tol=1e-7))
 
 
 def _newton(won: Floats, games: Floats) -> Floats:
@@ -322,7 +331,7 @@ def _sandwich(told: Floats, varied: Floats, anchor: Floats) -> tuple[Floats, Flo
 
 def _inverse(matrix: Floats) -> Floats:
     """The inverse of a positive definite matrix, in a third of a general inversion's time."""
-    from scipy.linalg import lapack  # noqa: PLC0415 - see `_strengths`
+    from scipy.linalg import lapack  # noqa: PLC0415 - see `by_choix`
 
     factor, failed = lapack.dpotrf(matrix, lower=1)
     if failed:

@@ -30,6 +30,7 @@ from arena.ratings import (
     SHRINKAGE_VOTES,
     Z95,
     Counts,
+    by_choix,
     differences,
     rank_intervals,
 )
@@ -264,9 +265,6 @@ def _sampled(votes: StyleVotes) -> StyleVotes:
 
 def _choix_strengths(votes: StyleVotes, seen: _Pass, theta: Floats) -> Floats:
     """Strengths from the style-adjusted wins by I-LSR, begun where Newton ended."""
-    # Imported when first needed, as in `arena.ratings`.
-    import choix  # noqa: PLC0415
-
     n = votes.models
     amounts = np.diff(votes.start).astype(np.float64)
     chance = 1 / (1 + np.exp(theta[votes.high] - theta[votes.low]))
@@ -279,7 +277,7 @@ def _choix_strengths(votes: StyleVotes, seen: _Pass, theta: Floats) -> Floats:
     wins[n, n] = 0
     wins[votes.low, votes.high] = won + missing * chance
     wins[votes.high, votes.low] = lost + missing * (1 - chance)
-    fitted = choix.ilsr_pairwise_dense(wins, initial_params=np.append(theta, 0.0), tol=1e-7)
+    fitted = by_choix(wins, np.append(theta, 0.0))
     return np.asarray(fitted[:n] - fitted[n])
 
 

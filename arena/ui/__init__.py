@@ -8,6 +8,7 @@ from fastapi import FastAPI
 from gradio.routes import App
 from starlette.routing import BaseRoute, Route
 from starlette.staticfiles import StaticFiles
+from starlette.types import ASGIApp
 
 from arena.ui.analytics_page import build_analytics_page
 from arena.ui.battle_page import build_battle_page
@@ -17,6 +18,7 @@ from arena.ui.context import PageContext
 from arena.ui.data_page import build_data_page
 from arena.ui.event_calls import CALL, JOIN, EventCalls
 from arena.ui.event_stream import PATH, EventStream
+from arena.ui.heartbeat import Heartbeat
 from arena.ui.layout import ASSETS_DIR, ASSETS_URL, PAGES, PageFrame
 from arena.ui.leaderboard_page import build_leaderboard_page
 from arena.ui.lean import LeanBlocks, empty_mailbox, lighten_sessions
@@ -54,22 +56,27 @@ def build_blocks(context: PageContext) -> tuple[gr.Blocks, Mapping[str, Opening]
             if opening := _BUILDERS[page.path](context):
                 openings[page.path] = opening
     with demo:
-        demo.unload(_leaving(context, demo))
+        demo.unload(lambda: None)  # else pages keep no heartbeat; what is done at their end, `Heartbeat` does
     return demo, openings
 
 
-def _leaving(context: PageContext, demo: gr.Blocks) -> Callable[[gr.Request], None]:
-    def leave(request: gr.Request) -> None:
+def _streams(context: PageContext, demo: gr.Blocks) -> ASGIApp:
+    """What answers the two streams of an open page, in place of Gradio's routes for the same addresses."""
+
+    def leave(session: str) -> None:
         """A page was closed or lost its connection: nobody reads what it was still being told."""
-        if request.session_hash:
-            context.arena.leave(request.session_hash)
-            empty_mailbox(demo, request.session_hash)
+        context.arena.leave(session)
+        empty_mailbox(demo, session)
 
-    return leave
+    events, heartbeat = EventStream(demo), Heartbeat(demo, leave)
+    return lambda scope, receive, send: (events if scope["path"] == PATH else heartbeat)(scope, receive, send)
 
 
-def mount_pages(app: FastAPI, context: PageContext) -> None:
-    """Serve the pages from `app`, at its root. Everything else that `app` serves must be there before."""
+def mount_pages(app: FastAPI, context: PageContext) -> ASGIApp:
+    """Serve the pages from `app`, at its root. Everything else that `app` serves must be there before.
+
+    Returns what answers the pages' streams. It is for the gate: each layer between would be kept for every open page.
+    """
     demo, openings = build_blocks(context)
     # The arena has a line of its own, which tells people their place; Gradio's must always have room behind it.
     streams = context.settings.max_battles + context.settings.max_waiting
@@ -78,7 +85,6 @@ def mount_pages(app: FastAPI, context: PageContext) -> None:
     demo.queue(default_concurrency_limit=None, max_size=2 * streams + _SPARE_EVENTS, api_open=False)
     calls = EventCalls(demo)
     app.mount(ASSETS_URL, StaticFiles(directory=ASSETS_DIR), name="arena-assets")
-    app.router.routes.append(Route(PATH, EventStream(demo), methods=["GET"]))
     app.router.routes.append(Route(JOIN, calls.join, methods=["POST"]))
     app.router.routes.append(Route(CALL, calls.call, methods=["POST"]))
     app.add_middleware(PageFrame, demo=context.demo, openings=openings, sign_in=context.sign_in)
@@ -99,6 +105,7 @@ def mount_pages(app: FastAPI, context: PageContext) -> None:
         )
     calls.app = next(mounted for mounted in map(_mounted, app.routes) if isinstance(mounted, App))
     lighten_sessions(calls.app)
+    return _streams(context, demo)
 
 
 def _mounted(route: BaseRoute) -> object:

@@ -80,12 +80,17 @@ class Gate:
         sessions: Sessions,
         cookies: CookieRules,
         streams: PageStreams,
+        page_streams: ASGIApp | None = None,
         hops: int,
         refused: Callable[[str], None] = _nobody_counts,
         body_s: float = 15.0,
     ) -> None:
-        """`refused` hears a word for the reason of each refusal; a body has `body_s` seconds to arrive."""
+        """`page_streams` answers the streams of open pages, or else `app`, as everything.
+
+        `refused` hears a word for the reason of each refusal; a body has `body_s` seconds to arrive.
+        """
         self._app = app
+        self._page_streams = page_streams or app
         self._refused = refused
         self._body_s = body_s
         self._sessions = sessions
@@ -149,7 +154,8 @@ class Gate:
             answer = as_event(refusal) if scope["path"] in _JSON_POSTS else refusal
             await answer(scope, receive, secured)
         else:
-            await self._app(scope, receive, secured)
+            streams = is_stream(scope["path"]) and scope["method"] == "GET"
+            await (self._page_streams if streams else self._app)(scope, receive, secured)
 
     def _refuse_event(self, body: bytes, headers: Headers) -> PlainTextResponse | None:
         event = read_event(body)
