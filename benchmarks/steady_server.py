@@ -6,6 +6,8 @@ The scripted servers of `tests/` can do everything wrong; they spend more on a t
 import argparse
 import asyncio
 import json
+from collections.abc import Callable
+from dataclasses import dataclass
 
 TICK_S = 1 / 60
 FIRST_TICKS = 12
@@ -14,21 +16,37 @@ WORD = "~word"
 """A token; its first character occurs nowhere else on the page."""
 
 
-def _framed(body: object) -> bytes:
-    data = b"data: " + (body.encode() if isinstance(body, str) else json.dumps(body).encode()) + b"\n\n"
+def framed(body: object, line_end: bytes = b"\n") -> bytes:
+    """An event in a chunk of its own."""
+    data = b"data: " + (body.encode() if isinstance(body, str) else json.dumps(body).encode()) + 2 * line_end
     return f"{len(data):x}\r\n".encode() + data + b"\r\n"
 
 
 def _chunk(delta: dict[str, str], finish: str | None = None) -> bytes:
     choice = {"index": 0, "delta": delta, "finish_reason": finish, "logprobs": None}
     common = {"id": "chatcmpl-steady", "object": "chat.completion.chunk", "created": 1700000000, "model": "steady"}
-    return _framed({**common, "choices": [choice]})
+    return framed({**common, "choices": [choice]})
 
 
 _HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
-_WORD = _chunk({"content": WORD + " "})
-_END = _chunk({}, "stop") + _framed("[DONE]") + b"0\r\n\r\n"
 _ABOUT = b'{"id": "steady", "object": "model", "created": 0, "owned_by": "benchmark"}'
+
+
+@dataclass(frozen=True, slots=True)
+class Speech:
+    """What a platform of some protocol sends."""
+
+    word: bytes
+    end: bytes
+    whole: Callable[[bytes], bytes | None]
+    """The JSON that a request with this head is answered with; `None` streams an answer."""
+
+
+_OPENAI = Speech(
+    word=_chunk({"content": WORD + " "}),
+    end=_chunk({}, "stop") + framed("[DONE]") + b"0\r\n\r\n",
+    whole=lambda head: None if head.startswith(b"POST") else _ABOUT,
+)
 
 
 class _Connection(asyncio.Protocol):
@@ -53,19 +71,21 @@ class _Connection(asyncio.Protocol):
         if len(body) < sum(lengths):
             return
         self._received = body[sum(lengths) :]
-        if head.startswith(b"POST"):
+        whole = self._clock.speech.whole(head)
+        if whole is None:
             self.transport.write(_HEAD)
             self._clock.streams[self] = -FIRST_TICKS
         else:
             self.transport.write(b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n")
-            self.transport.write(b"content-length: %d\r\n\r\n%s" % (len(_ABOUT), _ABOUT))
+            self.transport.write(b"content-length: %d\r\n\r\n%s" % (len(whole), whole))
 
 
 class Clock:
     """One token to each stream at each tick."""
 
-    def __init__(self, tokens: int) -> None:
+    def __init__(self, tokens: int, speech: Speech) -> None:
         self._tokens = tokens
+        self.speech = speech
         self.streams: dict[_Connection, int] = {}
 
     async def run(self) -> None:
@@ -77,17 +97,17 @@ class Clock:
             await asyncio.sleep(due - loop.time())
             for stream, said in list(self.streams.items()):
                 if said >= self._tokens:
-                    stream.transport.write(_END)
+                    stream.transport.write(self.speech.end)
                     self.streams.pop(stream, None)
                 else:
                     if said >= 0:
-                        stream.transport.write(_WORD)
+                        stream.transport.write(self.speech.word)
                     self.streams[stream] = said + 1
 
 
-async def serve(port: int, tokens: int) -> None:
+async def serve(port: int, tokens: int, speech: Speech = _OPENAI) -> None:
     """Serve until killed."""
-    clock = Clock(tokens)
+    clock = Clock(tokens, speech)
     server = await asyncio.get_running_loop().create_server(lambda: _Connection(clock), "127.0.0.1", port, backlog=2048)
     async with server:
         await clock.run()

@@ -15,6 +15,7 @@ import re
 import time
 import urllib.parse
 from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -69,6 +70,8 @@ class ScriptedVertex(ScriptedServer):
         self.token_fault: Fault | int | None = None
         """What the token endpoint does: an HTTP status, STALL_HEADERS until `release("token")`, DROP_AT_ONCE, HTML."""
         self.token_lifetime_s = 3600
+        self.tears_events = False
+        """Events come in chunks of three bytes, with Windows' line ends and with what else an event may hold."""
         self.token_requests: list[dict[str, Any]] = []
         """The claims of each assertion that was presented and verified."""
         self.lookups: list[str] = []
@@ -145,7 +148,7 @@ class ScriptedVertex(ScriptedServer):
     async def answer(self, exchange: Exchange) -> None:
         """Tokens, model resources and streamed answers."""
         request = exchange.request
-        path = request.path.partition("?")[0]
+        path = _path_of(request.path)
         if path == "/token":
             await self._grant(exchange)
         elif not self.admits(request.authorization):
@@ -235,15 +238,17 @@ class ScriptedVertex(ScriptedServer):
         """Stream the answer; `True` if it went out whole. The last piece carries finish reason and usage, as there."""
         if await self._said_otherwise(exchange, script):
             return False
+        if self.tears_events:
+            exchange = _Tearing(**vars(exchange))
         response_id = f"resp-scripted{next(self._ids)}"
         prompt = latest_prompt(exchange.request)
         pieces = script.pieces(prompt)
         exchange.open_stream()
         if script.reasoning:
-            exchange.event(json.dumps(_body(response_id, [{**_part(script.reasoning), "thought": True}])).encode())
-        error = json.dumps(vertex_error(script.error_code, script.message or "Internal error encountered.")).encode()
+            exchange.event(_encoded(_body(response_id, [{**_part(script.reasoning), "thought": True}])))
+        error = _encoded(vertex_error(script.error_code, script.message or "Internal error encountered."))
         told = await stream_pieces(
-            exchange, script, pieces, lambda piece: json.dumps(_body(response_id, [_part(piece)])).encode(), error
+            exchange, script, pieces, lambda piece: _encoded(_body(response_id, [_part(piece)])), error
         )
         if not told:
             return False
@@ -255,11 +260,22 @@ class ScriptedVertex(ScriptedServer):
                 "candidatesTokenCount": counts["completion_tokens"],
                 "totalTokenCount": counts["total_tokens"],
             }
-        exchange.event(json.dumps(last).encode())
+        exchange.event(_encoded(last))
         if await end_badly(exchange, script.fault):
             return True
         exchange.close_stream()
         return True
+
+
+@dataclass
+class _Tearing(Exchange):
+    """Sends each event as no platform does, and as every reader must understand it."""
+
+    def event(self, data: bytes) -> None:
+        framed = b": a comment\r\nevent: message\r\nid: 1\r\ndata:" + data + b"\r\n\r\n"
+        for start in range(0, len(framed), 3):
+            torn = framed[start : start + 3]
+            self.send(f"{len(torn):x}\r\n".encode() + torn + b"\r\n")
 
 
 def latest_prompt(request: Recorded) -> str:
@@ -268,9 +284,19 @@ def latest_prompt(request: Recorded) -> str:
     return "".join(part.get("text", "") for part in contents[-1]["parts"])
 
 
-def _resource_of(path: str) -> str:
-    """The resource's name in a path: without the version before it and the method behind it."""
-    return re.sub(r"^/v1(?:beta1)?/", "", path.partition("?")[0]).partition(":")[0]
+def _path_of(target: str) -> str:
+    """The path of a request's target, also where that is a whole address because it came to a proxy."""
+    return re.sub(r"^http://[^/]+", "", target).partition("?")[0]
+
+
+def _resource_of(target: str) -> str:
+    """The resource's name in a target: without the version before it and the method behind it."""
+    return re.sub(r"^/v1(?:beta1)?/", "", _path_of(target)).partition(":")[0]
+
+
+def _encoded(body: Mapping[str, Any]) -> bytes:
+    """JSON as the platform writes it: characters as they are."""
+    return json.dumps(body, ensure_ascii=False).encode()
 
 
 def _part(text: str) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """The Vertex provider, through google-genai and google-auth, against a scripted server that verifies signatures."""
 
 import asyncio
+import itertools
 import json
 import logging
 from dataclasses import replace
@@ -8,11 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from arena.errors import FailureKind, ProviderUnavailable
-from arena.providers.base import AnswerProgress, Message, Sampling, pump
+from arena.errors import FailureKind, ProviderError, ProviderUnavailable
+from arena.providers.base import AnswerProgress, Delta, Finish, Message, Sampling, pump
 from arena.providers.google_credentials import CredentialSource, GoogleCredentials
-from arena.providers.vertex import VertexProvider
-from tests.provider_asking import PATIENT, TUNED, ask, closing, vertex_entry
+from arena.providers.vertex import GATHERING_S, VertexProvider
+from arena.providers.vertex_answers import VertexAnswer
+from arena.providers.vertex_events import VertexEvents
+from tests.provider_asking import PATIENT, TUNED, ask, closing, eventually, vertex_entry
 from tests.scripted_vertex import CLIENT_EMAIL, ScriptedVertex
 from tests.scripting import Fault, Script
 
@@ -152,9 +155,9 @@ async def test_thinking_is_kept_apart_from_the_text(vertex_server: ScriptedVerte
         (Fault.DROP_AT_ONCE, FailureKind.CONNECTION, True),
         (Fault.EMPTY, FailureKind.EMPTY, True),
         (Fault.BAD_JSON, FailureKind.MALFORMED, True),
-        (Fault.BAD_UTF8, FailureKind.CUT, True),  # the SDK decodes leniently, so only the missing end is left to see
+        (Fault.BAD_UTF8, FailureKind.MALFORMED, True),
         (Fault.HTML, FailureKind.MALFORMED, True),
-        (Fault.NOT_STREAMED, FailureKind.CUT, True),
+        (Fault.NOT_STREAMED, FailureKind.MALFORMED, True),
         (Fault.ERROR_EVENT, FailureKind.SERVER_ERROR, True),
     ],
     ids=str,
@@ -265,6 +268,155 @@ async def test_an_answer_that_grows_too_long_is_hung_up_on(vertex_server: Script
 
     assert progress.error is not None
     assert progress.error.kind is FailureKind.TOO_LONG
+
+
+# ── reading ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def test_every_character_arrives_however_the_events_are_cut(vertex_server: ScriptedVertex) -> None:
+    said = "Ein Häschen 🐇 \u2028schläft\x85 \u2029{ein}\r\n\r\ndata: [DONE]\n\n兎と亀 \x1c\x0b\x0c]"
+    vertex_server.tears_events = True
+    vertex_server.scripts[TUNED] = Script(said, chunk_characters=2, reasoning="Über\u2028legt.")
+
+    async with closing(provider_for(vertex_server)) as provider:
+        progress = await ask(provider, vertex_entry(vertex_server.url))
+
+    assert progress.text == said
+    assert progress.reasoning == "Über\u2028legt."
+    assert progress.complete
+
+
+async def test_an_answer_that_has_begun_is_told_ten_times_a_second(
+    vertex_server: ScriptedVertex,
+) -> None:
+    vertex_server.scripts[TUNED] = Script("one two three four five six " * 5, chunk_delay_s=0.02)
+    told = []
+    async with closing(provider_for(vertex_server)) as provider:
+        events = provider.stream(vertex_entry(vertex_server.url), [Message("user", "Hello")], Sampling())
+        async for event in events:
+            told.append((asyncio.get_running_loop().time(), event))
+
+    *pieces, (_, finish) = told
+    pauses = [after - before for (before, _), (after, _) in itertools.pairwise(pieces)]
+    assert isinstance(finish, Finish)
+    assert "".join(piece.text for _, piece in pieces if isinstance(piece, Delta)) == "one two three four five six " * 5
+    assert len(pauses) >= 3
+    assert all(pause > GATHERING_S * 0.9 for pause in pauses[1:])
+
+
+async def test_what_came_before_a_silence_is_told_during_it(vertex_server: ScriptedVertex) -> None:
+    vertex_server.scripts[TUNED] = Script("slow and steady wins", fault=Fault.STALL_MIDWAY, fault_after=3)
+    progress = AnswerProgress()
+    async with closing(provider_for(vertex_server)) as provider:
+        events = provider.stream(vertex_entry(vertex_server.url), [Message("user", "Hello")], Sampling())
+        task = asyncio.create_task(pump(events, PATIENT, progress))
+        await eventually(lambda: progress.text == "slow and steady ")
+        vertex_server.release(TUNED)
+        await task
+
+    assert progress.text == "slow and steady wins"
+    assert progress.complete
+
+
+async def test_two_answers_of_one_place_share_its_connection(vertex_server: ScriptedVertex) -> None:
+    async with closing(provider_for(vertex_server)) as provider:
+        await provider.prepare(vertex_entry(vertex_server.url))
+        opened = vertex_server.connections
+        for _ in range(3):
+            await ask(provider, vertex_entry(vertex_server.url))
+
+    assert vertex_server.connections == opened
+
+
+async def test_requests_go_through_the_proxy_that_the_environment_names(
+    vertex_server: ScriptedVertex, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("http_proxy", vertex_server.url)
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+
+    async with closing(provider_for(vertex_server)) as provider:
+        progress = await ask(provider, vertex_entry("http://vertex.invalid"))
+
+    assert progress.text == "slow and steady"
+    assert vertex_server.requests[0].path.startswith("http://vertex.invalid/")
+
+
+@pytest.mark.parametrize("size", [1, 2, 7, 1000])
+def test_events_and_bare_json_are_the_same_however_the_bytes_are_cut(size: int) -> None:
+    stream = (
+        ': keep-alive\n\ndata: {"a": "é"}\r\n\r\nevent: x\ndata:two\ndata: lines\n\nid: 1\n\n'
+        '{\r\n  "error": {\r\n    "code": 503\r\n  }\r\n}\r\ndata: last'
+    ).encode()
+    events = VertexEvents()
+
+    found = [data for at in range(0, len(stream), size) for data in events.feed(stream[at : at + size])]
+    found += events.close()
+
+    assert found == ['{"a": "é"}'.encode(), b"two\nlines", b'{\n  "error": {\n    "code": 503\n  }\n}', b"last"]
+
+
+def test_an_error_in_mid_stream_needs_no_event_around_it() -> None:
+    events, answer = VertexEvents(), VertexAnswer()
+    stream = (
+        b'data: {"candidates": [{"content": {"parts": [{"text": "slow"}]}}]}\r\n\r\n'
+        b'{\n  "error": {\n    "code": 429,\n    "message": "Too much.",\n    "status": "RESOURCE_EXHAUSTED"\n  }\n}\n'
+    )
+    told = answer.gather(events.feed(stream))
+
+    assert next(told) == Delta("slow")
+    with pytest.raises(ProviderUnavailable, match="could not answer") as caught:
+        next(told)
+    assert caught.value.kind is FailureKind.RATE_LIMITED
+    assert "429 RESOURCE_EXHAUSTED Too much." in caught.value.detail
+
+
+def test_many_events_may_be_longer_than_one() -> None:
+    events = VertexEvents()
+    event = b'data: {"candidates": []}' + b" " * 50_000 + b"\n\n"
+
+    assert sum(len(list(events.feed(event))) for _ in range(100)) == 100
+
+
+@pytest.mark.parametrize("line", [b"data: ", b"{", b"x"])
+def test_an_event_without_end_is_malformed(line: bytes) -> None:
+    events = VertexEvents()
+
+    with pytest.raises(ProviderUnavailable) as caught:
+        for _ in range(100):
+            list(events.feed(line + b"-" * 50_000 + (b"\n" if line != b"x" else b"")))
+
+    assert caught.value.kind is FailureKind.MALFORMED
+
+
+@pytest.mark.parametrize(
+    "chunk",
+    [
+        b"[]",
+        b"nothing",
+        b'"text"',
+        b'{"candidates": 5}',
+        b'{"candidates": [1]}',
+        b'{"candidates": {"first": {}}}',
+        b'{"candidates": [{"content": {"parts": [{"text": 1}]}}]}',
+        b'{"candidates": [{"content": {"parts": {"text": "a"}}}]}',
+        b'{"candidates": [{"finishReason": 1}]}',
+        b'{"usageMetadata": 5}',
+        b'{"error": "no"}',
+    ],
+)
+def test_a_chunk_of_another_shape_is_malformed(chunk: bytes) -> None:
+    with pytest.raises(ProviderUnavailable) as caught:
+        VertexAnswer().read(chunk)
+
+    assert caught.value.kind is FailureKind.MALFORMED
+
+
+def test_a_prompt_that_the_platform_withholds_an_answer_to_is_blocked() -> None:
+    with pytest.raises(ProviderError) as caught:
+        VertexAnswer().read(b'{"promptFeedback": {"blockReason": "PROHIBITED_CONTENT"}, "responseId": "r-1"}')
+
+    assert caught.value.kind is FailureKind.BLOCKED
+    assert caught.value.detail == "prompt: PROHIBITED_CONTENT (request r-1)"
 
 
 # ── deployments ─────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -12,18 +12,23 @@ from arena.providers.base import Deadlines, Event, JsonSchema, Message, Readines
 from arena.providers.failures import failure, kind_of_status, retry_after
 from arena.providers.google_credentials import GoogleCredentials
 from arena.providers.vertex_answers import VertexAnswer, contents_of, schema_of
-from arena.providers.vertex_clients import Place, VertexClients, opened_responses
+from arena.providers.vertex_clients import Place, VertexClients
+from arena.providers.vertex_events import VertexEvents
 from arena.roster import ModelEntry
 
 if TYPE_CHECKING:
-    import google.genai
     from google.genai import errors, types
+
+    from arena.providers.vertex_transport import AnswerBody
 
 _RESOURCE = re.compile(r"^projects/(?P<project>[^/]+)/locations/(?P<location>[^/]+)/(?P<kind>models|endpoints)/[^/]+$")
 _FORMAT = re.compile(r"response_?(?:schema|mime_?type)|\bjson mode\b|\bcontrolled generation\b", re.IGNORECASE)
 """How a refusal names the parameters that ask for JSON."""
 _TAIL_S = 2.0
 """How long an answer that has its finish reason is read on, for its usage and for a connection that can be kept."""
+
+GATHERING_S = 0.1
+"""How long an answer that has begun gathers before it is read on: the time between two frames."""
 
 
 @dataclass(slots=True)
@@ -92,46 +97,46 @@ class VertexProvider:
 
     async def _answer(self, request: _Request) -> AsyncGenerator[Event]:
         """Send one request and read its answer; raises `ProviderError` for whatever goes wrong."""
-        client = await self._clients.at(_place(request.model, request.target))
-        answer = VertexAnswer()
-        opened_responses.set(answer.opened)
+        from arena.providers.vertex_transport import AnswerBody
+
+        answer, events, body = VertexAnswer(), VertexEvents(), AnswerBody()
         try:
-            async with aclosing(self._chunks(client, request, answer)) as chunks:
-                async for chunk in chunks:
-                    if (delta := answer.read(chunk)) is not None:
+            await self._send(request, body)
+            async with aclosing(_received(body, answer)) as received:
+                async for data in received:
+                    for delta in answer.gather(events.feed(data)):
                         yield delta
+            for delta in answer.gather(events.close()):
+                yield delta
         finally:
-            for response in answer.opened:
-                await response.aclose()
+            body.close()
         if answer.finish_reason is not None:
             yield answer.finish()
 
-    async def _chunks(
-        self, client: "google.genai.Client", request: _Request, answer: VertexAnswer
-    ) -> "AsyncGenerator[types.GenerateContentResponse]":
-        """The SDK's chunks. What goes wrong after the finish reason no longer matters, so they end quietly there."""
+    async def _send(self, request: _Request, body: "AnswerBody") -> None:
+        """Have the SDK send a request and judge the platform's first word; an answer is then in `body`."""
+        client = await self._clients.at(_place(request.model, request.target))
         import httpx
         from google.genai import errors
 
+        from arena.providers.vertex_transport import wanted_answer
+
+        asked = wanted_answer.set(body)
         try:
             stream = await client.aio.models.generate_content_stream(
                 model=request.target, contents=contents_of(request.messages), config=self._config(request)
             )
-            while True:
-                async with asyncio.timeout(_TAIL_S if answer.finish_reason else None):
-                    chunk = await anext(stream)
-                yield chunk
-        except StopAsyncIteration:
-            return
-        except (TimeoutError, httpx.HTTPError, httpx.StreamError, httpx.InvalidURL) as error:
-            if answer.finish_reason is None:
-                raise failure(FailureKind.CONNECTION, f"{type(error).__name__}: {error}") from error
+            async for _ in stream:
+                pass  # nothing comes here: it goes into `body`
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
+            raise failure(FailureKind.CONNECTION, f"{type(error).__name__}: {error}") from error
         except errors.APIError as error:
             raise _refusal(error) from error
         except (ValueError, AttributeError, TypeError) as error:
-            # Not JSON (the SDK's own error is a ValueError), or JSON of a shape that the SDK did not expect.
-            # Only its name goes to the log: the SDK's message quotes what came, and that is the answer.
+            # A refusal of a shape that the SDK did not expect; its message quotes what came.
             raise failure(FailureKind.MALFORMED, type(error).__name__) from error
+        finally:
+            wanted_answer.reset(asked)
 
     def _config(self, request: _Request) -> "types.GenerateContentConfig":
         from google.genai import types
@@ -209,6 +214,24 @@ class VertexProvider:
                 f"{model.model_name} is not deployed: deploy it to an endpoint in Vertex AI's Model Registry.",
             )
         return (near or endpoints)[0]
+
+
+async def _received(body: "AnswerBody", answer: VertexAnswer) -> AsyncGenerator[bytes]:
+    """The body as it arrives. What goes wrong after the finish reason no longer matters, so it ends quietly there."""
+    while True:
+        try:
+            async with asyncio.timeout(_TAIL_S if answer.finish_reason else None):
+                data = await body.read()
+        except (TimeoutError, ProviderError):
+            if answer.finish_reason is None:
+                raise
+            return
+        if not data:
+            return
+        begun = answer.begun  # a stream that breaks right after its first piece is found out at once
+        yield data
+        if begun and answer.finish_reason is None:
+            await asyncio.sleep(GATHERING_S)
 
 
 def _place(model: ModelEntry, target: str) -> Place:

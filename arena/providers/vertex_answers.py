@@ -1,15 +1,16 @@
-"""What Vertex AI's chunks mean: text, thinking, the end, and answers that it withholds."""
+"""What Vertex AI's events mean: text, thinking, the end, and answers that it withholds."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from arena.errors import FailureKind
+import orjson
+
+from arena.errors import FailureKind, ProviderError
 from arena.providers.base import Delta, Finish, JsonSchema, Message
-from arena.providers.failures import failure
+from arena.providers.failures import failure, kind_of_status
 
 if TYPE_CHECKING:
-    import httpx
     from google.genai import types
 
 _BLOCKED = frozenset(
@@ -19,38 +20,70 @@ _BLOCKED = frozenset(
 
 @dataclass(slots=True)
 class VertexAnswer:
-    """One answer while its chunks arrive."""
+    """One answer while its events arrive."""
 
     finish_reason: str | None = None
     response_id: str | None = None
-    usage: "types.GenerateContentResponseUsageMetadata | None" = None
-    opened: "list[httpx.Response]" = field(default_factory=list)
+    begun: bool = False
+    """Text came."""
+    _tokens: tuple[int | None, int | None] = None, None
 
-    def read(self, chunk: "types.GenerateContentResponse") -> Delta | None:
-        """The piece of the answer in a chunk; raises `ProviderError` where the platform withheld it."""
-        self.response_id = chunk.response_id or self.response_id
-        self.usage = chunk.usage_metadata or self.usage
-        feedback = chunk.prompt_feedback
-        if feedback and feedback.block_reason:
-            raise failure(FailureKind.BLOCKED, f"prompt: {feedback.block_reason.value}", request_id=self.response_id)
-        return self._read_candidate(chunk.candidates[0]) if chunk.candidates else None
+    def gather(self, events: Iterable[bytes]) -> Iterator[Delta]:
+        """What these events add to the answer, in one piece if anything; what comes before an error is still given.
+
+        Raises what `read` does.
+        """
+        text, reasoning, failed = "", "", None
+        try:
+            for delta in filter(None, map(self.read, events)):
+                text += delta.text
+                reasoning += delta.reasoning
+        except ProviderError as error:
+            failed = error
+        if text or reasoning:
+            self.begun = self.begun or bool(text)
+            yield Delta(text, reasoning)
+        if failed is not None:
+            raise failed
+
+    def read(self, data: bytes) -> Delta | None:
+        """The piece of the answer in one event's data, or `None` where it holds no text.
+
+        Raises `ProviderError` for an error sent as an event, for what the platform withheld, and for what is not JSON.
+        """
+        try:
+            return self._read_chunk(orjson.loads(data))
+        except (ValueError, AttributeError, TypeError, LookupError) as error:
+            # Only its name goes to the log: what came may be a part of the answer.
+            raise failure(FailureKind.MALFORMED, f"a chunk of another shape: {type(error).__name__}") from error
 
     def finish(self) -> Finish:
         """The end of the answer; only where there was a finish reason."""
-        usage = self.usage
         return Finish(
             reason="length" if self.finish_reason == "max_tokens" else self.finish_reason or "",
-            input_tokens=usage.prompt_token_count if usage else None,
-            output_tokens=usage.candidates_token_count if usage else None,
+            input_tokens=self._tokens[0],
+            output_tokens=self._tokens[1],
             request_id=self.response_id,
         )
 
-    def _read_candidate(self, candidate: "types.Candidate") -> Delta | None:
-        if candidate.finish_reason:
-            self.finish_reason = self._checked(str(candidate.finish_reason.value).lower())
-        parts = (candidate.content.parts if candidate.content else None) or []
-        text = "".join(part.text or "" for part in parts if not part.thought)
-        reasoning = "".join(part.text or "" for part in parts if part.thought)
+    def _read_chunk(self, chunk: Mapping[str, Any]) -> Delta | None:
+        if error := chunk.get("error"):
+            raise _failure_of_event(error)
+        if response_id := chunk.get("responseId"):
+            self.response_id = str(response_id)
+        if usage := chunk.get("usageMetadata"):
+            self._tokens = _count(usage.get("promptTokenCount")), _count(usage.get("candidatesTokenCount"))
+        if blocked := (chunk.get("promptFeedback") or {}).get("blockReason"):
+            raise failure(FailureKind.BLOCKED, f"prompt: {blocked}", request_id=self.response_id)
+        candidates = chunk.get("candidates")
+        return self._read_candidate(candidates[0]) if candidates else None
+
+    def _read_candidate(self, candidate: Mapping[str, Any]) -> Delta | None:
+        if reason := candidate.get("finishReason"):
+            self.finish_reason = self._checked(reason.lower())
+        parts = (candidate.get("content") or {}).get("parts") or []
+        text = "".join(part.get("text") or "" for part in parts if not part.get("thought"))
+        reasoning = "".join(part.get("text") or "" for part in parts if part.get("thought"))
         return Delta(text, reasoning) if text or reasoning else None
 
     def _checked(self, reason: str) -> str | None:
@@ -62,6 +95,17 @@ class VertexAnswer:
         if reason == "finish_reason_unspecified":
             return self.finish_reason
         raise failure(FailureKind.SERVER_ERROR, f"finish reason {reason}", request_id=self.response_id)
+
+
+def _count(tokens: object) -> int | None:
+    return tokens if isinstance(tokens, int) else None
+
+
+def _failure_of_event(error: Mapping[str, Any]) -> ProviderError:
+    """An error that came as an event, after status 200."""
+    code = error.get("code")
+    kind = kind_of_status(code if isinstance(code, int) else 500)
+    return failure(kind, f"in mid-stream: {code} {error.get('status')} {error.get('message')}")
 
 
 def contents_of(messages: Sequence[Message]) -> "list[types.Content]":

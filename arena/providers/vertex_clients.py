@@ -1,7 +1,7 @@
 """Vertex AI's clients: one for each place that requests go to, all over one transport and with one access token."""
 
 import asyncio
-from contextvars import ContextVar
+import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -12,9 +12,6 @@ if TYPE_CHECKING:
     import google.genai
     import google.oauth2.credentials
     import httpx
-
-opened_responses: ContextVar["list[httpx.Response] | None"] = ContextVar("opened_responses", default=None)
-"""The responses opened for the answer that the running task reads: the SDK gives no way to close them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +32,7 @@ class VertexClients:
         self._transport: httpx.AsyncClient | None = None
         self._held: google.oauth2.credentials.Credentials | None = None
         self._connecting = asyncio.Lock()
+        self._making = threading.Lock()
 
     async def aclose(self) -> None:
         """Close every connection."""
@@ -60,22 +58,26 @@ class VertexClients:
         return self._clients[place]
 
     def _connect(self, place: Place) -> "google.genai.Client":
-        """A client without retries, whose transport is ours: an installed aiohttp would change how it fails."""
+        """A client without retries over our transport: the SDK's own retries, and keeps answers to itself."""
         import google.genai
         import google.oauth2.credentials
         import httpx
 
-        if self._transport is None:
-            self._transport = httpx.AsyncClient(
-                limits=httpx.Limits(max_connections=None, max_keepalive_connections=100),
-                event_hooks={"response": [_note_opened]},
-            )
-        if self._held is None:
-            # Holds the token that `GoogleCredentials` keeps fresh: with an expiry, the SDK would refresh it by itself.
-            self._held = google.oauth2.credentials.Credentials(  # type: ignore[no-untyped-call]
-                token="pending",  # noqa: S106 - replaced before each request
-                quota_project_id=self._credentials.quota_project,
-            )
+        from arena.providers.vertex_transport import VertexTransport
+
+        # Whoever waits for a client may give up before its thread has made it, and the next one starts another thread.
+        with self._making:
+            if self._transport is None:
+                # Without compression: small pieces gain nothing by it, and each would have to be unpacked.
+                self._transport = httpx.AsyncClient(
+                    transport=VertexTransport(), headers={"accept-encoding": "identity"}
+                )
+            if self._held is None:
+                # The token that `GoogleCredentials` keeps fresh: with an expiry, the SDK would refresh it by itself.
+                self._held = google.oauth2.credentials.Credentials(  # type: ignore[no-untyped-call]
+                    token="pending",  # noqa: S106 - replaced before each request
+                    quota_project_id=self._credentials.quota_project,
+                )
         return google.genai.Client(
             vertexai=True,
             project=place.project,
@@ -83,10 +85,3 @@ class VertexClients:
             credentials=self._held,
             http_options=google.genai.types.HttpOptions(base_url=place.base_url, httpx_async_client=self._transport),
         )
-
-
-async def _note_opened(response: "httpx.Response") -> None:
-    """Keep a response where the answer that it belongs to can close it."""
-    opened = opened_responses.get()
-    if opened is not None:
-        opened.append(response)
