@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from arena.moderation import Moderation
     from arena.monitoring import Monitor
     from arena.preferences.desk import PreferenceDesk
+    from arena.providers.base import Gathering
     from arena.refusals import Refusals
     from arena.roster import Roster
     from arena.rubric import Rubric
@@ -217,7 +218,7 @@ def build_parts(settings: Settings) -> Parts:
     sessions, cookies = _build_sessions(settings)
     challenges, rubric = _read_questions(settings)
     database, keeper = _open_database(settings)
-    fleet = _build_fleet(settings, roster, database)
+    fleet, gathering = _build_fleet(settings, roster, database)
     leaderboard, moderation, limits = Leaderboard(database), build_moderation(settings), Limits(database, settings)
     arena = Arena(
         database=database,
@@ -228,6 +229,7 @@ def build_parts(settings: Settings) -> Parts:
         challenges=challenges,
         rubric=rubric,
         moderation=moderation,
+        gathering=gathering,
     )
     streams, refusals = PageStreams(), Refusals()
     targets, monitor = _watch(arena, fleet, limits, database, streams, refusals)
@@ -316,14 +318,16 @@ def _read_questions(settings: Settings) -> tuple[Sequence["Challenge"], "Rubric"
     return load_challenges(settings.data_dir), load_rubric(settings.data_dir)
 
 
-def _build_fleet(settings: Settings, roster: "Roster", database: "Database") -> "Fleet":
+def _build_fleet(settings: Settings, roster: "Roster", database: "Database") -> tuple["Fleet", "Gathering"]:
     """The roster file's models, and those that came of tuning jobs."""
     from arena.finetune import with_tuned
     from arena.fleet import Fleet
+    from arena.providers.base import Gathering
     from arena.providers.factory import build_providers
 
+    gathering = Gathering()
     whole = roster if settings.demo else with_tuned(database, roster, read_environment())
-    return Fleet(whole, build_providers(settings, whole), settings)
+    return Fleet(whole, build_providers(settings, whole, gathering), settings), gathering
 
 
 def _build_sessions(settings: Settings) -> tuple["Sessions", "CookieRules"]:

@@ -20,16 +20,17 @@ from gradio.server_messages import (
 )
 
 from arena.ui.event_stream import PATH, EventStream
+from arena.ui.lean import LeanBlocks
 from arena.web.events import session_of_stream
 
 SESSION = "s1"
 
 
 @pytest.fixture
-async def page() -> gr.Blocks:
+async def page() -> LeanBlocks:
     """A page with a queue, and a session that has one event."""
-    demo: gr.Blocks
-    with gr.Blocks(analytics_enabled=False) as demo:
+    demo: LeanBlocks
+    with LeanBlocks(analytics_enabled=False) as demo:
         gr.Button().click(lambda: None)
     demo.queue()
     demo._queue.pending_messages_per_session[SESSION] = asyncio.Queue()
@@ -57,7 +58,7 @@ class Browser:
                 self.heard.put_nowait(None)
 
     @asynccontextmanager
-    async def asking(self, page: gr.Blocks, session: str = SESSION) -> AsyncIterator["asyncio.Task[None]"]:
+    async def asking(self, page: LeanBlocks, session: str = SESSION) -> AsyncIterator["asyncio.Task[None]"]:
         """The stream, while it runs."""
         scope = {"type": "http", "path": PATH, "query_string": f"session_hash={session}".encode()}
         task = asyncio.create_task(EventStream(page)(scope, self.receive, self.send))
@@ -76,7 +77,9 @@ MESSAGES: list[BaseMessage] = [
 ]
 
 
-async def test_messages_are_spelled_as_gradio_spells_them_and_the_last_event_closes_the_stream(page: gr.Blocks) -> None:
+async def test_messages_are_spelled_as_gradio_spells_them_and_the_last_event_closes_the_stream(
+    page: LeanBlocks,
+) -> None:
     browser = Browser()
     for message in MESSAGES:
         page._queue.pending_messages_per_session[SESSION].put_nowait(message)  # type: ignore[arg-type]
@@ -89,7 +92,7 @@ async def test_messages_are_spelled_as_gradio_spells_them_and_the_last_event_clo
     assert told == [*spelled, None]
 
 
-async def test_a_stream_stays_open_while_another_event_of_the_page_runs(page: gr.Blocks) -> None:
+async def test_a_stream_stays_open_while_another_event_of_the_page_runs(page: LeanBlocks) -> None:
     page._queue.pending_event_ids_session[SESSION] = {"e1", "e2"}
     waiting = page._queue.pending_messages_per_session[SESSION]
     browser = Browser()
@@ -104,7 +107,7 @@ async def test_a_stream_stays_open_while_another_event_of_the_page_runs(page: gr
 
 
 async def test_the_events_of_a_page_that_is_gone_are_ended_and_its_next_stream_hears_only_its_own(
-    page: gr.Blocks,
+    page: LeanBlocks,
 ) -> None:
     (function,) = page.fns.values()
     event = Event(session_hash=SESSION, fn=function, request=None, username=None)  # type: ignore[arg-type]
@@ -118,7 +121,7 @@ async def test_the_events_of_a_page_that_is_gone_are_ended_and_its_next_stream_h
     assert page._queue.pending_messages_per_session[SESSION].empty()
 
 
-async def test_a_session_that_nobody_knows_is_told_so(page: gr.Blocks) -> None:
+async def test_a_session_that_nobody_knows_is_told_so(page: LeanBlocks) -> None:
     browser = Browser()
     async with browser.asking(page, "stranger") as stream:
         await asyncio.wait_for(stream, 10)
@@ -127,7 +130,7 @@ async def test_a_session_that_nobody_knows_is_told_so(page: gr.Blocks) -> None:
     assert told["session_not_found"] is True
 
 
-async def test_of_two_names_the_stream_hears_for_the_one_that_the_gate_looked_at(page: gr.Blocks) -> None:
+async def test_of_two_names_the_stream_hears_for_the_one_that_the_gate_looked_at(page: LeanBlocks) -> None:
     asked = f"{SESSION}&session_hash=mine"
     assert session_of_stream(PATH, f"session_hash={asked}".encode()) == "mine"
     browser = Browser()

@@ -12,7 +12,7 @@ import pytest
 from arena.errors import FailureKind, ProviderError, ProviderUnavailable
 from arena.providers.base import AnswerProgress, Delta, Finish, Message, Sampling, pump
 from arena.providers.google_credentials import CredentialSource, GoogleCredentials
-from arena.providers.vertex import GATHERING_S, VertexProvider
+from arena.providers.vertex import VertexProvider
 from arena.providers.vertex_answers import VertexAnswer
 from arena.providers.vertex_events import VertexEvents
 from tests.provider_asking import PATIENT, TUNED, ask, closing, eventually, vertex_entry
@@ -301,7 +301,7 @@ async def test_an_answer_that_has_begun_is_told_ten_times_a_second(
     assert isinstance(finish, Finish)
     assert "".join(piece.text for _, piece in pieces if isinstance(piece, Delta)) == "one two three four five six " * 5
     assert len(pauses) >= 3
-    assert all(pause > GATHERING_S * 0.9 for pause in pauses[1:])
+    assert all(pause > LEAST_GATHERING_S * 0.9 for pause in pauses[1:])
 
 
 async def test_what_came_before_a_silence_is_told_during_it(vertex_server: ScriptedVertex) -> None:

@@ -33,7 +33,7 @@ from arena.leaderboard import Leaderboard
 from arena.limits import Limits
 from arena.matchmaking import Forecast
 from arena.moderation import Moderation
-from arena.providers.base import Message, Sampling
+from arena.providers.base import Gathering, Message, Sampling
 from arena.rubric import NO_RUBRIC, Rubric
 from arena.tables import BattleState, Mode, Side, Winner, new_id
 from arena.voters import VoterIdentity
@@ -56,10 +56,11 @@ class Arena:
         challenges: Sequence[Challenge] = (),
         rubric: Rubric = NO_RUBRIC,
         rng: random.Random | None = None,
+        gathering: Gathering | None = None,
     ) -> None:
         """`challenges` are those whose id may be stored with a battle; `rubric` holds what a vote may rate.
 
-        `rng` is the only source of chance.
+        `rng` is the only source of chance. `gathering` is told how often answers are worth reading.
         """
         self._database = database
         self._fleet = fleet
@@ -69,6 +70,8 @@ class Arena:
         self._casting = Casting(fleet, rng or random.SystemRandom(), settings.draw, lambda: self._evidence.latest)
         self._retelling = Retelling(database, leaderboard, rubric, max_turns=settings.max_turns, demo=settings.demo)
         self._runs = Runs(settings.max_battles, settings.max_waiting, settings.frames_per_s)
+        if gathering is not None:
+            gathering.seconds = self._runs.frame_s
         self._admission = Admission(database, fleet, self._runs, settings, limits, moderation or Moderation())
         self._beside = Beside(database, self._evidence, learns=settings.draw != "uniform")
         self._listeners: list[AnswerListener] = []

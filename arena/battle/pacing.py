@@ -3,15 +3,13 @@
 What a visitor sees must not tell which model is the faster one, so the common pace knows one position for both panes.
 """
 
-from dataclasses import dataclass, replace
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 STILL_S = 1.0
 """A pane that shows nothing new for this long says that more is to come."""
 
 
-@dataclass(frozen=True, slots=True)
-class Progress:
+class Progress(NamedTuple):
     """How far one side is."""
 
     length: int
@@ -22,8 +20,7 @@ class Progress:
     """Failed for good. What it had received and not shown is never shown."""
 
 
-@dataclass(frozen=True, slots=True)
-class Shown:
+class Shown(NamedTuple):
     """How much of each side is on the page."""
 
     lengths: tuple[int, int]
@@ -76,11 +73,12 @@ class CommonPace:
             self._position = min(float(goal), self._position + self._characters_per_s * elapsed)
         self._stepped_at = now
         sides = (a, b)
+        position = int(self._position)
         for pane, side in zip(self._panes, sides, strict=True):
             if not side.failed:
-                pane.show(min(side.length, int(self._position)), now)
+                pane.show(min(side.length, position), now)
         shown = _shown(self._panes, sides, now)
-        return shown if a.failed or b.failed or shown.over else replace(shown, waiting=(any(shown.waiting),) * 2)
+        return shown if a.failed or b.failed or shown.over else shown._replace(waiting=(any(shown.waiting),) * 2)
 
 
 class LivePace:

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from typing import Any, Literal, Protocol
@@ -11,6 +11,9 @@ from arena.errors import FailureKind, ProviderError, ProviderUnavailable
 from arena.roster import ModelEntry
 
 log = logging.getLogger(__name__)
+
+LEAST_GATHERING_S = 0.1
+"""The time between two frames where few battles run."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +114,16 @@ class Deadlines:
     silence_s: float = 20.0
     answer_s: float = 120.0
     max_characters: int = 100_000
+
+
+@dataclass(slots=True)
+class Gathering:
+    """How long an answer that has begun gathers before it is read on: the time between two frames.
+
+    Waking up for each token took most of what an answer costs.
+    """
+
+    seconds: Callable[[], float] = lambda: LEAST_GATHERING_S
 
 
 @dataclass(slots=True)

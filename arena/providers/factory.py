@@ -5,18 +5,17 @@ from pathlib import Path
 from arena.config import Settings, read_environment
 from arena.errors import ConfigError
 from arena.moderation import Moderation
-from arena.providers.base import Deadlines, Provider
+from arena.providers.base import Deadlines, Gathering, Provider
 from arena.roster import OPENAI_BASE_URL, ModelEntry, Roster
 
 _GCLOUD_FILE = "application_default_credentials.json"
 _MACHINE_MAKER = Path("/sys/class/dmi/id/product_name")
 
 
-def build_providers(settings: Settings, roster: Roster) -> dict[str, Provider]:
+def build_providers(settings: Settings, roster: Roster, gathering: Gathering | None = None) -> dict[str, Provider]:
     """One provider for each `api_type` in the roster; SDKs are imported when a model is first prepared or asked."""
-    return {
-        api_type: build_provider(api_type, settings) for api_type in dict.fromkeys(entry.api_type for entry in roster)
-    }
+    api_types = dict.fromkeys(entry.api_type for entry in roster)
+    return {api_type: build_provider(api_type, settings, gathering) for api_type in api_types}
 
 
 def build_moderation(settings: Settings) -> Moderation:
@@ -57,18 +56,18 @@ def credentials_configured(entry: ModelEntry, settings: Settings) -> bool:
     return entry.api_type == "demo" or _google_credentials_found(settings)
 
 
-def build_provider(api_type: str, settings: Settings) -> Provider:
+def build_provider(api_type: str, settings: Settings, gathering: Gathering | None = None) -> Provider:
     """The provider of one `api_type`."""
     if api_type == "openai":
         from arena.providers.openai import OpenAIProvider
 
-        return OpenAIProvider(deadlines_of(settings))
+        return OpenAIProvider(deadlines_of(settings), gathering)
     if api_type == "vertex":
         from arena.providers.google_credentials import CredentialSource, GoogleCredentials
         from arena.providers.vertex import VertexProvider
 
         source = CredentialSource(_given_json(settings), read_environment().get("GOOGLE_APPLICATION_CREDENTIALS"))
-        return VertexProvider(GoogleCredentials(source), deadlines_of(settings))
+        return VertexProvider(GoogleCredentials(source), deadlines_of(settings), gathering)
     from arena.providers.demo import DemoProvider
 
     return DemoProvider()

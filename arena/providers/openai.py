@@ -10,7 +10,7 @@ import orjson
 
 from arena.errors import FailureKind, ProviderError
 from arena.providers.background import in_daemon_thread
-from arena.providers.base import Deadlines, Event, JsonSchema, Message, Readiness, Sampling
+from arena.providers.base import Deadlines, Event, Gathering, JsonSchema, Message, Readiness, Sampling
 from arena.providers.failures import failure, kind_of_status, redacted, retry_after
 from arena.providers.openai_events import Completion, ServerSentEvents
 from arena.roster import OPENAI_BASE_URL, ModelEntry
@@ -25,21 +25,16 @@ _DROPPABLE = ("stream_options", "temperature", "top_p", "response_format")
 _TAIL_S = 2.0
 """How long an answer that has its finish reason is read on, for its usage and for a connection that can be kept."""
 
-GATHERING_S = 0.1
-"""How long an answer that has begun gathers before it is read on: the time between two frames.
-
-Waking up for each token took most of what an answer costs.
-"""
-
 _BLOCKED_CODES = {"content_filter", "content_policy_violation"}
 
 
 class OpenAIProvider:
     """A `Provider` for OpenAI's protocol; one connection pool for each server and key."""
 
-    def __init__(self, deadlines: Deadlines) -> None:
+    def __init__(self, deadlines: Deadlines, gathering: Gathering | None = None) -> None:
         """`deadlines` bound what the pump does not see: connecting, and the free request of `prepare`."""
         self._deadlines = deadlines
+        self._gathering = gathering or Gathering()
         self._clients: dict[tuple[str, str], openai.AsyncOpenAI] = {}
         self._connecting = asyncio.Lock()
         self._refused: dict[str, set[str]] = {}
@@ -82,7 +77,7 @@ class OpenAIProvider:
         while True:
             without = {name: value for name, value in request.items() if name not in self._refused.get(model.id, ())}
             try:
-                async with aclosing(_answer(client, without)) as events:
+                async with aclosing(_answer(client, without, self._gathering)) as events:
                     async for event in events:
                         yield event
             except openai.BadRequestError as error:
@@ -121,12 +116,12 @@ class OpenAIProvider:
         return bool(refused)
 
 
-async def _answer(client: "openai.AsyncOpenAI", request: dict[str, Any]) -> AsyncGenerator[Event]:
+async def _answer(client: "openai.AsyncOpenAI", request: dict[str, Any], gathering: Gathering) -> AsyncGenerator[Event]:
     """Send the request and read its answer; raises the SDK's and its transport's own errors."""
     async with aclosing(await _send(client, request)) as response:
         completion = Completion(request_id=response.headers.get("x-request-id"))
         events = ServerSentEvents()
-        async with aclosing(_received(response, completion)) as received:
+        async with aclosing(_received(response, completion, gathering)) as received:
             async for data in received:
                 for delta in completion.gather(events.feed(data)):
                     yield delta
@@ -156,7 +151,7 @@ async def _send(client: "openai.AsyncOpenAI", request: dict[str, Any]) -> "httpx
     return cast("httpx2.Response", answer)
 
 
-async def _received(response: "httpx2.Response", completion: Completion) -> AsyncGenerator[bytes]:
+async def _received(response: "httpx2.Response", completion: Completion, gathering: Gathering) -> AsyncGenerator[bytes]:
     """The body as it arrives. What goes wrong after the finish reason no longer matters, so it ends quietly there."""
     import httpx2
 
@@ -177,7 +172,7 @@ async def _received(response: "httpx2.Response", completion: Completion) -> Asyn
         begun = completion.begun  # a stream that breaks right after its first piece is found out at once
         yield data
         if begun and completion.finish_reason is None:
-            await asyncio.sleep(GATHERING_S)
+            await asyncio.sleep(gathering.seconds())
 
 
 def _request(model: ModelEntry, messages: Sequence[Message], sampling: Sampling) -> dict[str, Any]:

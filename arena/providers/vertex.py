@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from arena.errors import FailureKind, ProviderError
-from arena.providers.base import Deadlines, Event, JsonSchema, Message, Readiness, Sampling
+from arena.providers.base import Deadlines, Event, Gathering, JsonSchema, Message, Readiness, Sampling
 from arena.providers.failures import failure, kind_of_status, retry_after
 from arena.providers.google_credentials import GoogleCredentials
 from arena.providers.vertex_answers import VertexAnswer, contents_of, schema_of
@@ -27,9 +27,6 @@ _FORMAT = re.compile(r"response_?(?:schema|mime_?type)|\bjson mode\b|\bcontrolle
 _TAIL_S = 2.0
 """How long an answer that has its finish reason is read on, for its usage and for a connection that can be kept."""
 
-GATHERING_S = 0.1
-"""How long an answer that has begun gathers before it is read on: the time between two frames."""
-
 
 @dataclass(slots=True)
 class _Request:
@@ -47,10 +44,13 @@ class _Request:
 class VertexProvider:
     """A `Provider` for Vertex AI; one client for each project, location and base URL, all with the same credentials."""
 
-    def __init__(self, credentials: GoogleCredentials, deadlines: Deadlines) -> None:
+    def __init__(
+        self, credentials: GoogleCredentials, deadlines: Deadlines, gathering: Gathering | None = None
+    ) -> None:
         """`deadlines` bound what the pump does not see: connecting, and the free requests of `prepare`."""
         self._clients = VertexClients(credentials)
         self._deadlines = deadlines
+        self._gathering = gathering or Gathering()
         self._endpoints: dict[str, str] = {}
         self._thinks_always: set[str] = set()
         self._takes_no_schema: set[str] = set()
@@ -102,7 +102,7 @@ class VertexProvider:
         answer, events, body = VertexAnswer(), VertexEvents(), AnswerBody()
         try:
             await self._send(request, body)
-            async with aclosing(_received(body, answer)) as received:
+            async with aclosing(_received(body, answer, self._gathering)) as received:
                 async for data in received:
                     for delta in answer.gather(events.feed(data)):
                         yield delta
@@ -216,7 +216,7 @@ class VertexProvider:
         return (near or endpoints)[0]
 
 
-async def _received(body: "AnswerBody", answer: VertexAnswer) -> AsyncGenerator[bytes]:
+async def _received(body: "AnswerBody", answer: VertexAnswer, gathering: Gathering) -> AsyncGenerator[bytes]:
     """The body as it arrives. What goes wrong after the finish reason no longer matters, so it ends quietly there."""
     while True:
         try:
@@ -231,7 +231,7 @@ async def _received(body: "AnswerBody", answer: VertexAnswer) -> AsyncGenerator[
         begun = answer.begun  # a stream that breaks right after its first piece is found out at once
         yield data
         if begun and answer.finish_reason is None:
-            await asyncio.sleep(GATHERING_S)
+            await asyncio.sleep(gathering.seconds())
 
 
 def _place(model: ModelEntry, target: str) -> Place:

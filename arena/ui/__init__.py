@@ -47,7 +47,7 @@ _SPARE_EVENTS = 100
 """Room for the events that Gradio queues beside battles: refusals, refreshes."""
 
 
-def build_blocks(context: PageContext) -> tuple[gr.Blocks, Mapping[str, Opening]]:
+def build_blocks(context: PageContext) -> tuple[LeanBlocks, Mapping[str, Opening]]:
     """Build every page of the arena in one Gradio app; with what pages show from their first moment, by path."""
     demo = LeanBlocks(title="COAIA Arena", analytics_enabled=False, fill_width=True)
     openings = {}
@@ -60,7 +60,7 @@ def build_blocks(context: PageContext) -> tuple[gr.Blocks, Mapping[str, Opening]
     return demo, openings
 
 
-def _streams(context: PageContext, demo: gr.Blocks) -> ASGIApp:
+def _streams(context: PageContext, demo: LeanBlocks) -> ASGIApp:
     """What answers the two streams of an open page, in place of Gradio's routes for the same addresses."""
 
     def leave(session: str) -> None:

@@ -5,9 +5,9 @@ whether the browser is still there, sets a timer, copies the message, and hands 
 """
 
 import asyncio
-from typing import Any
+from collections.abc import Coroutine
+from typing import Any, cast
 
-import gradio as gr
 import orjson
 from gradio.queueing import Queue
 from gradio.server_messages import (
@@ -20,7 +20,9 @@ from gradio.server_messages import (
 from gradio.utils import get_heartbeat_rate
 from pydantic import BaseModel
 from starlette.datastructures import QueryParams
-from starlette.types import Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
+
+from arena.ui.lean import LeanBlocks
 
 PATH = "/gradio_api/queue/data"
 
@@ -34,7 +36,7 @@ _HEAD = {
 class EventStream:
     """Pure ASGI: tells one session's messages until its events are over or its page is gone."""
 
-    def __init__(self, blocks: gr.Blocks) -> None:
+    def __init__(self, blocks: LeanBlocks) -> None:
         self._blocks = blocks
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -47,23 +49,65 @@ class EventStream:
             lost = UnexpectedErrorMessage(message="This page is no longer known.", session_not_found=True)
             await _tell(send, lost, last=True)
             return
-        waiting = queue.pending_messages_per_session[session]
-        watching = [asyncio.create_task(_tell_when_gone(receive, waiting)), asyncio.create_task(_beat(waiting))]
+        line = _Line(send, queue.pending_messages_per_session[session])
+        self._blocks.lines[session] = line
+        watching = [asyncio.create_task(work) for work in (_tell_when_gone(receive, line), _beat(line))]
         try:
-            while (message := await waiting.get()) is not None and not queue.stopped:
-                await _tell(send, message)
-                if isinstance(message, ProcessCompletedMessage) and not _expects_more(queue, session, message.event_id):
-                    await _tell(send, CloseStreamMessage(), last=True)
-                    return
-            if queue.stopped:
-                await _tell(send, UnexpectedErrorMessage(message="The arena was stopped."), last=True)
-            await queue.clean_events(session_hash=session)
-        except asyncio.CancelledError:
-            await queue.clean_events(session_hash=session)
-            raise
+            await _tell_all(line, queue, session)
         finally:
+            if self._blocks.lines.get(session) is line:
+                del self._blocks.lines[session]
             for task in watching:
                 task.cancel()
+
+
+async def _tell_all(line: "_Line", queue: Queue, session: str) -> None:
+    """Tell what there is to tell, until the session's events are over, its page is gone or the arena stops."""
+    try:
+        while (message := await line.next()) is not None and not queue.stopped:
+            await _tell(line.send, message)
+            if isinstance(message, ProcessCompletedMessage) and not _expects_more(queue, session, message.event_id):
+                await _tell(line.send, CloseStreamMessage(), last=True)
+                return
+        if queue.stopped:
+            await _tell(line.send, UnexpectedErrorMessage(message="The arena was stopped."), last=True)
+        await queue.clean_events(session_hash=session)
+    except asyncio.CancelledError:
+        await queue.clean_events(session_hash=session)
+        raise
+
+
+class _Line:
+    """One page's stream while it is open: takes frames at once while nothing else waits to be told."""
+
+    def __init__(self, send: Send, waiting: "asyncio.Queue[Any]") -> None:
+        self.send = send
+        self.waiting = waiting
+        self._idle = False
+
+    async def next(self) -> Any:  # noqa: ANN401 - a message, or `None` once the page is gone
+        """The next message that waits."""
+        self._idle = True
+        try:
+            return await self.waiting.get()
+        finally:
+            self._idle = False
+
+    def say(self, frame: bytes) -> bool:
+        """Send a frame without waking the stream's own task; `False` where it has to wait its turn, or for the page.
+
+        A task's turn for each frame took a tenth of what streaming costs. What would wait for a slow browser is given
+        up before anything of it was written.
+        """
+        if not self._idle or not self.waiting.empty():
+            return False
+        sending = cast("Coroutine[Any, Any, None]", self.send(_body(frame)))
+        try:
+            sending.send(None)
+        except StopIteration:
+            return True
+        sending.close()
+        return False
 
 
 def _expects_more(queue: Queue, session: str, ended: str | None) -> bool:
@@ -76,23 +120,26 @@ def _expects_more(queue: Queue, session: str, ended: str | None) -> bool:
 async def _tell(send: Send, message: BaseMessage | bytes, *, last: bool = False) -> None:
     """Send a message; a frame of a running event comes spelled already."""
     spelled = message if isinstance(message, bytes) else orjson.dumps(vars(message), default=_spelled)
-    body = b"data: " + spelled + b"\n\n"
-    await send({"type": "http.response.body", "body": body, "more_body": not last})
+    await send(_body(spelled, last=last))
+
+
+def _body(spelled: bytes, *, last: bool = False) -> Message:
+    return {"type": "http.response.body", "body": b"data: " + spelled + b"\n\n", "more_body": not last}
 
 
 def _spelled(part: object) -> object:
     return part.model_dump() if isinstance(part, BaseModel) else str(part)
 
 
-async def _tell_when_gone(receive: Receive, waiting: "asyncio.Queue[Any]") -> None:
+async def _tell_when_gone(receive: Receive, line: _Line) -> None:
     """Put `None` among the messages once the browser has left."""
     while (await receive())["type"] != "http.disconnect":
         pass
-    waiting.put_nowait(None)
+    line.waiting.put_nowait(None)
 
 
-async def _beat(waiting: "asyncio.Queue[Any]") -> None:
+async def _beat(line: _Line) -> None:
     """Say now and then that the stream is alive, so that no proxy takes it for dead."""
     while True:
         await asyncio.sleep(get_heartbeat_rate())
-        waiting.put_nowait(HeartbeatMessage())
+        line.waiting.put_nowait(HeartbeatMessage())

@@ -2,12 +2,12 @@
 
 import time
 from collections import ChainMap
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import suppress
 from copy import copy
 from datetime import datetime, timedelta
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, Protocol
 
 import gradio as gr
 from gradio.block_function import BlockFunction
@@ -33,6 +33,14 @@ class _NotPlainError(Exception):
     """Gradio has to make this value ready itself."""
 
 
+class OpenLine(Protocol):
+    """A page's open stream of events."""
+
+    def say(self, frame: bytes) -> bool:
+        """Send a frame at once, or return `False` where that cannot be."""
+        ...
+
+
 class LeanBlocks(gr.Blocks):
     """Spends nothing on unchanged parts.
 
@@ -40,6 +48,12 @@ class LeanBlocks(gr.Blocks):
     on a page of 34 parts, cost 16 ms. Here Gradio is shown only the parts that change, and of these not those that only
     change their text or how they look, for each of which it would start a thread and look for files.
     """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - as Gradio's
+        super().__init__(*args, **kwargs)
+        self.lines: dict[str, OpenLine] = {}
+        """The open stream of each page, by its session."""
+        self._places: dict[int, Mapping[int, int]] = {}
 
     def __exit__(self, exc_type: type[BaseException] | None = None, *args: object) -> None:
         """Leave a page's layout; Gradio would build a whole application after each page, and throw it away."""
@@ -100,8 +114,12 @@ class LeanBlocks(gr.Blocks):
             changes = await self._changed_parts(block_fn, frame, kwargs.get("state"))
             if event is None or not event.alive:  # nobody listens, or somebody who asks for each frame
                 return _as_gradio_answers(frames, running.differences(changes), time.monotonic() - started)
-            spelled = running.spell(changes, time.monotonic() - started)
-            self._queue.pending_messages_per_session[event.session_hash].put_nowait(spelled)  # type: ignore[arg-type]
+            self._tell(event.session_hash, running.spell(changes, time.monotonic() - started))
+
+    def _tell(self, session: str, frame: bytes) -> None:
+        line = self.lines.get(session)
+        if line is None or not line.say(frame):
+            self._queue.pending_messages_per_session[session].put_nowait(frame)  # type: ignore[arg-type]
 
     def _last_sent(self, frames: object, session: str | None) -> list[Any] | None:
         """The values that the page has of an event that goes on; `None` of one that begins."""
@@ -120,7 +138,7 @@ class LeanBlocks(gr.Blocks):
         self, block_fn: BlockFunction, predictions: list[Any] | dict[Any, Any], state: SessionState | None
     ) -> dict[int, Any]:
         """What is sent for each part that an answer changes, by its place among the outputs, in their order."""
-        changes = _changes(block_fn, predictions)
+        changes = self._changes(block_fn, predictions)
         if changes is None:
             return dict(enumerate(await super().postprocess_data(block_fn, predictions, state)))
         ready: dict[int, Any] = {}
@@ -135,6 +153,18 @@ class LeanBlocks(gr.Blocks):
             made = await super().postprocess_data(lean, values[0] if len(values) == 1 else values, state)
             ready |= zip(rest, made, strict=True)
         return dict(sorted(ready.items()))
+
+    def _changes(self, block_fn: BlockFunction, predictions: list[Any] | dict[Any, Any]) -> dict[int, Any] | None:
+        """The changed outputs' places and values, for an answer that names its outputs; else `None`."""
+        outputs = block_fn.outputs
+        if not isinstance(predictions, dict) or not predictions or len(outputs) < 2 or block_fn.is_validator_function:
+            return None
+        places = self._places.get(block_fn._id)
+        if places is None:
+            places = self._places[block_fn._id] = {output._id: place for place, output in enumerate(outputs)}
+        if not all(getattr(part, "_id", None) in places for part in predictions):
+            return None
+        return {places[part._id]: value for part, value in predictions.items() if value != UNCHANGED}
 
 
 class LeanSession(SessionState):
@@ -263,14 +293,3 @@ def _text(block: Any, value: Any, postprocess: bool) -> Any:  # noqa: ANN401 - w
     if not isinstance(block, _TEXTS) or not _is_text(value):
         raise _NotPlainError
     return block.postprocess(value) if postprocess else value
-
-
-def _changes(block_fn: BlockFunction, predictions: list[Any] | dict[Any, Any]) -> dict[int, Any] | None:
-    """The changed outputs' places and values, for an answer that names its outputs; else `None`."""
-    outputs = block_fn.outputs
-    if not isinstance(predictions, dict) or not predictions or len(outputs) < 2 or block_fn.is_validator_function:
-        return None
-    places = {output._id: place for place, output in enumerate(outputs)}
-    if not all(getattr(part, "_id", None) in places for part in predictions):
-        return None
-    return {places[part._id]: value for part, value in predictions.items() if value != UNCHANGED}
