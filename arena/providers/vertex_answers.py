@@ -81,9 +81,13 @@ class VertexAnswer:
     def _read_candidate(self, candidate: Mapping[str, Any]) -> Delta | None:
         if reason := candidate.get("finishReason"):
             self.finish_reason = self._checked(reason.lower())
-        parts = (candidate.get("content") or {}).get("parts") or []
-        text = "".join(part.get("text") or "" for part in parts if not part.get("thought"))
-        reasoning = "".join(part.get("text") or "" for part in parts if part.get("thought"))
+        text, reasoning = "", ""
+        for part in (candidate.get("content") or {}).get("parts") or []:
+            said = part.get("text") or ""
+            if part.get("thought"):
+                reasoning += said
+            else:
+                text += said
         return Delta(text, reasoning) if text or reasoning else None
 
     def _checked(self, reason: str) -> str | None:
