@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from arena.errors import FailureKind, ProviderError, ProviderUnavailable
-from arena.providers.base import AnswerProgress, Delta, Finish, Message, Sampling, pump
+from arena.providers.base import LEAST_GATHERING_S, AnswerProgress, Delta, Finish, Message, Sampling, pump
 from arena.providers.google_credentials import CredentialSource, GoogleCredentials
 from arena.providers.vertex import VertexProvider
 from arena.providers.vertex_answers import VertexAnswer

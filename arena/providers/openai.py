@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import aclosing
 from datetime import date
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import orjson
 
@@ -16,8 +16,9 @@ from arena.providers.openai_events import Completion, ServerSentEvents
 from arena.roster import OPENAI_BASE_URL, ModelEntry
 
 if TYPE_CHECKING:
-    import httpx2
     import openai
+
+    from arena.providers.answer_bodies import AnswerBody
 
 _DROPPABLE = ("stream_options", "temperature", "top_p", "response_format")
 """Parameters without which a request still means the same, or nearly so: a model that refuses one is asked without."""
@@ -118,61 +119,55 @@ class OpenAIProvider:
 
 async def _answer(client: "openai.AsyncOpenAI", request: dict[str, Any], gathering: Gathering) -> AsyncGenerator[Event]:
     """Send the request and read its answer; raises the SDK's and its transport's own errors."""
-    async with aclosing(await _send(client, request)) as response:
-        completion = Completion(request_id=response.headers.get("x-request-id"))
-        events = ServerSentEvents()
-        async with aclosing(_received(response, completion, gathering)) as received:
+    from arena.providers.answer_bodies import AnswerBody
+
+    body, events = AnswerBody(), ServerSentEvents()
+    try:
+        completion = Completion(request_id=await _send(client, request, body))
+        async with aclosing(_received(body, completion, gathering)) as received:
             async for data in received:
                 for delta in completion.gather(events.feed(data)):
                     yield delta
         for delta in completion.gather(events.close()):
             yield delta
-        if completion.finish_reason is not None:
-            yield completion.finish()
-        elif not events.seen:
-            kind = response.headers.get("content-type", "no content type")
-            raise ProviderError(FailureKind.MALFORMED, f"not a stream of events but {redacted(kind)}")
+    finally:
+        body.close()
+    if completion.finish_reason is not None:
+        yield completion.finish()
+    elif not events.seen:
+        raise ProviderError(FailureKind.MALFORMED, f"not a stream of events but {redacted(body.content_type)}")
 
 
-async def _send(client: "openai.AsyncOpenAI", request: dict[str, Any]) -> "httpx2.Response":
-    """Ask for a completion; the response's body is still to be read.
+async def _send(client: "openai.AsyncOpenAI", request: dict[str, Any], body: "AnswerBody") -> str | None:
+    """Ask for a completion, which comes into `body`; returns the request's id, where the server gave it one.
 
     By the SDK's `post`: its `create` looks up each of forty parameters in its types, which takes as long as sending.
     """
     import httpx2
 
-    answer: object = await client.post(
-        "/chat/completions",
-        cast_to=httpx2.Response,
-        body=request,
-        options={"security": {"bearer_auth": True}},
-        stream=True,
-    )
-    return cast("httpx2.Response", answer)
+    from arena.providers.answer_bodies import wanting
+
+    with wanting(body):
+        told = await client.post("/chat/completions", cast_to=httpx2.Response, body=request)
+    return told.headers.get("x-request-id")
 
 
-async def _received(response: "httpx2.Response", completion: Completion, gathering: Gathering) -> AsyncGenerator[bytes]:
+async def _received(body: "AnswerBody", completion: Completion, gathering: Gathering) -> AsyncGenerator[bytes]:
     """The body as it arrives. What goes wrong after the finish reason no longer matters, so it ends quietly there."""
-    import httpx2
-
-    chunks = response.aiter_bytes()
     while True:
         try:
-            if completion.finish_reason is None:
-                data = await anext(chunks)
-            else:
-                async with asyncio.timeout(_TAIL_S):
-                    data = await anext(chunks)
-        except StopAsyncIteration:
-            return
-        except (TimeoutError, httpx2.HTTPError):
+            async with asyncio.timeout(None if completion.finish_reason is None else _TAIL_S):
+                data = await body.read()
+        except (TimeoutError, ProviderError):
             if completion.finish_reason is None:
                 raise
+            return
+        if not data:
             return
         begun = completion.begun  # a stream that breaks right after its first piece is found out at once
         yield data
         if begun and completion.finish_reason is None:
-            await asyncio.sleep(gathering.seconds())
+            await body.gather(gathering.seconds())
 
 
 def _request(model: ModelEntry, messages: Sequence[Message], sampling: Sampling) -> dict[str, Any]:
@@ -202,11 +197,17 @@ def _format(schema: JsonSchema | None) -> dict[str, Any]:
 
 def _connect(base_url: str, api_key: str, deadlines: Deadlines) -> "openai.AsyncOpenAI":
     """A client that never retries by itself and whose own deadlines stay behind the arena's."""
+    import httpx2
     import openai
 
-    # A silent stream is the pump's to end. Reading by aiohttp costs a third of what httpx2's own transport takes.
+    from arena.providers.openai_transport import OpenAITransport
+
+    # A silent stream is the pump's to end.
     timeout = openai.Timeout(None, connect=deadlines.first_token_s)
-    transport = openai.DefaultAioHttpClient(timeout=timeout)
+    # Without compression: small pieces gain nothing by it, and each would have to be unpacked.
+    transport = httpx2.AsyncClient(
+        transport=OpenAITransport(deadlines.first_token_s), headers={"accept-encoding": "identity"}
+    )
     # Both are always passed: left out, they would come from the environment, and OpenAI's key go to a third party.
     return openai.AsyncOpenAI(api_key=api_key, base_url=base_url, max_retries=0, timeout=timeout, http_client=transport)
 

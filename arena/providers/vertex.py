@@ -19,7 +19,7 @@ from arena.roster import ModelEntry
 if TYPE_CHECKING:
     from google.genai import errors, types
 
-    from arena.providers.vertex_transport import AnswerBody
+    from arena.providers.answer_bodies import AnswerBody
 
 _RESOURCE = re.compile(r"^projects/(?P<project>[^/]+)/locations/(?P<location>[^/]+)/(?P<kind>models|endpoints)/[^/]+$")
 _FORMAT = re.compile(r"response_?(?:schema|mime_?type)|\bjson mode\b|\bcontrolled generation\b", re.IGNORECASE)
@@ -97,7 +97,7 @@ class VertexProvider:
 
     async def _answer(self, request: _Request) -> AsyncGenerator[Event]:
         """Send one request and read its answer; raises `ProviderError` for whatever goes wrong."""
-        from arena.providers.vertex_transport import AnswerBody
+        from arena.providers.answer_bodies import AnswerBody
 
         answer, events, body = VertexAnswer(), VertexEvents(), AnswerBody()
         try:
@@ -119,15 +119,15 @@ class VertexProvider:
         import httpx
         from google.genai import errors
 
-        from arena.providers.vertex_transport import wanted_answer
+        from arena.providers.answer_bodies import wanting
 
-        asked = wanted_answer.set(body)
         try:
-            stream = await client.aio.models.generate_content_stream(
-                model=request.target, contents=contents_of(request.messages), config=self._config(request)
-            )
-            async for _ in stream:
-                pass  # nothing comes here: it goes into `body`
+            with wanting(body):
+                stream = await client.aio.models.generate_content_stream(
+                    model=request.target, contents=contents_of(request.messages), config=self._config(request)
+                )
+                async for _ in stream:
+                    pass  # nothing comes here: it goes into `body`
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             raise failure(FailureKind.CONNECTION, f"{type(error).__name__}: {error}") from error
         except errors.APIError as error:
@@ -135,8 +135,6 @@ class VertexProvider:
         except (ValueError, AttributeError, TypeError) as error:
             # A refusal of a shape that the SDK did not expect; its message quotes what came.
             raise failure(FailureKind.MALFORMED, type(error).__name__) from error
-        finally:
-            wanted_answer.reset(asked)
 
     def _config(self, request: _Request) -> "types.GenerateContentConfig":
         from google.genai import types
@@ -231,7 +229,7 @@ async def _received(body: "AnswerBody", answer: VertexAnswer, gathering: Gatheri
         begun = answer.begun  # a stream that breaks right after its first piece is found out at once
         yield data
         if begun and answer.finish_reason is None:
-            await asyncio.sleep(gathering.seconds())
+            await body.gather(gathering.seconds())
 
 
 def _place(model: ModelEntry, target: str) -> Place:

@@ -1,0 +1,154 @@
+"""Answers over aiohttp, kept from the SDKs' own reading: the SDK builds, signs and sends a request, and knows refusals.
+
+An SDK takes a large part of a millisecond for each token, and its client's layers as much again. The body of an answer
+that has begun is left to the provider, which lets it gather: what comes meanwhile waits in the system, so that neither
+the event loop nor aiohttp wakes up for each token.
+"""
+
+import asyncio
+import ssl
+import urllib.request
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from contextvars import ContextVar
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+import aiohttp
+from aiohttp.http_exceptions import HttpProcessingError
+from yarl import URL
+
+from arena.errors import FailureKind
+from arena.providers.failures import failure
+
+_BODY_HEADERS = frozenset({"content-encoding", "content-length", "transfer-encoding"})
+"""What aiohttp has undone, so that the SDK's client must not undo it again."""
+
+
+@dataclass(slots=True)
+class AnswerBody:
+    """The body of one answer, as it comes; to be closed by whoever reads it."""
+
+    response: aiohttp.ClientResponse | None = None
+    """Set once the platform has said 200."""
+
+    @property
+    def content_type(self) -> str:
+        """What the platform calls it."""
+        return self.response.content_type if self.response else "no answer"
+
+    async def read(self) -> bytes:
+        """Everything that has come since the last reading, at least one byte; nothing at the end.
+
+        Raises `ProviderError` where the connection breaks.
+        """
+        if self.response is None:
+            return b""
+        try:
+            return await self.response.content.readany()
+        except (aiohttp.ClientError, HttpProcessingError) as error:
+            raise failure(FailureKind.CONNECTION, f"{type(error).__name__}: {error}") from error
+
+    async def gather(self, seconds: float) -> None:
+        """Leave what comes within `seconds` to the system, to be read at once afterwards."""
+        connection = self.response.connection if self.response else None
+        transport = connection.transport if connection else None
+        if transport is None:
+            return  # the body has ended
+        with suppress(RuntimeError, NotImplementedError):  # a connection that is closing, or that cannot wait
+            transport.pause_reading()
+        try:
+            await asyncio.sleep(seconds)
+        finally:
+            with suppress(RuntimeError, NotImplementedError):
+                transport.resume_reading()
+
+    def close(self) -> None:
+        """Hang up, unless the body has been read to its end: that connection is kept."""
+        if self.response is not None:
+            self.response.close()
+
+
+wanted_answer: ContextVar[AnswerBody | None] = ContextVar("wanted_answer", default=None)
+"""Where the body of the answer goes that the running task asks an SDK for; without one the SDK reads it."""
+
+
+@contextmanager
+def wanting(body: AnswerBody) -> Iterator[None]:
+    """Have the answer to what is asked within go into `body`."""
+    asked = wanted_answer.set(body)
+    try:
+        yield
+    finally:
+        wanted_answer.reset(asked)
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What an SDK's client is told of a reply."""
+
+    status: int
+    headers: Sequence[tuple[str, str]]
+    content: bytes
+    """Empty where the body is somebody else's."""
+
+
+class Connections:
+    """aiohttp's connections to any number of hosts; without retries, redirects and deadlines of their own."""
+
+    def __init__(self, certificates: ssl.SSLContext, connect_s: float | None = None) -> None:
+        """`connect_s` is how long making a connection may take."""
+        self._certificates = certificates
+        self._connect_s = connect_s
+        self._session: aiohttp.ClientSession | None = None
+
+    async def ask(self, method: str, url: str, headers: Sequence[tuple[str, str]], body: bytes) -> Reply:
+        """Send a request; the body of an answer that is wanted goes there, every other one into the reply."""
+        response = await self._send(method, url, headers, body)
+        kept = [(name, value) for name, value in response.headers.items() if name.lower() not in _BODY_HEADERS]
+        wanted = wanted_answer.get()
+        if wanted is not None and response.status == 200:
+            wanted.response = response
+            return Reply(200, kept, b"")
+        async with response:
+            return Reply(response.status, kept, await response.read())
+
+    async def aclose(self) -> None:
+        """Close every connection."""
+        if self._session is not None:
+            await self._session.close()
+
+    async def _send(
+        self, method: str, url: str, headers: Sequence[tuple[str, str]], body: bytes
+    ) -> aiohttp.ClientResponse:
+        if self._session is None:  # belongs to the event loop, so it is made here
+            connector = aiohttp.TCPConnector(limit=0, ssl=self._certificates)
+            timeout = aiohttp.ClientTimeout(total=None, sock_connect=self._connect_s)
+            self._session = aiohttp.ClientSession(connector=connector, timeout=timeout)
+        return await self._session.request(
+            method,
+            URL(url, encoded=True),
+            headers=headers,
+            data=body or None,
+            allow_redirects=False,
+            proxy=_proxy_for(url),
+        )
+
+
+def _proxy_for(url: str) -> str | None:
+    """The proxy that the environment names for `url`: aiohttp's own way reads .netrc as well, which is not wanted."""
+    parts = urlsplit(url)
+    proxies = urllib.request.getproxies()
+    proxy = proxies.get(parts.scheme) or proxies.get("all")
+    return None if proxy is None or urllib.request.proxy_bypass(parts.hostname or "") else proxy
+
+
+@contextmanager
+def errors_as(connect_error: type[Exception], read_error: type[Exception]) -> Iterator[None]:
+    """Let aiohttp's errors be those that an SDK's client may raise."""
+    try:
+        yield
+    except (aiohttp.ClientConnectorError, aiohttp.InvalidURL) as error:
+        raise connect_error(str(error)) from error
+    except (aiohttp.ClientError, HttpProcessingError) as error:
+        raise read_error(f"{type(error).__name__}: {error}") from error
