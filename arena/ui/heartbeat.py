@@ -1,7 +1,7 @@
 """The connection by which an open page tells that it is there: it stays for as long as the page does.
 
-Gradio's route for the same address keeps three tasks and 37 kB for each page that is open: with many visitors, most of
-what the arena's memory grows by. What is said, and what ends with a page, is the same here.
+Gradio's route for the same address keeps four tasks and all layers before it, 35 kB more, for each page that is open:
+with many visitors, most of what the arena's memory grew by. What is said, and what ends with a page, is the same here.
 """
 
 import asyncio
