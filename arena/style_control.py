@@ -24,7 +24,6 @@ from numpy.typing import NDArray
 
 from arena.clustering import FEWEST_VOTERS, LARGEST_INFLATION, student_over_normal
 from arena.ratings import (
-    ANCHOR_VOTES,
     ELO_MEAN,
     ELO_PER_LOGIT,
     SHRINKAGE_VOTES,
@@ -33,6 +32,7 @@ from arena.ratings import (
     differences,
     rank_intervals,
 )
+from arena.strengths import ANCHOR_VOTES
 from arena.style_clustering import clustered
 from arena.style_votes import FEATURES, StyleVotes
 
