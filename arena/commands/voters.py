@@ -83,8 +83,9 @@ def show_voters(given: argparse.Namespace) -> int:
 
 def decide_voter(given: argparse.Namespace) -> int:
     """Tell what a decision changes, and take it."""
+    from arena.decision_preview import preview
     from arena.tables import VoterVerdict
-    from arena.voter_decisions import decide, find_voter, preview
+    from arena.voter_decisions import decide, find_voter
 
     decision = VoterVerdict(given.decision)
     with opened(settings_of(given)) as database:
