@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from arena.boards import Boards
     from arena.parts import Parts
+    from arena.ui.context import PageContext
     from arena.web.huggingface import Registration
 
 log = logging.getLogger("arena")
@@ -42,20 +43,38 @@ def build_app(settings: Settings) -> "FastAPI":
     from arena.boards import Boards
     from arena.parts import build_parts
     from arena.ui import mount_pages
-    from arena.ui.context import PageContext
     from arena.web.assets import AssetCache
     from arena.web.gate import Gate
-    from arena.web.huggingface import SIGN_IN, Registration
+    from arena.web.huggingface import Registration
 
     parts = build_parts(settings)
-    settings = parts.settings
     app = FastAPI(title="COAIA Arena", openapi_url=None, lifespan=_lifespan)
     app.state.parts = parts
     boards = Boards(parts.database, parts.leaderboard, parts.style)
     registration = Registration.of(read_environment())
     for router in _routers(parts, boards, registration):
         app.include_router(router)
-    context = PageContext(
+    context = _page_context(parts, boards, signs_in=registration is not None)
+    _with_running_loop(lambda: mount_pages(app, context))
+    app.add_middleware(AssetCache)
+    app.add_middleware(
+        Gate,
+        sessions=parts.sessions,
+        cookies=parts.cookies,
+        streams=parts.streams,
+        hops=parts.settings.forwarded_hops,
+        refused=parts.refusals.count,
+        body_s=parts.settings.body_s,
+    )
+    return app
+
+
+def _page_context(parts: "Parts", boards: "Boards", *, signs_in: bool) -> "PageContext":
+    """What every page is built from."""
+    from arena.ui.context import PageContext
+    from arena.web.huggingface import SIGN_IN
+
+    return PageContext(
         arena=parts.arena,
         judging=parts.judging,
         tuning=parts.tuning,
@@ -69,26 +88,14 @@ def build_app(settings: Settings) -> "FastAPI":
         keeper=parts.keeper,
         challenges=parts.challenges,
         rubric=parts.rubric,
-        settings=settings,
+        settings=parts.settings,
         database=parts.database,
-        demo=settings.demo,
+        demo=parts.settings.demo,
         voter=parts.sessions.voter,
         is_operator=parts.sessions.is_operators_page,
-        sign_in=SIGN_IN if registration is not None else "",
+        sign_in=SIGN_IN if signs_in else "",
         refused=parts.refusals.count,
     )
-    _with_running_loop(lambda: mount_pages(app, context))
-    app.add_middleware(AssetCache)
-    app.add_middleware(
-        Gate,
-        sessions=parts.sessions,
-        cookies=parts.cookies,
-        streams=parts.streams,
-        hops=settings.forwarded_hops,
-        refused=parts.refusals.count,
-        body_s=settings.body_s,
-    )
-    return app
 
 
 def _routers(parts: "Parts", boards: "Boards", registration: "Registration | None") -> "Sequence[APIRouter]":

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy import select
 
-from arena.counts import Verdict, read_counts
+from arena.counts import PairCounts, Verdict, read_counts
 from arena.database import Database
 from arena.ratings import Ratings, rate
 from arena.tables import ModelRevision, VoterVerdict, Winner
@@ -92,12 +92,7 @@ def preview(
     change = {v: n for v, n in change.items() if v.scope in scopes and not v.criterion}
     revisions = sorted({*counts.revisions, *(r for v in change for r in (v.revision_a, v.revision_b))})
     place = {revision: index for index, revision in enumerate(revisions)}
-    at = [place[revision] for revision in counts.revisions]
-    before = _Table.empty(len(revisions))
-    for mine, theirs in zip(
-        (before.wins, before.ties, before.both_bad), (counts.wins, counts.ties, counts.both_bad), strict=True
-    ):
-        mine[np.ix_(at, at)] = theirs
+    before = _Table.of(counts, place)
     after = before.changed(change, place)
     rated = (before.rated(), after.rated())
     votes = (before.votes(), after.votes())
@@ -128,8 +123,16 @@ class _Table:
     both_bad: Counts
 
     @classmethod
-    def empty(cls, n: int) -> "_Table":
-        return cls(*(np.zeros((n, n), np.int64) for _ in range(3)))
+    def of(cls, counts: PairCounts, place: Mapping[int, int]) -> "_Table":
+        """The counts, each revision at its place."""
+        size = len(place)
+        at = [place[revision] for revision in counts.revisions]
+        placed = []
+        for counted in (counts.wins, counts.ties, counts.both_bad):
+            table = np.zeros((size, size), np.int64)
+            table[np.ix_(at, at)] = counted
+            placed.append(table)
+        return cls(*placed)
 
     def changed(self, change: Mapping[Verdict, int], place: Mapping[int, int]) -> "_Table":
         new = _Table(self.wins.copy(), self.ties.copy(), self.both_bad.copy())

@@ -149,33 +149,26 @@ def _parse_entry(
     path: Path, model_id: str, raw: object, environment: Mapping[str, str], warnings: list[str]
 ) -> ModelEntry | None:
     """One entry, or `None` where FastChat's file names a platform that the arena does not have."""
+    where = f"{path}: {model_id}"
     if not isinstance(raw, dict):
-        raise ConfigError(f"{path}: {model_id}: must be a mapping of keys, such as api_type: openai.")
+        raise ConfigError(f"{where}: must be a mapping of keys, such as api_type: openai.")
     fields = {str(key): value for key, value in raw.items()}
     if path.suffix == ".json" and (reason := _skip_reason(fields)):
-        warnings.append(f"{path}: {model_id}: skipped, {reason}.")
+        warnings.append(f"{where}: skipped, {reason}.")
         return None
-    if fields.pop("custom_system_prompt", False):
-        warnings.append(f"{path}: {model_id}: its custom system prompt is not in the file; set system_prompt.")
-    for key in _FASTCHAT_ONLY:
-        fields.pop(key, None)
+    if fields.get("custom_system_prompt"):
+        warnings.append(f"{where}: its custom system prompt is not in the file; set system_prompt.")
     missing: list[str] = []
-    filled = {key: value for key, value in fields.items() if value is not None}
+    filled = {key: value for key, value in fields.items() if value is not None and key not in _FASTCHAT_ONLY}
     expanded = {key: expand_variables(value, environment, missing) for key, value in filled.items()}
     if "missing_variables" in expanded or "id" in expanded:
-        raise ConfigError(f"{path}: {model_id}: the id is the entry's key; {_accepted_keys()}.")
+        raise ConfigError(f"{where}: the id is the entry's key; {_accepted_keys()}.")
     try:
         entry = ModelEntry.model_validate(
             {**expanded, "id": model_id, "missing_variables": tuple(dict.fromkeys(missing))}
         )
     except ValidationError as error:
-        problems = []
-        for e in error.errors():
-            key = str(e["loc"][0])
-            place = f"{path}: {model_id}: {'.'.join(map(str, e['loc']))}"
-            given = fields.get(key) if mentions_variable(fields.get(key)) else e["input"]
-            problems.append(_explain(place, e["type"], e["msg"], given))
-        raise ConfigError("\n".join(problems)) from None
+        raise ConfigError("\n".join(_problems(where, error, fields))) from None
     return _completed(path, entry, environment)
 
 
@@ -252,6 +245,14 @@ def _dangling_references(path: Path, models: Mapping[str, ModelEntry]) -> list[s
                 others = ", ".join(m for m in models if m != entry.id) or "none"
                 problems.append(f"{path}: {entry.id}: {key}: {other!r} is no other model of the roster ({others}).")
     return problems
+
+
+def _problems(where: str, error: ValidationError, fields: Mapping[str, Any]) -> Iterator[str]:
+    """One sentence on each wrong key of an entry that reads `fields` in its file."""
+    for e in error.errors():
+        own = fields.get(str(e["loc"][0]))
+        given = own if mentions_variable(own) else e["input"]
+        yield _explain(f"{where}: {'.'.join(map(str, e['loc']))}", e["type"], e["msg"], given)
 
 
 def _explain(place: str, kind: str, message: str, given: object) -> str:
