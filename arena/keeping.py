@@ -230,22 +230,30 @@ def revive(settings: Settings, hub: Hub | None) -> Revived | None:
                 hub.fetch_votes(vote_log.folder, lambda name: is_wanted(name, since))
             if file is None and (vote_log is None or not vote_log.objects()):
                 return None
-            replayed = Replayed()
-
-            def replay(draft: Path) -> None:
-                nonlocal replayed
-                if vote_log is not None:
-                    database = open_database(f"sqlite:///{draft}")
-                    replayed = vote_log.replay(database, since)
-                    database.close()
-
-            bring_back(settings, file, replay)
+            replayed = _bring_back_with_votes(settings, file, vote_log, since)
     except BackupError as error:
         sentence = f"{error} The database is gone and its backups cannot be read, so the arena does not start empty"
         raise ConfigError(f"{sentence}; unset ARENA_BACKUP_REPO to start without them.") from error
     if replayed.unreadable:
         log.error("%d logged votes are damaged and were left out: %s", len(replayed.unreadable), replayed.unreadable)
     return Revived(backup, replayed.added + replayed.changed)
+
+
+def _bring_back_with_votes(
+    settings: Settings, file: Path | None, vote_log: VoteLog | None, since: datetime | None
+) -> Replayed:
+    """The database from a backup, or anew, with the votes of the log that were given since."""
+    replayed = Replayed()
+
+    def replay(draft: Path) -> None:
+        nonlocal replayed
+        if vote_log is not None:
+            database = open_database(f"sqlite:///{draft}")
+            replayed = vote_log.replay(database, since)
+            database.close()
+
+    bring_back(settings, file, replay)
+    return replayed
 
 
 def made_at(backup: Path) -> datetime:
