@@ -1,18 +1,18 @@
 """Copies of the arena's SQLite database that are whole whoever votes meanwhile, and the way back from one."""
 
 import contextlib
-import os
+import logging
 import re
 import shutil
 import sqlite3
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
+from arena.backup_folder import new_name, new_stamp
 from arena.config import Settings
 from arena.errors import ArenaError, BackupError, ConfigError
 from arena.running import Files, alone, running
@@ -30,7 +30,7 @@ from arena.sqlite_copy import (
     written,
 )
 
-_STAMP = "%Y%m%dT%H%M%SZ"
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,52 +140,18 @@ def extent_of(file: Path) -> Extent:
     return Extent(max(changes or 0, votes), votes, answers)
 
 
-def newest_backup(settings: Settings) -> Path | None:
-    """The newest backup in the folder of backups, by its name."""
-    return next(reversed(stored_backups(settings)), None)
-
-
-def stored_backups(settings: Settings) -> Sequence[Path]:
-    """The backups in the folder of backups by their names, the oldest first."""
-    name = re.compile(rf"{_prefix(settings)}-(\d{{8}}T\d{{6}}Z)(?:-(\d+))?\.db")
+def changes_in(file: Path) -> int | None:
+    """How far a backup has come; `None`, and a line in the log, where it is not sound."""
     try:
-        found = [(match[1], int(match[2] or 0), match[0]) for match in map(name.fullmatch, _names(settings)) if match]
-    except OSError:
-        return []
-    backups = [settings.resolved_backup_dir / name for *_, name in sorted(found)]
-    return [backup for backup in backups if _is_finished(backup)]
-
-
-def _is_finished(backup: Path) -> bool:
-    """A process that was killed just before its last step leaves the name it had reserved, and nothing in it."""
-    with contextlib.suppress(OSError):
-        return backup.stat().st_size > 0
-    return False
+        return extent_of(file).changes
+    except BackupError as error:
+        log.warning("%s", error)
+        return None
 
 
 def described(votes: int) -> str:
     """A number of votes in words."""
     return "1 vote" if votes == 1 else f"{votes:,} votes"
-
-
-def describe_backups(settings: Settings) -> str:
-    """The newest backup in words."""
-    if make_url(settings.resolved_database_url).get_backend_name() != "sqlite":
-        return "PostgreSQL is backed up with pg_dump"
-    newest = newest_backup(settings)
-    if newest is None:
-        return f"none yet in {settings.resolved_backup_dir}; make one with: python -m arena backup"
-    made = datetime.strptime(newest.name.split("-")[1].removesuffix(".db"), _STAMP).replace(tzinfo=UTC)
-    return f"{newest}, made on {made:%-d %B %Y at %H:%M} UTC"
-
-
-def _names(settings: Settings) -> list[str]:
-    return os.listdir(settings.resolved_backup_dir)  # a name is all that is asked for
-
-
-def _prefix(settings: Settings) -> str:
-    """Votes of the demonstration are told apart from real ones by their backups' names too."""
-    return "demo" if settings.demo else "arena"
 
 
 def _sqlite_file(settings: Settings, otherwise: str) -> Path:
@@ -213,11 +179,11 @@ def _keep(source: sqlite3.Connection, settings: Settings, out: Path | None, prog
     if out is None:
         with written(folder):
             folder.mkdir(parents=True, exist_ok=True)
-    stamp = datetime.now(UTC).strftime(_STAMP)
-    with draft_of(out or folder / f"{_prefix(settings)}-{stamp}.db") as draft:
+    named = folder / new_name(settings)
+    with draft_of(out or named) as draft:
         votes = copy_into(source, draft, progress)
         with written(folder):
-            file = _reserve(folder / f"{_prefix(settings)}-{stamp}.db") if out is None else claim(out)
+            file = _reserve(named) if out is None else claim(out)
         put_in_place(draft, file)
     return Backup(file, file.stat().st_size, votes)
 
@@ -290,7 +256,7 @@ def _keep_damaged(database: Path, settings: Settings) -> Path:
     folder = settings.resolved_backup_dir
     with written(folder):
         folder.mkdir(parents=True, exist_ok=True)
-        kept = _reserve(folder / f"damaged-{datetime.now(UTC).strftime(_STAMP)}.db")
+        kept = _reserve(folder / f"damaged-{new_stamp()}.db")
         try:
             for end in ("", "-wal"):
                 with contextlib.suppress(FileNotFoundError):

@@ -13,7 +13,7 @@ from arena.database import Database, open_database
 from arena.finetune import TuningDesk, with_tuned
 from arena.fleet import Fleet
 from arena.hub import Hub
-from arena.keeping import Keeper, revive
+from arena.keeping import Keeper
 from arena.keys import load_admin_password, load_secret
 from arena.leaderboard import Leaderboard
 from arena.limits import Limits
@@ -24,6 +24,7 @@ from arena.preferences.desk import PreferenceDesk
 from arena.providers.demo import demo_roster
 from arena.providers.factory import build_moderation, build_providers, credentials_configured
 from arena.refusals import Refusals
+from arena.reviving import revive
 from arena.roster import Roster, load_roster
 from arena.rubric import Rubric, load_rubric
 from arena.style import StyleControl

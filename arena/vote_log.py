@@ -20,6 +20,7 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from arena.config import Settings
 from arena.counts import add_verdicts, next_sequence, verdicts_of
 from arena.database import Database
 from arena.errors import BackupError
@@ -123,6 +124,14 @@ class VoteLog:
         for file in old:
             file.unlink(missing_ok=True)
         return len(old)
+
+
+def vote_log_of(settings: Settings) -> VoteLog | None:
+    """Where each vote is logged; `None` if it is not."""
+    wanted = settings.vote_log
+    if wanted is None:
+        wanted = settings.keeps_backups_elsewhere or settings.backup_repo is not None
+    return VoteLog(settings.resolved_backup_dir / "votes") if wanted else None
 
 
 def is_wanted(name: str, since: datetime | None) -> bool:

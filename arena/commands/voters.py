@@ -45,7 +45,7 @@ def forget_voter(given: argparse.Namespace) -> int:
     """Forget one voter; the setting ARENA_FORGOTTEN_VOTES says what becomes of the votes."""
     from arena.config import load_settings
     from arena.forgetting import forget, holdings_of
-    from arena.keeping import vote_log_of
+    from arena.vote_log import vote_log_of
     from arena.voter_decisions import find_voter
 
     settings = load_settings(data_dir=given.data)
