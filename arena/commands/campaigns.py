@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from arena.commands.campaign_printing import campaign_row, count_of, estimate, print_campaign, print_filled
-from arena.commands.command_line import asked, new_command, opened, roster_of, settings_of
+from arena.commands.command_line import fleet_of, new_command, opened, roster_of, settings_of
 from arena.errors import ConfigError
 from arena.terminal import Progress, print_json, print_table, progress, tell
 
@@ -205,7 +205,7 @@ async def _fill(
         bar.clear()
         tell(sentence)
 
-    async with asked(roster, settings) as fleet:
+    async with fleet_of(roster, settings) as fleet:
         return await fill_campaign(
             database, fleet, settings, given.campaign, at_once=given.at_once, progress=bar, tell=say
         )

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from arena.commands.command_line import asked, new_command, opened, roster_of, settings_of
+from arena.commands.command_line import fleet_of, new_command, opened, roster_of, settings_of
 from arena.terminal import Progress, print_json, print_table, progress, tell
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ async def _ask(settings: "Settings", roster: "Roster", bar: Progress) -> Sequenc
     from arena.model_check import check_models
     from arena.providers.factory import deadlines_of
 
-    async with asked(roster, settings) as fleet:
+    async with fleet_of(roster, settings) as fleet:
         return await check_models(fleet, deadlines_of(settings), bar)
 
 

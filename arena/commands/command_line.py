@@ -99,7 +99,7 @@ def opened(settings: "Settings") -> Iterator["Database"]:
 
 
 @contextlib.asynccontextmanager
-async def asked(roster: "Roster", settings: "Settings") -> AsyncIterator["Fleet"]:
+async def fleet_of(roster: "Roster", settings: "Settings") -> AsyncIterator["Fleet"]:
     """The roster's models, for as long as a command asks them."""
     from arena.fleet import Fleet
     from arena.providers.factory import build_providers

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from arena.commands.command_line import asked, new_command, new_part, opened, roster_of, settings_of
+from arena.commands.command_line import fleet_of, new_command, new_part, opened, roster_of, settings_of
 from arena.commands.judge_printing import dollars, finding_as_json, print_differences, print_states, tell_report
 from arena.errors import ConfigError
 from arena.terminal import agreed, count_of, print_json, progress, tell
@@ -98,7 +98,7 @@ async def _ask(
 ) -> None:
     from arena.judge.run import judge_pairs, plan_run
 
-    async with asked(roster, settings) as fleet:
+    async with fleet_of(roster, settings) as fleet:
         plan = await plan_run(database, fleet, rubric, judge_id, pairs, again=given.again)
         report.wanted, report.given_up = len(plan.questions), plan.given_up
         if plan.questions and _agreed(given, plan):
