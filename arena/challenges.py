@@ -3,11 +3,10 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from arena.config import SHIPPED_DIR
 from arena.errors import ConfigError
+from arena.operator_files import data_file, read_yaml
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,12 +43,9 @@ def load_challenges(data_dir: Path) -> tuple[Challenge, ...]:
         ConfigError: names the file, the entry and what is accepted.
 
     """
-    own = data_dir / "challenges.yaml"
-    path = own if own.exists() else SHIPPED_DIR / "data" / "challenges.yaml"
+    path = data_file(data_dir, "challenges.yaml")
     try:
-        parsed = _ChallengeFile.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise ConfigError(f"{path}: cannot be read as YAML: {' '.join(str(error).split())}.") from None
+        parsed = _ChallengeFile.model_validate(read_yaml(path))
     except ValidationError as error:
         problems = [f"{path}: {'.'.join(map(str, e['loc']))}: {e['msg']}." for e in error.errors()]
         raise ConfigError("\n".join(problems)) from None

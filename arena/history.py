@@ -4,6 +4,8 @@ Nothing is written with a vote. A note is taken now and then, only where there a
 models. The notes of one hour are one: the last. Two days later a day keeps only its last.
 """
 
+import asyncio
+import logging
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,6 +15,7 @@ from typing import Any
 
 import numpy as np
 from sqlalchemy import Table, delete, func, insert, select
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from arena.ballots import RATED_SCOPES, Ballots, Slice, read_ballots
@@ -23,6 +26,9 @@ from arena.stamps import latest_sequence
 from arena.standings import Standings
 from arena.tables import Battle, ModelRevision, StandingHistory, Vote, VoteState, Winner, counted_in, now
 
+log = logging.getLogger(__name__)
+NOTE_EVERY_S = 120.0
+"""How often it is looked whether votes have moved the ratings, to note where they stand."""
 HOURLY = timedelta(days=2)
 """So far back there is a note for each hour with votes; before that one for each day."""
 
@@ -39,6 +45,16 @@ class Moment:
     low: float
     high: float
     votes: int
+
+
+async def keep_noting(database: Database, leaderboard: Leaderboard) -> None:
+    """Note now and then until cancelled how the ratings stand; nothing is noted while no votes come."""
+    while True:
+        try:
+            await database.run(note_standings, database, leaderboard)
+        except SQLAlchemyError:  # the next note tells as much
+            log.warning("How the ratings stand could not be noted", exc_info=True)
+        await asyncio.sleep(NOTE_EVERY_S)
 
 
 def note_standings(database: Database, leaderboard: Leaderboard) -> bool:

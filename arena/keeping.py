@@ -1,4 +1,4 @@
-"""Keeps votes safe without anybody asking: scheduled backups, the log of votes, a dataset on the Hub, and the way back.
+"""Keeps votes safe without anybody asking: scheduled backups, the log of votes, a dataset on the Hub.
 
 What is scheduled is for SQLite; PostgreSQL has its own tools. Nothing here ever replaces a backup: each has a name of
 its own, and an old one is deleted only while newer ones came at least as far.
@@ -6,32 +6,29 @@ its own, and an old one is deleted only while newer ones came at least as far.
 
 import asyncio
 import logging
-import re
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from sqlalchemy.exc import NoResultFound, SQLAlchemyError
 
-from arena.backup import Extent, back_up, bring_back, described, extent_of, newest_backup, stored_backups
+from arena.backup import Extent, back_up, changes_in, described, extent_of
+from arena.backup_folder import made_at, newest_backup, stored_backups
 from arena.config import Settings
-from arena.database import Database, open_database
-from arena.errors import ArenaError, BackupError, ConfigError
+from arena.database import Database
+from arena.errors import ArenaError, BackupError
 from arena.hub import Hub
 from arena.tables import now
-from arena.vote_log import Replayed, VoteLog, is_wanted
+from arena.vote_log import vote_log_of
 
 log = logging.getLogger(__name__)
 _CLOCKS_DIFFER = timedelta(minutes=1)
 LOOK_S = 60.0
 """How often it is asked whether something is due; votes reach the Hub after this long at most."""
-_MADE = re.compile(r"arena-(\d{8}T\d{6})Z")
 LOST = "Storage here is temporary: what is voted now is lost when this arena restarts."
 LATE = "Storage here is temporary: the votes of the last minute are lost when this arena restarts."
 
@@ -151,9 +148,9 @@ class Keeper:
         """Delete old backups, never one that came further than the newest; returns those that stay, oldest first."""
         backups = stored_backups(self._settings)
         old, kept = backups[: -self._settings.backup_keep], list(backups[-self._settings.backup_keep :])
-        furthest = max((_changes_or_none(file) or 0 for file in kept), default=0)
+        furthest = max((changes_in(file) or 0 for file in kept), default=0)
         for file in old:
-            changes = _changes_or_none(file)
+            changes = changes_in(file)
             if changes is None or changes > furthest:
                 kept.insert(0, file)
             else:
@@ -188,106 +185,3 @@ def _tried(work: Callable[[], object]) -> Exception | None:
     except (ArenaError, SQLAlchemyError, OSError) as error:
         return error
     return None
-
-
-def vote_log_of(settings: Settings) -> VoteLog | None:
-    """Where each vote is logged; `None` if it is not."""
-    wanted = settings.vote_log
-    if wanted is None:
-        wanted = settings.keeps_backups_elsewhere or settings.backup_repo is not None
-    return VoteLog(settings.resolved_backup_dir / "votes") if wanted else None
-
-
-@dataclass(frozen=True, slots=True)
-class Revived:
-    """What an emptied disk got back."""
-
-    backup: Path | None
-    """The backup it was made from; `None` where there were votes alone."""
-    votes: int
-    """Given since that backup, and read from the log of votes."""
-
-
-def revive(settings: Settings, hub: Hub | None) -> Revived | None:
-    """Where the database is gone but kept elsewhere: bring back the backup that came furthest, and the votes since.
-
-    Whatever goes wrong on the way, no database is there afterwards, and the next start tries again. `None` where the
-    database is there or nothing is kept.
-
-    Raises:
-        ConfigError: what is kept cannot be read. An arena that started empty would hide what was lost.
-
-    """
-    if settings.demo or not _is_revivable(settings) or not (settings.keeps_backups_elsewhere or hub):
-        return None
-    vote_log = vote_log_of(settings)
-    settings.data_dir.mkdir(parents=True, exist_ok=True)
-    try:
-        with TemporaryDirectory(dir=settings.data_dir) as folder:
-            backup, file = _furthest(settings, hub, Path(folder))
-            since = None if file is None else made_at(file)
-            if hub is not None and vote_log is not None:
-                hub.fetch_votes(vote_log.folder, lambda name: is_wanted(name, since))
-            if file is None and (vote_log is None or not vote_log.objects()):
-                return None
-            replayed = Replayed()
-
-            def replay(draft: Path) -> None:
-                nonlocal replayed
-                if vote_log is not None:
-                    database = open_database(f"sqlite:///{draft}")
-                    replayed = vote_log.replay(database, since)
-                    database.close()
-
-            bring_back(settings, file, replay)
-    except BackupError as error:
-        sentence = f"{error} The database is gone and its backups cannot be read, so the arena does not start empty"
-        raise ConfigError(f"{sentence}; unset ARENA_BACKUP_REPO to start without them.") from error
-    if replayed.unreadable:
-        log.error("%d logged votes are damaged and were left out: %s", len(replayed.unreadable), replayed.unreadable)
-    return Revived(backup, replayed.added + replayed.changed)
-
-
-def made_at(backup: Path) -> datetime:
-    """When a backup was made, by its name."""
-    match = _MADE.match(backup.name)
-    if match is None:
-        raise ValueError(f"{backup} is no backup's name")
-    return datetime.strptime(match[1], "%Y%m%dT%H%M%S").replace(tzinfo=UTC)
-
-
-def _is_revivable(settings: Settings) -> bool:
-    url = settings.resolved_database_url
-    return url.startswith("sqlite:///") and not Path(url.removeprefix("sqlite:///")).exists()
-
-
-def _furthest(settings: Settings, hub: Hub | None, folder: Path) -> tuple[Path | None, Path | None]:
-    """The backup that came furthest: what to call it, and its file, which is in `folder` if it was downloaded."""
-    changes, local = _best(stored_backups(settings)) if settings.keeps_backups_elsewhere else (-1, None)
-    remote = hub.snapshots() if hub is not None else ()
-    if hub is None or not remote or remote[-1].changes <= changes:
-        return local, local
-    fetched = folder / f"{remote[-1].name}.db"
-    hub.fetch(remote[-1].path, fetched)
-    return Path(hub.repo) / remote[-1].path, fetched
-
-
-def _best(backups: Sequence[Path]) -> tuple[int, Path | None]:
-    """The sound backup that came furthest, of these the newest, and how far; -1 without any."""
-    counted = [
-        (changes, number, file)
-        for number, file in enumerate(backups)
-        if (changes := _changes_or_none(file)) is not None
-    ]
-    if backups and not counted:
-        raise BackupError(f"None of the backups in {backups[0].parent} is sound.")
-    changes, _, best = max(counted, default=(-1, 0, None))
-    return changes, best
-
-
-def _changes_or_none(file: Path) -> int | None:
-    try:
-        return extent_of(file).changes
-    except BackupError as error:
-        log.warning("%s", error)
-        return None

@@ -4,14 +4,17 @@ import contextvars
 import io
 import json
 import logging
+import logging.handlers
 import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Literal
 
 battle_in_log: contextvars.ContextVar[str] = contextvars.ContextVar("battle_in_log", default="")
 """The id of the battle that the running task belongs to; every line logged in it carries the id."""
 
+_FILE_BYTES, _FULL_FILES = 5_000_000, 5
 _QUOTED_FROM = 12
 """So many characters in common with a prompt are taken for a quotation of it."""
 
@@ -26,6 +29,12 @@ def start_log(handler: logging.Handler, level: str, form: Literal["text", "json"
     logging.basicConfig(level=max(logging.WARNING, logging.getLogger("arena").level), handlers=[handler], force=True)
     if form == "json":
         sys.stderr = PrintedLines(logging.getLogger("stderr"))
+
+
+def rotated(file: Path) -> logging.Handler:
+    """Write to `file`, and keep a few full ones beside it."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    return logging.handlers.RotatingFileHandler(file, maxBytes=_FILE_BYTES, backupCount=_FULL_FILES)
 
 
 def battle_of(record: logging.LogRecord) -> str:

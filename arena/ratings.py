@@ -1,4 +1,4 @@
-"""Bradley-Terry strengths, intervals and ranks from counts of verdicts; pure numpy and choix.
+"""Bradley-Terry strengths, intervals and ranks from counts of verdicts; pure numpy.
 
 **Model.** P(i beats j) = 1 / (1 + exp(theta_j - theta_i)) (Bradley and Terry, Biometrika 39, 1952). A tie and "both are
 bad" are half a win for each side: W = wins + (ties + both bad) / 2, N = W + W transposed.
@@ -6,9 +6,7 @@ bad" are half a win for each side: W = wins + (ties + both bad) / 2, N = W + W t
 **Anchor.** Every model also has half a win and half a loss (`ANCHOR_VOTES` in all) against one virtual opponent whose
 strength is 0. The estimate then exists for an unbeaten model and for groups that never met.
 
-**Estimate.** A short Newton iteration on the log-likelihood, then Luce spectral ranking repeated until it no longer
-moves (I-LSR: Maystre and Grossglauser, NeurIPS 2015) over the models and the virtual opponent. I-LSR alone, started
-cold, can fail to converge on lopsided counts; started here it needs two rounds.
+**Estimate.** The strengths of the highest likelihood; `arena.strengths` finds them.
 
 **Scale.** rating = 1000 + (400 / ln 10) (theta - vote-weighted mean of theta).
 
@@ -27,7 +25,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from arena.late import import_without
+from arena.strengths import ANCHOR_VOTES, Near, anchor_chance, chance_of, fit_strengths, information_of
 
 Floats = NDArray[np.float64]
 Counts = NDArray[np.int64]
@@ -39,25 +37,11 @@ ELO_PER_LOGIT = 400 / np.log(10)
 ELO_MEAN = 1000.0
 """The vote-weighted mean of the rated models."""
 
-ANCHOR_VOTES = 1.0
-"""Votes, half of them won, that each model has against the virtual opponent."""
-
 SHRINKAGE_VOTES = 10.0
 """A pair's own vote variance counts N / (N + this); the rest is the variance pooled over all pairs."""
 
 LEAST_VARIANCE = 0.25
 """A vote varies at least this share of a coin flip with the same chance, however many ties there were."""
-
-_SETTLED = 1e-7
-"""A step of fewer logits than this is the last: the next would be about its square, less than rounding."""
-
-_NEARBY = 0.1
-"""A first step of more logits than this is no small change: Newton's method from the start is safer."""
-
-_NEARBY_STEPS = 8
-
-_NOTHING = 1e-13
-"""A next step that will be smaller than this many logits (each shrinks as the last did) is not worth taking."""
 
 Z95 = 1.959963984540054
 """The standard normal's 97.5% point."""
@@ -148,11 +132,12 @@ def fit(wins: Counts, ties: Counts, both_bad: Counts, previous: Fit | None = Non
     if len(rated) < size:
         part = np.ix_(rated, rated)
         won, halves, games, votes = won[part], halves[part], games[part], votes[rated]
-    if previous is not None and not np.array_equal(previous.estimate.rated, rated):
-        previous = None
-    strengths = _strengths(won, games, previous)
-    chance = _chance(strengths)
-    anchor = 1 / (1 + np.exp(-strengths))
+    near = None
+    if previous is not None and np.array_equal(previous.estimate.rated, rated):
+        near = Near(previous.estimate.strengths, previous.inverse)
+    strengths = fit_strengths(won, games, near)
+    chance = chance_of(strengths)
+    anchor = anchor_chance(strengths)
     binomial = chance * chance.T
     variance = _vote_variance(binomial, games, halves)
     inverse, covariance = _sandwich(games * binomial, games * variance, ANCHOR_VOTES * anchor * (1 - anchor))
@@ -231,79 +216,6 @@ def groups(wins: Counts, ties: Counts, both_bad: Counts) -> Sequence[Places]:
     return sorted(found, key=len, reverse=True)
 
 
-def _strengths(won: Floats, games: Floats, previous: Fit | None) -> Floats:
-    """Strengths in log-odds, the virtual opponent at 0."""
-    n = len(won)
-    if n == 0:
-        return np.zeros(0)
-    with_anchor = np.full((n + 1, n + 1), ANCHOR_VOTES / 2)
-    with_anchor[:n, :n] = won
-    with_anchor[n, n] = 0
-    start = None if previous is None else _nearby(won, games, previous)
-    begun = np.append(_newton(won, games) if start is None else start, 0.0)
-    fitted = by_choix(with_anchor, begun)
-    return np.asarray(fitted[:n] - fitted[n])
-
-
-def by_choix(wins: Floats, begun: Floats) -> Floats:
-    """Strengths by choix's I-LSR from wins of row over column, begun at `begun`."""
-    # Imported when first needed: scipy takes a quarter of a second and 25 MB that no other page or command has to wait
-    # for. choix alone would also bring scipy.stats and scipy.optimize, 40 MB more for functions that are never called.
-    import_without("choix", "scipy.stats", "scipy.optimize")
-    import choix  # noqa: PLC0415
-
-    return np.asarray(choix.ilsr_pairwise_dense(wins, initial_params=begun, tol=1e-7))
-
-
-def _newton(won: Floats, games: Floats) -> Floats:
-    """Strengths by Newton's method, each step at most one logit, so that it cannot overshoot from a cold start."""
-    theta = np.zeros(len(won))
-    for _ in range(100):
-        slope, chance, anchor = _slope(won, games, theta)
-        information = _information(games * chance * chance.T, ANCHOR_VOTES * anchor * (1 - anchor))
-        step = np.linalg.solve(information, slope)
-        largest = np.abs(step).max()
-        theta = theta + step / max(largest, 1.0)
-        if largest < _SETTLED:
-            break
-    return theta
-
-
-def _nearby(won: Floats, games: Floats, previous: Fit) -> Floats | None:
-    """Strengths by steps with the previous fit's curvature, which need no matrix solved; `None` if it is too far."""
-    theta = previous.estimate.strengths
-    before = _NEARBY
-    for _ in range(_NEARBY_STEPS):
-        step = previous.inverse @ _slope(won, games, theta)[0]
-        largest = np.abs(step).max()
-        if largest > before:
-            return theta if largest < _SETTLED else None  # rounding is all that is left, or it runs away
-        theta = theta + step
-        if largest * largest / before < _NOTHING:
-            return theta
-        before = largest
-    return theta if before < _SETTLED else None
-
-
-def _slope(won: Floats, games: Floats, theta: Floats) -> tuple[Floats, Floats, Floats]:
-    """The log-likelihood's gradient, with the chances against each other and against the anchor."""
-    chance = _chance(theta)
-    anchor = 1 / (1 + np.exp(-theta))
-    return (won - games * chance).sum(axis=1) + ANCHOR_VOTES * (0.5 - anchor), chance, anchor
-
-
-def _chance(theta: Floats) -> Floats:
-    """P(row beats column)."""
-    return np.asarray(1 / (1 + np.exp(theta[None, :] - theta[:, None])))
-
-
-def _information(pairs: Floats, anchor: Floats) -> Floats:
-    """The Laplacian of what each pair tells, plus what the anchor tells of each model."""
-    whole = -pairs
-    whole[np.diag_indices_from(whole)] += pairs.sum(axis=1) + anchor
-    return np.asarray(whole)
-
-
 def _sandwich(told: Floats, varied: Floats, anchor: Floats) -> tuple[Floats, Floats]:
     """Inverse information A^-1, and the covariance A^-1 B A^-1 up to a shift shared by all, which no difference sees.
 
@@ -315,14 +227,14 @@ def _sandwich(told: Floats, varied: Floats, anchor: Floats) -> tuple[Floats, Flo
     n = len(anchor)
     if n == 0:
         return told, varied
-    information = _information(told, anchor)
+    information = information_of(told, anchor)
     s = float(np.trace(information)) / n**2
     firm = _inverse(information + s)
     u = firm.sum(axis=1)
     k = s * n / float(anchor @ u)
     lean = k * (u - u.mean())
     # The anchor is no vote: it has the same variance in both parts of the sandwich.
-    meat = _information(varied, anchor)
+    meat = information_of(varied, anchor)
     # (R + lean u') meat (R + lean u')' by the meat's root: the last product is symmetric, which BLAS does in half.
     root = np.linalg.cholesky(meat)
     half = firm @ root + np.outer(lean, u @ root)
@@ -331,7 +243,7 @@ def _sandwich(told: Floats, varied: Floats, anchor: Floats) -> tuple[Floats, Flo
 
 def _inverse(matrix: Floats) -> Floats:
     """The inverse of a positive definite matrix, in a third of a general inversion's time."""
-    from scipy.linalg import lapack  # noqa: PLC0415 - see `by_choix`
+    from scipy.linalg import lapack  # noqa: PLC0415 - see `arena.strengths`
 
     factor, failed = lapack.dpotrf(matrix, lower=1)
     if failed:

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
 
 from arena.errors import ConfigError
+from arena.operator_files import expand_variables, mentions_variable, read_mapping
 
 log = logging.getLogger(__name__)
 
@@ -25,7 +25,6 @@ PLATFORM_NAMES: Mapping[str, str] = {
 """What people read for a platform."""
 
 OPENAI_BASE_URL = "https://api.openai.com/v1"
-_VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 _VERTEX_RESOURCE = re.compile(r"^projects/(?P<project>[^/]+)/locations/(?P<location>[^/]+)/(?:models|endpoints)/[^/]+$")
 _FASTCHAT_ONLY = {"anony_only", "custom_system_prompt", "text-arena", "vision-arena", "multimodal"}
 
@@ -112,7 +111,8 @@ def load_roster(path: Path, environment: Mapping[str, str]) -> Roster:
             accepted values, one line each.
 
     """
-    entries = _read_mapping(path)
+    advice = "copy models.yaml here, or name the roster with --models."
+    entries = read_mapping(path, "from a model's id to its entry", advice)
     warnings: list[str] = []
     models: dict[str, ModelEntry] = {}
     problems: list[str] = []
@@ -145,76 +145,30 @@ def read_entry(place: str, model_id: str, raw: object, environment: Mapping[str,
     return entry
 
 
-def _read_mapping(path: Path) -> dict[str, Any]:
-    try:
-        text = path.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        raise ConfigError(f"{path}: no such file; copy models.yaml here, or name the roster with --models.") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: cannot be read as UTF-8 text: {error}.") from None
-    try:
-        # Outside a string a tab means nothing in JSON but stops YAML, so JSON files lose theirs.
-        plain = text.replace("\t", " ") if path.suffix == ".json" else text
-        loaded = yaml.load(plain, _UniqueKeyLoader)  # noqa: S506 - it is a SafeLoader
-    except yaml.YAMLError as error:
-        raise ConfigError(f"{path}: not valid YAML: {' '.join(str(error).split())}.") from None
-    if loaded is None:
-        return {}
-    if not isinstance(loaded, dict):
-        raise ConfigError(f"{path}: must be a mapping from a model's id to its entry, not a {type(loaded).__name__}.")
-    return loaded
-
-
-class _UniqueKeyLoader(yaml.SafeLoader):
-    """A safe loader that refuses a key written twice, which YAML would silently let win."""
-
-
-def _unique_mapping(loader: _UniqueKeyLoader, node: yaml.MappingNode) -> dict[Any, Any]:
-    seen: set[Any] = set()
-    for key_node, _ in node.value:
-        key = loader.construct_object(key_node)
-        if key in seen:
-            raise yaml.constructor.ConstructorError(
-                None, None, f"{key!r} is there twice; give each model and each key once", key_node.start_mark
-            )
-        seen.add(key)
-    return loader.construct_mapping(node, deep=True)
-
-
-_UniqueKeyLoader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _unique_mapping)
-
-
 def _parse_entry(
     path: Path, model_id: str, raw: object, environment: Mapping[str, str], warnings: list[str]
 ) -> ModelEntry | None:
     """One entry, or `None` where FastChat's file names a platform that the arena does not have."""
+    where = f"{path}: {model_id}"
     if not isinstance(raw, dict):
-        raise ConfigError(f"{path}: {model_id}: must be a mapping of keys, such as api_type: openai.")
+        raise ConfigError(f"{where}: must be a mapping of keys, such as api_type: openai.")
     fields = {str(key): value for key, value in raw.items()}
     if path.suffix == ".json" and (reason := _skip_reason(fields)):
-        warnings.append(f"{path}: {model_id}: skipped, {reason}.")
+        warnings.append(f"{where}: skipped, {reason}.")
         return None
-    if fields.pop("custom_system_prompt", False):
-        warnings.append(f"{path}: {model_id}: its custom system prompt is not in the file; set system_prompt.")
-    for key in _FASTCHAT_ONLY:
-        fields.pop(key, None)
+    if fields.get("custom_system_prompt"):
+        warnings.append(f"{where}: its custom system prompt is not in the file; set system_prompt.")
     missing: list[str] = []
-    filled = {key: value for key, value in fields.items() if value is not None}
+    filled = {key: value for key, value in fields.items() if value is not None and key not in _FASTCHAT_ONLY}
     expanded = {key: expand_variables(value, environment, missing) for key, value in filled.items()}
     if "missing_variables" in expanded or "id" in expanded:
-        raise ConfigError(f"{path}: {model_id}: the id is the entry's key; {_accepted_keys()}.")
+        raise ConfigError(f"{where}: the id is the entry's key; {_accepted_keys()}.")
     try:
         entry = ModelEntry.model_validate(
             {**expanded, "id": model_id, "missing_variables": tuple(dict.fromkeys(missing))}
         )
     except ValidationError as error:
-        problems = []
-        for e in error.errors():
-            key = str(e["loc"][0])
-            place = f"{path}: {model_id}: {'.'.join(map(str, e['loc']))}"
-            given = fields.get(key) if _mentions_variable(fields.get(key)) else e["input"]
-            problems.append(_explain(place, e["type"], e["msg"], given))
-        raise ConfigError("\n".join(problems)) from None
+        raise ConfigError("\n".join(_problems(where, error, fields))) from None
     return _completed(path, entry, environment)
 
 
@@ -225,28 +179,6 @@ def _skip_reason(fields: Mapping[str, Any]) -> str | None:
     if fields.get("text-arena") is False:
         return "it is for FastChat's vision arena only"
     return None
-
-
-def expand_variables(value: object, environment: Mapping[str, str], missing: list[str]) -> object:
-    """`value` with each `${NAME}` replaced; names nobody set are added to `missing` and become empty."""
-
-    def lookup(match: re.Match[str]) -> str:
-        name = match.group(1)
-        if name not in environment:
-            missing.append(name)
-        return environment.get(name, "")
-
-    if isinstance(value, str):
-        return _VARIABLE.sub(lookup, value)
-    if isinstance(value, dict):
-        return {key: expand_variables(item, environment, missing) for key, item in value.items()}
-    if isinstance(value, list):
-        return [expand_variables(item, environment, missing) for item in value]
-    return value
-
-
-def _mentions_variable(value: object) -> bool:
-    return isinstance(value, str) and _VARIABLE.search(value) is not None
 
 
 def _completed(path: Path, entry: ModelEntry, environment: Mapping[str, str]) -> ModelEntry:
@@ -270,13 +202,20 @@ def _vertex_defaults(path: Path, entry: ModelEntry, environment: Mapping[str, st
         )
     named = resource.groupdict() if resource else {}
 
-    def first(key: str, own: str | None, *variables: str) -> str | None:
-        return own or named.get(key) or next((environment[v] for v in variables if v in environment), None)
-
-    project = first("project", entry.project_id, "GOOGLE_CLOUD_PROJECT", "GCP_PROJECT_ID")
-    location = first("location", entry.location, "GOOGLE_CLOUD_LOCATION", "GCP_LOCATION") or "us-central1"
+    project = entry.project_id or named.get("project") or google_project(environment)
+    location = entry.location or named.get("location") or google_location(environment)
     missing = entry.missing_variables if project else (*entry.missing_variables, "GOOGLE_CLOUD_PROJECT")
     return {"project_id": project, "location": location, "missing_variables": missing}
+
+
+def google_project(environment: Mapping[str, str]) -> str | None:
+    """The project of Google's or FastChat's variable."""
+    return environment.get("GOOGLE_CLOUD_PROJECT", environment.get("GCP_PROJECT_ID"))
+
+
+def google_location(environment: Mapping[str, str]) -> str:
+    """The region of Google's or FastChat's variable, or the one where most models are."""
+    return environment.get("GOOGLE_CLOUD_LOCATION", environment.get("GCP_LOCATION")) or "us-central1"
 
 
 def _openai_defaults(entry: ModelEntry, environment: Mapping[str, str]) -> dict[str, Any]:
@@ -308,13 +247,21 @@ def _dangling_references(path: Path, models: Mapping[str, ModelEntry]) -> list[s
     return problems
 
 
+def _problems(where: str, error: ValidationError, fields: Mapping[str, Any]) -> Iterator[str]:
+    """One sentence on each wrong key of an entry that reads `fields` in its file."""
+    for e in error.errors():
+        own = fields.get(str(e["loc"][0]))
+        given = own if mentions_variable(own) else e["input"]
+        yield _explain(f"{where}: {'.'.join(map(str, e['loc']))}", e["type"], e["msg"], given)
+
+
 def _explain(place: str, kind: str, message: str, given: object) -> str:
     """One sentence on one wrong key. A value that came from the environment, or a key, is never shown."""
     if kind == "extra_forbidden":
         return f"{place}: unknown key; {_accepted_keys()}."
     if kind == "missing":
         return f"{place}: is missing; accepted are openai, vertex and demo."
-    secret = "api_key" in place or _mentions_variable(given)
+    secret = "api_key" in place or mentions_variable(given)
     return f"{place}: {message[0].lower()}{message[1:]}" + ("." if secret else f", not {given!r}.")
 
 

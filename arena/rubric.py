@@ -9,11 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
-import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
-from arena.config import SHIPPED_DIR
 from arena.errors import ConfigError
+from arena.operator_files import data_file, read_yaml
 
 MOST_CRITERIA = 9
 """One for each number key, and more than anybody rates beside a vote."""
@@ -113,12 +112,8 @@ def load_rubric(data_dir: Path) -> Rubric:
         ConfigError: names the file, the entry, the key and what is accepted.
 
     """
-    own = data_dir / "rubric.yaml"
-    path = own if own.exists() else SHIPPED_DIR / "data" / "rubric.yaml"
-    try:
-        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise ConfigError(f"{path}: cannot be read as YAML: {' '.join(str(error).split())}.") from None
+    path = data_file(data_dir, "rubric.yaml")
+    raw = read_yaml(path)
     try:
         parsed = _RubricFile.model_validate(raw)
     except ValidationError as error:

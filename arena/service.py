@@ -13,7 +13,7 @@ import urllib.request
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from arena.backup import describe_backups
+from arena.backup_folder import describe_backups
 from arena.config import SHIPPED_DIR, Settings, load_settings, read_environment
 from arena.errors import ConfigError
 from arena.keys import load_admin_password, load_secret

@@ -24,16 +24,15 @@ from numpy.typing import NDArray
 
 from arena.clustering import FEWEST_VOTERS, LARGEST_INFLATION, student_over_normal
 from arena.ratings import (
-    ANCHOR_VOTES,
     ELO_MEAN,
     ELO_PER_LOGIT,
     SHRINKAGE_VOTES,
     Z95,
     Counts,
-    by_choix,
     differences,
     rank_intervals,
 )
+from arena.strengths import ANCHOR_VOTES, by_choix
 from arena.style_clustering import clustered
 from arena.style_votes import FEATURES, StyleVotes
 

@@ -83,3 +83,22 @@ def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
 def tell(sentence: str) -> None:
     """Say something that is no part of a command's answer."""
     sys.stderr.write(f"{sentence}\n")
+
+
+def agreed(question: str, nobody: str) -> bool:
+    """Whether the person at the terminal says yes.
+
+    Raises:
+        ConfigError: there is none; `nobody` says what to give instead.
+
+    """
+    if not sys.stdin.isatty():
+        raise ConfigError(nobody)
+    sys.stderr.write(f"{question} [y/N] ")
+    sys.stderr.flush()
+    return sys.stdin.readline().strip().lower() in ("y", "yes")
+
+
+def count_of(number: int, what: str) -> str:
+    """'1 vote', '2 votes'."""
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"

@@ -8,40 +8,27 @@ forgotten leaves an object too, so that nothing of theirs comes back with an old
 
 import hashlib
 import logging
-import os
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import orjson
-from sqlalchemy import Enum, select
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from arena.config import Settings
 from arena.counts import add_verdicts, next_sequence, verdicts_of
 from arena.database import Database
 from arena.errors import BackupError
 from arena.forgetting import Policy, forget
-from arena.tables import (
-    Answer,
-    Base,
-    Battle,
-    Conversation,
-    ModelRevision,
-    Prompt,
-    Seat,
-    UtcDateTime,
-    Vote,
-    Voter,
-    now,
-)
+from arena.tables import Answer, Base, Battle, Conversation, ModelRevision, Prompt, Seat, Vote, Voter, now
+from arena.vote_object import Row, Rows, opened, rows_of, sealed, typed, write_once
 
 log = logging.getLogger(__name__)
-FORMAT = 1
 _STAMP = "%Y%m%dT%H%M%S%fZ"
 _FORGOTTEN = "-forgotten-"
 _FORGOTTEN_NAME = re.compile(rf"{_FORGOTTEN}([0-9a-f]{{64}})\.json")
@@ -49,7 +36,6 @@ _DOUBT = timedelta(hours=1)
 """So much earlier than a backup's name an object may say that it was written, and still not be in the backup."""
 _PARTS: Sequence[type[Base]] = (Voter, Conversation, Prompt, Answer, Battle, Seat)
 """What a vote stands on, in the order in which rows may be inserted."""
-Row = Mapping[str, Any]
 
 
 @dataclass(slots=True)
@@ -82,7 +68,7 @@ class VoteLog:
         """
         with database.read() as session:
             vote = session.get_one(Vote, battle_id)
-            content = _sealed(_rows_of(session, vote))
+            content = sealed(rows_of(session, vote))
             name = f"{vote.changed_at:{_STAMP}}-{battle_id}.json"
         return self._keep(name, content)
 
@@ -94,12 +80,12 @@ class VoteLog:
 
         """
         mark = _mark(voter_id)
-        return self._keep(f"{now():{_STAMP}}{_FORGOTTEN}{mark}.json", _sealed({"forgotten": [{"votes": policy}]}))
+        return self._keep(f"{now():{_STAMP}}{_FORGOTTEN}{mark}.json", sealed({"forgotten": [{"votes": policy}]}))
 
     def _keep(self, name: str, content: bytes) -> Path:
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            return _write_once(self.folder / name, content)
+            return write_once(self.folder / name, content)
         except OSError as error:
             raise BackupError(f"A vote could not be written to {self.folder} ({error.strerror}).") from error
 
@@ -119,7 +105,7 @@ class VoteLog:
         marks = {file.name: match[1] for file in objects if (match := _FORGOTTEN_NAME.search(file.name))}
         gone = {mark: name for name, mark in marks.items() if name < first}
         for file in objects:
-            rows = _opened(file)
+            rows = opened(file)
             if rows is None:
                 replayed.unreadable.append(file.name)
                 log.warning("The vote object %s is cut off or damaged; it is skipped", file.name)
@@ -138,6 +124,14 @@ class VoteLog:
         for file in old:
             file.unlink(missing_ok=True)
         return len(old)
+
+
+def vote_log_of(settings: Settings) -> VoteLog | None:
+    """Where each vote is logged; `None` if it is not."""
+    wanted = settings.vote_log
+    if wanted is None:
+        wanted = settings.keeps_backups_elsewhere or settings.backup_repo is not None
+    return VoteLog(settings.resolved_backup_dir / "votes") if wanted else None
 
 
 def is_wanted(name: str, since: datetime | None) -> bool:
@@ -162,83 +156,9 @@ def _forget_again(database: Database, mark: str, policy: Policy) -> None:
         forget(database, voter, policy)
 
 
-def _rows_of(session: Session, vote: Vote) -> Mapping[str, Sequence[Row]]:
-    """The vote and everything it stands on, by table."""
-    battle = session.get_one(Battle, vote.battle_id)
-    of_conversation = battle.conversation_id
-    seats = session.scalars(select(Seat).where(Seat.battle_id == battle.id)).all()
-    found: Mapping[str, Iterable[Base]] = {
-        "model_revisions": [session.get_one(ModelRevision, id_) for id_ in (battle.revision_a, battle.revision_b)],
-        "voters": [session.get_one(Voter, voter) for voter in {vote.voter_id, battle.voter_id}],
-        "conversations": [session.get_one(Conversation, of_conversation)],
-        "prompts": session.scalars(select(Prompt).where(Prompt.conversation_id == of_conversation)),
-        "answers": [session.get_one(Answer, seat.answer_id) for seat in seats],
-        "battles": [battle],
-        "seats": seats,
-        "votes": [vote],
-    }
-    return {table: [_plain(row) for row in rows] for table, rows in found.items()}
-
-
-def _plain(row: Base) -> Row:
-    """A row's columns; times and words as text."""
-    values = {column.name: getattr(row, column.name) for column in row.__table__.columns}
-    return {name: value.isoformat() if isinstance(value, datetime) else value for name, value in values.items()}
-
-
-def _typed(table: type[Base], row: Row) -> dict[str, Any]:
-    """The opposite of `_plain`; a column of an older object that is gone is left out."""
-    values: dict[str, Any] = {}
-    for column in table.__table__.columns:
-        if column.name not in row:
-            continue
-        value = row[column.name]
-        if value is not None and isinstance(column.type, UtcDateTime):
-            value = datetime.fromisoformat(value)
-        elif value is not None and isinstance(column.type, Enum) and column.type.enum_class is not None:
-            value = column.type.enum_class(value)
-        values[column.name] = value
-    return values
-
-
-def _sealed(rows: Mapping[str, Sequence[Row]]) -> bytes:
-    """The object's bytes: a first line with the hash of the second."""
-    body = orjson.dumps(rows, option=orjson.OPT_SORT_KEYS)
-    return orjson.dumps({"format": FORMAT, "sha256": hashlib.sha256(body).hexdigest()}) + b"\n" + body + b"\n"
-
-
-def _opened(file: Path) -> Mapping[str, Sequence[Row]] | None:
-    """What an object holds; `None` if it is cut off, damaged or of a format to come."""
-    try:
-        head, body = file.read_bytes().split(b"\n", 1)
-        said = orjson.loads(head)
-        whole = said["format"] == FORMAT and said["sha256"] == hashlib.sha256(body.removesuffix(b"\n")).hexdigest()
-        rows: Mapping[str, Sequence[Row]] | None = orjson.loads(body) if whole else None
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
-    return rows
-
-
-def _write_once(file: Path, content: bytes) -> Path:
-    """Write a file that nobody else has; one with the same name is the same vote and stays."""
-    try:
-        descriptor = os.open(file, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
-    except FileExistsError:
-        return file
-    try:
-        with os.fdopen(descriptor, "wb") as opened:
-            opened.write(content)
-            opened.flush()
-            os.fsync(opened.fileno())
-    except OSError:
-        file.unlink(missing_ok=True)
-        raise
-    return file
-
-
-def _bring_back(database: Database, rows: Mapping[str, Sequence[Row]], replayed: Replayed) -> None:
+def _bring_back(database: Database, rows: Rows, replayed: Replayed) -> None:
     """Insert or renew one vote in a transaction of its own, the pair counts with it."""
-    newer = _typed(Vote, rows["votes"][0])
+    newer = typed(Vote, rows["votes"][0])
     with database.write() as session:
         sequence = next_sequence(session)
         present = session.get(Vote, newer["battle_id"])
@@ -254,7 +174,7 @@ def _bring_back(database: Database, rows: Mapping[str, Sequence[Row]], replayed:
         rows = {**rows, "battles": [battle]}
         for table in _PARTS:
             for row in rows[table.__tablename__]:
-                session.merge(table(**_with_revisions(_typed(table, row), revisions)))
+                session.merge(table(**_with_revisions(typed(table, row), revisions)))
             session.flush()
         vote = session.merge(Vote(**{**newer, "sequence": sequence}))
         session.flush()
@@ -287,7 +207,7 @@ def _revisions(session: Session, rows: Sequence[Row]) -> Mapping[int, int]:
     """What each revision of the log is called in this database; one that is not there is made."""
     names: dict[int, int] = {}
     for row in rows:
-        values = _typed(ModelRevision, row)
+        values = typed(ModelRevision, row)
         logged = values.pop("id")
         known = session.scalar(select(ModelRevision.id).where(ModelRevision.fingerprint == values["fingerprint"]))
         if known is None:

@@ -1,4 +1,4 @@
-"""Votes that do not look like a judgement: tests of one voter at a time, and the arena's leaning to a side; pure numpy.
+"""Votes that do not look like a judgement: tests of one voter at a time; pure numpy.
 
 **What an honest voter does (the null).** Where there is a winner, side A wins with
 P = 1 / (1 + exp(theta_b - theta_a - gamma)): theta are Bradley-Terry strengths from the decided votes of *all others*,
@@ -27,11 +27,7 @@ from enum import StrEnum
 import numpy as np
 from numpy.typing import NDArray
 
-from arena.ratings import ELO_PER_LOGIT, Z95, rate
-
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
-Flags = NDArray[np.bool_]
+from arena.usual_votes import Crowd, Flags, Floats, Ints, VoteTable, crowd_of, difference, logistic
 
 FLAG_AT = 20.0
 """Flags at most 1 honest voter in 20, whenever one looks."""
@@ -75,23 +71,6 @@ class CheckState(StrEnum):
     UNCHECKED = "unchecked"
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class VoteTable:
-    """Votes of many voters, in the order in which each voter gave them."""
-
-    voter: Ints
-    """0, 1, …: whose vote it is."""
-    a: Ints
-    """The model on side A, 0 … models - 1."""
-    b: Ints
-    score: Floats
-    """1 where A won, 0 where B won, 0.5 for a tie or both bad."""
-    counted: Flags
-    """Whether it may say what usual votes are; held and excluded votes are checked, and tell nothing about others."""
-    voters: int
-    models: int
-
-
 @dataclass(frozen=True, slots=True)
 class VoterCheck:
     """What the votes of one voter look like."""
@@ -107,43 +86,6 @@ class VoterCheck:
     """Which model, for a pattern about one."""
     reason: str
     """Why it could not run; empty otherwise."""
-
-
-@dataclass(frozen=True, slots=True)
-class SideBias:
-    """How much the arena's voters lean to side A."""
-
-    share: float
-    """Side A's chance of a win against an equal, where there is a winner; 0.5 is no leaning."""
-    low: float
-    """Of the 95% interval, which takes the votes of one person as one."""
-    high: float
-    votes: int
-    """Decided votes behind it."""
-
-    @property
-    def sentence(self) -> str:
-        """The estimate in words."""
-        if not self.votes:
-            return "No decided votes yet, so nothing is known about a leaning to a side."
-        found = f"Side A wins {self.share:.1%} between equals ({self.low:.1%} to {self.high:.1%}, {self.votes} votes)"
-        return found + (": no leaning shows." if self.low <= 0.5 <= self.high else ": voters lean to a side.")
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Crowd:
-    """What usual votes look like."""
-
-    theta: Floats
-    covariance: Floats
-    judged: Ints
-    """Decided votes of each model."""
-    gamma: float
-    information: float
-    """Of gamma."""
-    decided: int
-    ties: float
-    """The share of votes without a winner."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -183,58 +125,13 @@ def check_voters(table: VoteTable) -> Sequence[VoterCheck]:
 
 
 def _check_all(table: VoteTable) -> Sequence[VoterCheck]:
-    crowd = _crowd(table)
+    crowd = crowd_of(table)
     order = np.argsort(table.voter, kind="stable")
     ends = np.searchsorted(table.voter[order], np.arange(table.voters + 1))
     return [_check(table, crowd, voter, order[ends[voter] : ends[voter + 1]]) for voter in range(table.voters)]
 
 
-def side_bias(table: VoteTable) -> SideBias:
-    """The leaning of all voters to a side, the models' strengths considered."""
-    crowd = _crowd(table)
-    if not crowd.decided:
-        return SideBias(0.5, 0.0, 1.0, 0)
-    own = np.flatnonzero(table.counted & (table.score != 0.5))
-    residual = table.score[own] - _logistic(_difference(crowd, table, own) + crowd.gamma)
-    by_voter = np.bincount(table.voter[own], residual, minlength=table.voters)
-    variance = max(float((residual**2).sum()), float((by_voter**2).sum()), crowd.information) / crowd.information**2
-    half_width = Z95 * np.sqrt(variance)
-    low, share, high = _logistic(crowd.gamma + np.array([-half_width, 0.0, half_width])).tolist()
-    return SideBias(share, low, high, crowd.decided)
-
-
-def _crowd(table: VoteTable) -> _Crowd:
-    """Strengths, leaning and tie rate of all counted votes."""
-    own = np.flatnonzero(table.counted & (table.score != 0.5))
-    won = table.score[own] == 1
-    a, b = table.a[own], table.b[own]
-    wins = np.zeros((table.models, table.models), np.int64)
-    np.add.at(wins, (np.where(won, a, b), np.where(won, b, a)), 1)
-    none = np.zeros_like(wins)
-    fitted = rate(wins, none, none)
-    theta = np.nan_to_num(fitted.rating) / ELO_PER_LOGIT
-    judged = (wins + wins.T).sum(axis=1)
-    covariance = np.nan_to_num(fitted.covariance) / ELO_PER_LOGIT**2
-    gamma, information = _leaning(theta[a] - theta[b], table.score[own])
-    counted = max(int(table.counted.sum()), 1)
-    return _Crowd(theta, covariance, judged, gamma, information, len(own), 1 - len(own) / counted)
-
-
-def _leaning(difference: Floats, score: Floats) -> tuple[float, float]:
-    """The leaning to side A in log-odds and its information; one half vote each way keeps it finite."""
-    gamma, information = 0.0, 0.25
-    for _ in range(50):
-        chance = _logistic(difference + gamma)
-        prior = float(_logistic(np.array([gamma]))[0])
-        information = float((chance * (1 - chance)).sum()) + prior * (1 - prior)
-        step = (float((score - chance).sum()) + 0.5 - prior) / information
-        gamma += float(np.clip(step, -1, 1))
-        if abs(step) < 1e-9:
-            break
-    return gamma, information
-
-
-def _check(table: VoteTable, crowd: _Crowd, voter: int, own: NDArray[np.intp]) -> VoterCheck:
+def _check(table: VoteTable, crowd: Crowd, voter: int, own: NDArray[np.intp]) -> VoterCheck:
     decided = own[table.score[own] != 0.5]
     counted = decided[table.counted[decided]]
     others = crowd.decided - len(counted)
@@ -259,9 +156,9 @@ def _check(table: VoteTable, crowd: _Crowd, voter: int, own: NDArray[np.intp]) -
     return VoterCheck(voter, len(own), CheckState.FLAGGED, evidence, likeliest.pattern, likeliest.model, "")
 
 
-def _battles(table: VoteTable, crowd: _Crowd, own: NDArray[np.intp], counted: NDArray[np.intp]) -> _Battles:
+def _battles(table: VoteTable, crowd: Crowd, own: NDArray[np.intp], counted: NDArray[np.intp]) -> _Battles:
     """A voter's battles beside what the others would say; `counted` are its decided votes among the crowd's."""
-    residual = table.score[counted] - _logistic(_difference(crowd, table, counted) + crowd.gamma)
+    residual = table.score[counted] - logistic(difference(crowd, table, counted) + crowd.gamma)
     pull = np.bincount(table.a[counted], residual, minlength=table.models) - np.bincount(
         table.b[counted], residual, minlength=table.models
     )
@@ -273,13 +170,13 @@ def _battles(table: VoteTable, crowd: _Crowd, own: NDArray[np.intp], counted: ND
     spread = np.diag(crowd.covariance)
     variance = np.maximum(spread[a] + spread[b] - 2 * crowd.covariance[a, b], 0)
     widened = (theta[a] - theta[b] + gamma) / np.sqrt(1 + np.pi * variance / 8)
-    chance = LAPSE / 2 + (1 - LAPSE) * np.where(known[a] & known[b], _logistic(widened), 0.5)
+    chance = LAPSE / 2 + (1 - LAPSE) * np.where(known[a] & known[b], logistic(widened), 0.5)
     score = table.score[own]
     happened = np.where(score == 1, chance, 1 - chance)
     return _Battles(a, b, score, happened, score != 0.5, (score != 0.5) & known[a] & known[b])
 
 
-def _ties_of_others(table: VoteTable, crowd: _Crowd, own: NDArray[np.intp]) -> float:
+def _ties_of_others(table: VoteTable, crowd: Crowd, own: NDArray[np.intp]) -> float:
     counted = own[table.counted[own]]
     total = int(table.counted.sum())
     ties = crowd.ties * total - float((table.score[counted] == 0.5).sum())
@@ -318,11 +215,3 @@ def _ratio(
 ) -> _Ratio:
     """`chance` is the pattern's, of what happened; where it does not apply a vote says nothing."""
     return _Ratio(pattern, model, prior, np.where(applies, np.log(chance / battles.happened), 0.0))
-
-
-def _difference(crowd: _Crowd, table: VoteTable, votes: NDArray[np.intp]) -> Floats:
-    return np.asarray(crowd.theta[table.a[votes]] - crowd.theta[table.b[votes]])
-
-
-def _logistic(value: Floats) -> Floats:
-    return np.asarray(1 / (1 + np.exp(-value)))

@@ -10,6 +10,7 @@ from sqlalchemy import and_, or_, select
 from sqlalchemy.orm import Session
 
 from arena.database import Database
+from arena.side_bias import SideBias, side_bias
 from arena.tables import (
     Battle,
     Conversation,
@@ -21,8 +22,9 @@ from arena.tables import (
     VoteState,
     Winner,
 )
+from arena.usual_votes import VoteTable
 from arena.voter_decisions import latest_decisions
-from arena.voter_patterns import CheckState, Pattern, SideBias, VoterCheck, VoteTable, check_voters, side_bias
+from arena.voter_patterns import CheckState, Pattern, VoterCheck, check_voters
 
 _RATED_MODES = (Mode.BATTLE, Mode.CAMPAIGN, Mode.IMPORTED)
 _SCORES = {Winner.MODEL_A: 1.0, Winner.MODEL_B: 0.0, Winner.TIE: 0.5, Winner.BOTH_BAD: 0.5}

@@ -2,6 +2,7 @@
 
 import random
 from datetime import timedelta
+from typing import Any
 
 from sqlalchemy import insert, text
 
@@ -9,6 +10,7 @@ from arena.counts import rebuild_counts
 from arena.database import Database
 from arena.stamps import VOTES
 from arena.tables import Counter, ModelRevision, now
+from benchmarks.made_up import revision_row
 
 FAMILIES, LANGUAGES, TAGS = 12, ("en", "de", "fr", "es", "pt"), ("work", "relationships", "health", "money")
 ANSWERED = 20_000
@@ -94,15 +96,9 @@ def fill(database: Database, models: int, votes: int, *, days: int = 90) -> None
     rebuild_counts(database)
 
 
-def _revision(number: int) -> dict[str, object]:
+def _revision(number: int) -> dict[str, Any]:
     family, version = number % FAMILIES, number // FAMILIES + 1
-    return {
-        "fingerprint": str(number),
-        "model_id": f"model-{number}",
-        "number": 1,
-        "platform": "openai" if number % 2 else "vertex",
-        "api_name": f"model-{number}",
-        "sampling": {},
+    return revision_row(number) | {
         "display_name": f"Model {chr(65 + family)}{version}",
         "family": f"family-{chr(97 + family)}",
         "version": str(version),

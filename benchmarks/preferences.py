@@ -45,6 +45,7 @@ from arena.tables import (
     Winner,
 )
 from arena.terminal import progress
+from benchmarks.made_up import revision_row
 
 MODELS = 20
 BATCH = 2_000
@@ -143,7 +144,7 @@ def fill(file: Path, votes: int, bar: Callable[[float], None]) -> None:
 def _make_block(file: Path, chance: random.Random, votes: int) -> None:
     database = open_database(f"sqlite:///{file}")
     with database.write() as session:
-        session.execute(insert(ModelRevision), [_revision(number) for number in range(MODELS)])
+        session.execute(insert(ModelRevision), [revision_row(number) for number in range(MODELS)])
         session.execute(insert(Voter), [{"id": f"voter-{n}"} for n in range(max(1, votes // 20))])
     for start in range(0, votes, BATCH):
         _add(database, chance, range(start, min(start + BATCH, votes)), votes)
@@ -168,18 +169,6 @@ def _changed(column: str, copy: int, block: int) -> str:
         return f"sequence + {copy * block}"
     is_prompt = f"CASE WHEN text LIKE '%?' THEN '{copy}/' || text ELSE text END"
     return is_prompt if column == "text" else column
-
-
-def _revision(number: int) -> dict[str, object]:
-    return {
-        "fingerprint": str(number),
-        "model_id": f"model-{number}",
-        "number": 1,
-        "platform": "openai" if number % 2 else "vertex",
-        "api_name": f"model-{number}",
-        "sampling": {},
-        "display_name": f"Model {number}",
-    }
 
 
 def _add(database: Database, chance: random.Random, numbers: Sequence[int], votes: int) -> None:

@@ -42,6 +42,7 @@ from arena.tables import (  # noqa: E402
     Voter,
     Winner,
 )
+from benchmarks.made_up import revision_row  # noqa: E402
 from benchmarks.postgres import private_postgres  # noqa: E402
 
 KNOWN_VOTES = 4_000
@@ -126,7 +127,7 @@ def fill(database: Database, models: int, votes: int) -> list[int]:
     chance = np.random.default_rng(models)
     strengths = chance.normal(0, 0.8, models)
     with database.write() as session:
-        session.execute(insert(ModelRevision), [_revision(number) for number in range(models)])
+        session.execute(insert(ModelRevision), [revision_row(number) for number in range(models)])
         session.add(Counter(name=VOTES, value=KNOWN_VOTES))
     low, high = np.triu_indices(models, 1)
     each = votes // len(low)
@@ -147,18 +148,6 @@ def fill(database: Database, models: int, votes: int) -> list[int]:
         session.execute(insert(PairCount), rows)
         _add_known_votes(session, chance, models)
     return list(range(1, models + 1))
-
-
-def _revision(number: int) -> dict[str, object]:
-    return {
-        "fingerprint": str(number),
-        "model_id": f"model-{number}",
-        "number": 1,
-        "platform": "openai" if number % 2 else "vertex",
-        "api_name": f"model-{number}",
-        "sampling": {},
-        "display_name": f"Model {number}",
-    }
 
 
 @dataclass(frozen=True)

@@ -17,10 +17,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from app import build_parts
 from arena.battle import Arena, BattleView, Phase
 from arena.config import load_settings
 from arena.errors import BattleError
+from arena.parts import build_parts
 from arena.terminal import progress
 from arena.voters import VoterIdentity
 from benchmarks.kills import roster

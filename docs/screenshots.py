@@ -22,10 +22,11 @@ import numpy as np  # noqa: E402
 from PIL import Image  # noqa: E402
 from playwright.async_api import Browser, Page, async_playwright, expect  # noqa: E402
 
-from app import Parts, build_app  # noqa: E402
+from app import build_app  # noqa: E402
 from arena.battle import BattleView  # noqa: E402
 from arena.challenges import load_challenges  # noqa: E402
 from arena.keys import load_admin_password  # noqa: E402
+from arena.parts import Parts  # noqa: E402
 from arena.tables import Winner  # noqa: E402
 from arena.voters import VoterIdentity  # noqa: E402
 from arena.web.server import address_of, bind, make_server  # noqa: E402

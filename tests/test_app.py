@@ -18,9 +18,10 @@ import httpx
 import pytest
 from gradio_client import Client  # type: ignore[import-untyped]
 
-from app import build_app, build_parts, main
+from app import build_app, main
 from arena.config import SHIPPED_DIR, load_settings
 from arena.errors import ConfigError
+from arena.parts import build_parts
 from arena.web.routes import safe_next
 from arena.web.server import bind
 from arena.web.session import LoginAttempts

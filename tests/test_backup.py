@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 from sqlalchemy import func, select
 
-from arena.backup import back_up, describe_backups, newest_backup, restore
+from arena.backup import back_up, restore
+from arena.backup_folder import describe_backups, newest_backup
 from arena.cli import main
 from arena.config import SHIPPED_DIR
 from arena.database import Database, open_database

@@ -55,12 +55,39 @@ def test_every_link_and_picture_in_a_document_exists(document: Path) -> None:
     assert missing == []
 
 
+ALIKE = {"ui", "tables", "migrations", "formats"}
+"""Folders whose modules are all of one kind, which ARCHITECTURE.md says once."""
+
+
 def test_the_architecture_names_every_module_and_only_those() -> None:
     tree = (SHIPPED_DIR / "ARCHITECTURE.md").read_text(encoding="utf-8").split("```")[1]
-    named = set(re.findall(r"\b([a-z_]+)\.py\b", tree)) | set(re.findall(r"\b([a-z]+)/(?:\s|$)", tree))
-    modules = {path.stem for path in (SHIPPED_DIR / "arena").glob("*.py")} - {"__init__", "__main__"}
+    named = set(re.findall(r"\b([a-z_]+)\.py\b", tree))
+    modules = {
+        path.stem: ALIKE.intersection(path.parts)
+        for path in (SHIPPED_DIR / "arena").rglob("*.py")
+        if not path.stem.startswith("_")
+    }
 
-    assert modules <= named, f"ARCHITECTURE.md does not name {sorted(modules - named)}"
+    unnamed = {module for module, alike in modules.items() if not alike} - named
+    assert not unnamed, f"ARCHITECTURE.md does not name {sorted(unnamed)}"
+    assert named <= {*modules, "app"}, f"ARCHITECTURE.md names {sorted(named - {*modules, 'app'})}, which do not exist"
+
+
+def test_the_architecture_names_every_folder() -> None:
+    tree = (SHIPPED_DIR / "ARCHITECTURE.md").read_text(encoding="utf-8").split("```")[1]
+    folders = {path.parent.name for path in (SHIPPED_DIR / "arena").glob("*/__init__.py")}
+
+    missing = [folder for folder in sorted(folders) if not re.search(rf"\b{folder}/", tree)]
+    assert missing == []
+
+
+def test_every_decision_has_a_number_of_its_own_and_bears_it_in_its_title() -> None:
+    decisions = sorted((SHIPPED_DIR / "docs" / "decisions").glob("*.md"))
+
+    numbers = [path.name[:4] for path in decisions]
+    assert len(set(numbers)) == len(numbers)
+    for path, number in zip(decisions, numbers, strict=True):
+        assert path.read_text(encoding="utf-8").startswith(f"# {int(number)}. "), path.name
 
 
 def subcommands(*command: str) -> set[str]:

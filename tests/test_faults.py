@@ -18,13 +18,13 @@ import psycopg
 import pytest
 from sqlalchemy import Engine, event, func, select, text
 
-from app import build_parts
 from arena.battle import Phase
 from arena.config import SHIPPED_DIR, load_settings
 from arena.counts import rebuild_counts
 from arena.database import Database, open_database
 from arena.errors import BattleError, ConfigError
 from arena.outages import ADVICE, DatabaseUnavailable, Outages, Trouble
+from arena.parts import build_parts
 from arena.soundness import damage_in, keep_looking
 from arena.tables import Battle, BattleState, Vote, Winner
 from tests.battle_fixtures import ANNA, World, last, llm, make_world

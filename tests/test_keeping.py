@@ -9,15 +9,17 @@ from pathlib import Path
 import pytest
 from sqlalchemy import func, select
 
-from app import Parts, build_parts
-from arena.backup import back_up, extent_of, stored_backups
+from arena.backup import back_up, extent_of
+from arena.backup_folder import made_at, stored_backups
 from arena.config import Settings, load_settings
 from arena.counts import read_counts, rebuild_counts
 from arena.database import Database, open_database
 from arena.errors import BackupError, ConfigError
 from arena.forgetting import Policy, forget
 from arena.hub import Hub
-from arena.keeping import LATE, LOST, Keeper, Revived, made_at, revive
+from arena.keeping import LATE, LOST, Keeper
+from arena.parts import Parts, build_parts
+from arena.reviving import Revived, revive
 from arena.tables import Prompt, Vote, Voter, Winner, now
 from arena.voters import VoterIdentity
 from tests.arena_facts import add_models, add_vote

@@ -26,7 +26,7 @@ from arena.config import load_settings
 
 app = build_app(load_settings(data_dir=Path(sys.argv[1]), demo=True))
 app.state.parts.leaderboard.standings()
-from arena.ratings import by_choix
+from arena.strengths import by_choix
 import numpy
 print(by_choix(numpy.array([[0.0, 3.0], [1.0, 0.0]]), numpy.zeros(2)).round(2).tolist())
 print([name for name in ("pandas", "scipy.stats", "scipy.optimize", "scipy.linalg", "gradio") if name in sys.modules])

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from app import Parts, build_parts
 from arena import __version__
 from arena.config import load_settings
+from arena.parts import Parts, build_parts
 from arena.tables import Winner
 from arena.voters import VoterIdentity
 from tests.scripted_openai import ScriptedOpenAI

@@ -11,8 +11,9 @@ from sqlalchemy import func, select
 from arena.answer_style import AnswerLook, measure
 from arena.battle.verdicts import withdraw
 from arena.database import Database
-from arena.ratings import ANCHOR_VOTES, ELO_PER_LOGIT, rate
+from arena.ratings import ELO_PER_LOGIT, rate
 from arena.stamps import latest_sequence
+from arena.strengths import ANCHOR_VOTES
 from arena.style import PORTION, StyleControl
 from arena.style_control import rate_by_style
 from arena.style_votes import FEATURES, StyleVotes, arrange, together

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 from sqlalchemy import func, select, update
 
-from app import Parts, build_parts
 from arena.config import load_settings
 from arena.database import Database
 from arena.errors import FailureKind
+from arena.parts import Parts, build_parts
 from arena.tables import Battle, BattleState, Minute, Winner
 from arena.targets import KEPT, MINUTE, Kept, Targets
 from tests.arena_facts import add_models, add_vote

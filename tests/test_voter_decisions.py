@@ -13,10 +13,11 @@ from arena.battle.verdicts import Ballot, cast, withdraw
 from arena.cli import main
 from arena.counts import PairCounts, next_sequence, read_counts, rebuild_counts
 from arena.database import Database, open_database
+from arena.decision_preview import preview
 from arena.errors import ConfigError
 from arena.leaderboard import Leaderboard
 from arena.tables import Battle, BattleState, Mode, Vote, VoterDecision, VoterVerdict, VoteState, Winner
-from arena.voter_decisions import decide, find_voter, preview
+from arena.voter_decisions import decide, find_voter
 from arena.voter_patterns import CheckState
 from arena.voter_review import review_voters
 from tests.arena_facts import add_models, add_vote, take_back

@@ -7,7 +7,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from arena.voter_patterns import CheckState, Pattern, VoteTable, check_voters, side_bias
+from arena.side_bias import side_bias
+from arena.usual_votes import VoteTable
+from arena.voter_patterns import CheckState, Pattern, check_voters
 
 STRENGTHS = np.array([0.9, 0.3, -0.3, -0.9])
 """310 points from the best of four models to the last."""

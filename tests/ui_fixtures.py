@@ -12,8 +12,9 @@ import pytest
 from fastapi import FastAPI
 from playwright.sync_api import Browser, ConsoleMessage, Locator, Page, expect
 
-from app import Parts, build_app
+from app import build_app
 from arena.config import load_settings
+from arena.parts import Parts
 from tests.chromium import CHROMIUM
 from tests.databases import database_of
 from tests.scripted_openai import ScriptedOpenAI

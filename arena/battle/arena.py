@@ -253,6 +253,10 @@ class Arena:
         """How many visitors wait in line before the full arena."""
         return self._runs.waiting
 
+    def warm_up(self) -> None:
+        """Make what the first battle would wait for; blocking, so call it in a thread."""
+        self._casting.patterns()
+
     def forecast(self) -> Forecast:
         """What the next draw looks like and why, for the operator."""
         return self._casting.forecast()

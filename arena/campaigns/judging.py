@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
-from sqlalchemy import case, func, select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from arena.battle import BattleView, Phase, TurnView
@@ -13,6 +13,7 @@ from arena.battle.judging import Judgement, store_judgement
 from arena.battle.record import read_battle
 from arena.battle.verdicts import ALREADY_VOTED, Ballot, read_reveal, withdraw
 from arena.campaigns.arrivals import Arrivals
+from arena.campaigns.choices import Choices, choices_of
 from arena.campaigns.items import Given, answers_of, count_items, draw_items, give_next, undrawn_prompts
 from arena.database import Database
 from arena.errors import BattleError
@@ -21,11 +22,9 @@ from arena.leaderboard import Leaderboard, Standings
 from arena.rubric import NO_RUBRIC, Rubric
 from arena.tables import (
     Answer,
-    Battle,
     Campaign,
     CampaignAssignment,
     CampaignItem,
-    ModelRevision,
     Prompt,
     Vote,
     VoteState,
@@ -56,16 +55,6 @@ class Place(StrEnum):
     """Nothing is ready yet, or what is left is being judged by others."""
     DONE = "done"
     ENDED = "ended"
-
-
-@dataclass(frozen=True, slots=True)
-class Choices:
-    """How often a voter preferred a model, once names may be told."""
-
-    display_name: str
-    won: int
-    even: int
-    lost: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,7 +220,7 @@ class Judging:
 
     def _ended(self, session: Session, campaign: Campaign, voter_id: str) -> JudgingView:
         judged = _count_judged(session, campaign.id, voter_id)
-        choices = _choices(session, campaign.id, voter_id)
+        choices = choices_of(session, campaign.id, voter_id)
         return JudgingView(Place.ENDED, campaign.name, campaign.question, judged, judged, choices=choices)
 
 
@@ -266,38 +255,3 @@ def _count_judged(session: Session, campaign_id: str, voter_id: str) -> int:
         .where(CampaignItem.campaign_id == campaign_id, CampaignAssignment.voter_id == voter_id)
     )
     return session.scalar(given) or 0
-
-
-def _choices(session: Session, campaign_id: str, voter_id: str) -> tuple[Choices, ...]:
-    """What the voter thought of each model, the best liked first; repeats left out."""
-    judged = (
-        select(Battle.revision_a, Battle.revision_b, Vote.winner)
-        .join(Vote, Vote.battle_id == Battle.id)
-        .join(CampaignAssignment, CampaignAssignment.battle_id == Battle.id)
-        .join(CampaignItem, CampaignItem.id == CampaignAssignment.item_id)
-        .where(
-            CampaignItem.campaign_id == campaign_id,
-            CampaignAssignment.voter_id == voter_id,
-            CampaignAssignment.repeat == 0,
-            Vote.state != VoteState.WITHDRAWN,
-        )
-        .subquery()
-    )
-    tally: dict[str, list[int]] = {}
-    for own, winner in ((judged.c.revision_a, Winner.MODEL_A), (judged.c.revision_b, Winner.MODEL_B)):
-        lost = Winner.MODEL_B if winner is Winner.MODEL_A else Winner.MODEL_A
-        rows = session.execute(
-            select(
-                ModelRevision.display_name,
-                func.sum(case((judged.c.winner == winner, 1), else_=0)),
-                func.sum(case((judged.c.winner.in_((Winner.TIE, Winner.BOTH_BAD)), 1), else_=0)),
-                func.sum(case((judged.c.winner == lost, 1), else_=0)),
-            )
-            .join(judged, own == ModelRevision.id)
-            .group_by(ModelRevision.display_name)
-        )
-        for name, *numbers in rows:
-            before = tally.setdefault(name, [0, 0, 0])
-            tally[name] = [had + more for had, more in zip(before, numbers, strict=True)]
-    ordered = sorted(tally.items(), key=lambda known: (known[1][2] - known[1][0], known[0]))
-    return tuple(Choices(name, *numbers) for name, numbers in ordered)

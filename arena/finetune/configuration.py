@@ -5,13 +5,13 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from arena.config import SHIPPED_DIR, Settings
+from arena.config import Settings
 from arena.errors import ConfigError
 from arena.finetune.platform import Method, PlatformName
-from arena.roster import expand_variables
+from arena.operator_files import data_file, expand_variables, read_yaml
+from arena.roster import google_location, google_project
 
 
 class BaseModelEntry(BaseModel):
@@ -72,8 +72,7 @@ def tuning_path(settings: Settings) -> Path:
     """The file that holds: the setting's, else `tuning.yaml` in the data folder, else the one that ships."""
     if settings.tuning_file is not None:
         return settings.tuning_file
-    own = settings.data_dir / "tuning.yaml"
-    return own if own.exists() else SHIPPED_DIR / "data" / "tuning.yaml"
+    return data_file(settings.data_dir, "tuning.yaml")
 
 
 def load_tuning(settings: Settings, environment: Mapping[str, str]) -> TuningConfig:
@@ -85,10 +84,7 @@ def load_tuning(settings: Settings, environment: Mapping[str, str]) -> TuningCon
     """
     path = tuning_path(settings)
     try:
-        stored = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
-        config = TuningConfig.model_validate(_expanded(stored, environment))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise ConfigError(f"{path}: cannot be read as YAML: {' '.join(str(error).split())}.") from None
+        config = TuningConfig.model_validate(_expanded(read_yaml(path) or {}, environment))
     except ValidationError as error:
         problems = [f"{path}: {'.'.join(map(str, e['loc']))}: {e['msg']}." for e in error.errors()]
         raise ConfigError("\n".join(problems)) from None
@@ -111,9 +107,6 @@ def _openai(entry: PlatformEntry, environment: Mapping[str, str]) -> PlatformEnt
 
 
 def _vertex(entry: PlatformEntry, environment: Mapping[str, str]) -> PlatformEntry:
-    def first(own: str | None, *variables: str) -> str | None:
-        return own or next((environment[name] for name in variables if name in environment), None)
-
-    project = first(entry.project_id, "GOOGLE_CLOUD_PROJECT", "GCP_PROJECT_ID")
-    location = first(entry.location, "GOOGLE_CLOUD_LOCATION", "GCP_LOCATION") or "us-central1"
+    project = entry.project_id or google_project(environment)
+    location = entry.location or google_location(environment)
     return entry.model_copy(update={"project_id": project, "location": location})

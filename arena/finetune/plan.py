@@ -154,13 +154,6 @@ def make_plan(config: TuningConfig, wish: Wish) -> Plan:
     hyperparameters = choose_hyperparameters(wish.platform, method, entry.hyperparameters, wish.hyperparameters or {})
     offered = hyperparameters_of(wish.platform, method)
     epochs = next((hyperparameters.get(one.name) for one in offered if one.label == EPOCHS), None)
-    problems = [
-        *training.problems,
-        *(f"Validation file: {said}" for said in (validation.problems if validation else ())),
-    ]
-    warnings: list[str] = []
-    if method not in entry.methods:
-        problems.append(f"{base_model} takes no {method} tuning according to the configuration.")
     plan = Plan(
         platform=wish.platform,
         base_model=base_model,
@@ -177,8 +170,8 @@ def make_plan(config: TuningConfig, wish: Wish) -> Plan:
         price=entry.price,
         price_source=_price_source(entry, platform),
         shuts_down_on=None,
-        problems=problems,
-        warnings=warnings,
+        problems=[*_problems_of_files(training, validation), *_problems_of_method(base_model, entry, method)],
+        warnings=[],
     )
     return _dated(_dated_platform(plan, platform), entry.shutdown_date)
 
@@ -191,6 +184,17 @@ def preflight(plan: Plan, platform: TuningPlatform) -> Plan:
         return replace(plan, problems=[*plan.problems, str(error)])
     found = replace(plan, problems=[*plan.problems, *told.problems])
     return _dated(found, told.shuts_down_on) if told.shuts_down_on else found
+
+
+def _problems_of_files(training: Manifest, validation: Manifest | None) -> Sequence[str]:
+    return [
+        *training.problems,
+        *(f"Validation file: {said}" for said in (validation.problems if validation else ())),
+    ]
+
+
+def _problems_of_method(base_model: str, entry: BaseModelEntry, method: Method) -> Sequence[str]:
+    return [] if method in entry.methods else [f"{base_model} takes no {method} tuning according to the configuration."]
 
 
 def _method(platform: PlatformName, file: Path, manifest: Manifest) -> Method:

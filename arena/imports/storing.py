@@ -83,6 +83,44 @@ class _Facts:
         """When the vote was given; when it was imported, where the source does not say."""
         return self.vote.at or self.imported_at
 
+    @property
+    def turns(self) -> int:
+        """How many turns the conversation had; a vote without text is taken to be about one."""
+        return len(self.vote.turns) or 1
+
+
+def _battle_row(facts: _Facts, conversation: str) -> dict[str, Any]:
+    return {
+        "id": facts.battle,
+        "conversation_id": conversation,
+        "voter_id": facts.voter,
+        "mode": Mode.IMPORTED,
+        "state": BattleState.VOTED,
+        "turn": facts.turns,
+        "revision_a": facts.revisions[0],
+        "revision_b": facts.revisions[1],
+        "question": "",
+        "question_version": "imported",
+        "created_at": facts.at,
+        "closed_at": facts.at,
+    }
+
+
+def _vote_row(facts: _Facts, reason: str | None, aside: SetAside | None) -> dict[str, Any]:
+    """`reason` says why the vote is not rated, `aside` how it is stored if only its voter keeps it from counting."""
+    return {
+        "battle_id": facts.battle,
+        "winner": facts.vote.winner,
+        "turn": facts.turns,
+        "voter_id": facts.voter,
+        "state": aside.state if aside else VoteState.COUNTED,
+        "rated": reason is None and aside is None,
+        "state_reason": aside.reason if aside else reason,
+        "sequence": facts.sequence,
+        "created_at": facts.at,
+        "changed_at": facts.at,
+    }
+
 
 class Store:
     """Stores the votes of one file. Two imports of the same votes at once store each of them once."""
@@ -161,35 +199,8 @@ class Store:
         findings = [self._add_turn(batch, facts, conversation, n, turn) for n, turn in enumerate(vote.turns, start=1)]
         reason = vote.unrated_reason or (LEAK if any(findings) else None)
         aside = facts.aside if reason is None else None
-        turns = len(vote.turns) or 1
-        battle = {
-            "id": facts.battle,
-            "conversation_id": conversation,
-            "voter_id": facts.voter,
-            "mode": Mode.IMPORTED,
-            "state": BattleState.VOTED,
-            "turn": turns,
-            "revision_a": facts.revisions[0],
-            "revision_b": facts.revisions[1],
-            "question": "",
-            "question_version": "imported",
-            "created_at": facts.at,
-            "closed_at": facts.at,
-        }
-        stored_vote = {
-            "battle_id": facts.battle,
-            "winner": vote.winner,
-            "turn": turns,
-            "voter_id": facts.voter,
-            "state": aside.state if aside else VoteState.COUNTED,
-            "rated": reason is None and aside is None,
-            "state_reason": aside.reason if aside else reason,
-            "sequence": facts.sequence,
-            "created_at": facts.at,
-            "changed_at": facts.at,
-        }
-        batch.rows[Battle].append(battle)
-        batch.rows[Vote].append(stored_vote)
+        batch.rows[Battle].append(_battle_row(facts, conversation))
+        batch.rows[Vote].append(_vote_row(facts, reason, aside))
         batch.rows[ImportedVote].append({"key": vote.key, "battle_id": facts.battle, "source": self._name})
         if aside is not None:
             batch.unrated[aside.reason] += 1

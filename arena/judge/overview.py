@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import case, func, select
+from sqlalchemy import Select, case, func, select
+from sqlalchemy.orm import Session
 
 from arena.database import Database
 from arena.tables import JudgeVerdict
@@ -47,37 +48,27 @@ class JudgeState:
         }
 
 
+_KEY = (JudgeVerdict.model_id, JudgeVerdict.judge, JudgeVerdict.rubric_version)
+Key = tuple[str, str, str]
+
+
 def read_overview(database: Database) -> Sequence[JudgeState]:
     """Every judge, the one that spoke last first."""
-    key = (JudgeVerdict.model_id, JudgeVerdict.judge, JudgeVerdict.rubric_version)
-    scored = case((JudgeVerdict.failure.is_(None), 1), else_=0)
     totals = (
         select(
-            *key,
-            func.sum(scored),
+            *_KEY,
+            func.sum(case((JudgeVerdict.failure.is_(None), 1), else_=0)),
             func.sum(JudgeVerdict.attempts),
             func.sum(JudgeVerdict.input_tokens + JudgeVerdict.output_tokens),
             func.max(case((JudgeVerdict.estimated, 1), else_=0)),
             func.sum(JudgeVerdict.cost_usd),
             func.max(JudgeVerdict.judged_at),
         )
-        .group_by(*key)
+        .group_by(*_KEY)
         .order_by(func.max(JudgeVerdict.judged_at).desc())
     )
-    twice = (
-        select(*key, JudgeVerdict.pair)
-        .where(JudgeVerdict.failure.is_(None))
-        .group_by(*key, JudgeVerdict.question_version, JudgeVerdict.pair)
-        .having(func.count() == 2)
-        .subquery()
-    )
-    whole = select(*list(twice.c)[:3], func.count()).group_by(*list(twice.c)[:3])
-    failed = select(*key, JudgeVerdict.reason, func.count()).where(JudgeVerdict.failure.is_not(None))
     with database.read() as session:
-        pairs = {tuple(place): number for *place, number in session.execute(whole)}
-        failures: dict[tuple[Any, ...], dict[str, int]] = {}
-        for *place, reason, number in session.execute(failed.group_by(*key, JudgeVerdict.reason)):
-            failures.setdefault(tuple(place), {})[reason] = number
+        pairs, failures = _pairs(session), _failures(session)
         return [
             JudgeState(
                 model_id=model_id,
@@ -94,3 +85,26 @@ def read_overview(database: Database) -> Sequence[JudgeState]:
             )
             for model_id, judge, version, verdicts, requests, tokens, estimated, usd, last_at in session.execute(totals)
         ]
+
+
+def _pairs(session: Session) -> Mapping[Key, int]:
+    """Pairs with a verdict in both orders."""
+    twice = (
+        select(*_KEY, JudgeVerdict.pair)
+        .where(JudgeVerdict.failure.is_(None))
+        .group_by(*_KEY, JudgeVerdict.question_version, JudgeVerdict.pair)
+        .having(func.count() == 2)
+        .subquery()
+    )
+    key = list(twice.c)[:3]
+    whole: Select[Any] = select(*key, func.count()).group_by(*key)
+    return {(model_id, judge, version): number for model_id, judge, version, number in session.execute(whole)}
+
+
+def _failures(session: Session) -> Mapping[Key, Mapping[str, int]]:
+    """Questions without a verdict, by reason."""
+    failed = select(*_KEY, JudgeVerdict.reason, func.count()).where(JudgeVerdict.failure.is_not(None))
+    found: dict[Key, dict[str, int]] = {}
+    for model_id, judge, version, reason, number in session.execute(failed.group_by(*_KEY, JudgeVerdict.reason)):
+        found.setdefault((model_id, judge, version), {})[reason] = number
+    return found

@@ -8,7 +8,7 @@ from pathlib import Path
 from sqlalchemy.engine import make_url
 
 from arena import __version__
-from arena.backup import describe_backups
+from arena.backup_folder import describe_backups
 from arena.battle import Figures
 from arena.config import Settings
 from arena.fleet import ModelState, ModelStatus

@@ -8,13 +8,14 @@ from typing import Any
 import gradio as gr
 
 from arena.consistency import read_voter_findings
+from arena.decision_preview import Preview, preview
 from arena.errors import ArenaError
 from arena.tables import VoterVerdict
 from arena.ui.context import PageContext
 from arena.ui.desk import LISTENING
 from arena.ui.html import fragment, render
 from arena.ui.judging import tell_ways
-from arena.voter_decisions import Preview, decide, find_voter, preview
+from arena.voter_decisions import decide, find_voter
 from arena.voter_review import ReviewedVoter, VoterReview, review_voters
 
 _CHOICES = [("Count", "count"), ("Hold", "hold"), ("Exclude", "exclude")]

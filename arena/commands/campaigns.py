@@ -2,13 +2,11 @@
 
 import argparse
 import sys
-from collections.abc import Callable
-from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from arena.campaign_printing import campaign_row, count_of, estimate, print_campaign, print_filled
+from arena.commands.campaign_printing import campaign_row, count_of, estimate, print_campaign, print_filled
+from arena.commands.command_line import fleet_of, new_command, opened, roster_of, settings_of
 from arena.errors import ConfigError
 from arena.terminal import Progress, print_json, print_table, progress, tell
 
@@ -19,25 +17,15 @@ if TYPE_CHECKING:
     from arena.campaigns.plan import NewCampaign
     from arena.campaigns.progress import Prices
     from arena.campaigns.prompts import CampaignText
+    from arena.commands.command_line import Commands
     from arena.config import Settings
     from arena.database import Database
     from arena.roster import Roster
 
-    NewCommand = Callable[[Any, str, str, str], argparse.ArgumentParser]
-
 _MOST_AT_ONCE = 64
 
 
-@dataclass(frozen=True, slots=True)
-class Tools:
-    """How a command line becomes settings, a roster and a database."""
-
-    settings: "Callable[[argparse.Namespace], Settings]"
-    roster: "Callable[[Settings], Roster]"
-    database: "Callable[[Settings], AbstractContextManager[Database]]"
-
-
-def add_campaigns(commands: Any, new_command: "NewCommand", tools: Tools) -> None:  # noqa: ANN401 - argparse's own
+def add_campaigns(commands: "Commands") -> None:
     """Add `campaign` and its commands."""
     campaign = commands.add_parser(
         "campaign",
@@ -46,13 +34,13 @@ def add_campaigns(commands: Any, new_command: "NewCommand", tools: Tools) -> Non
         epilog="example: python -m arena campaign create --name 'Spring' --challenges --models gpt-x gemini-y",
     )
     parts = campaign.add_subparsers(required=True)
-    _add_create(parts, new_command, tools)
-    _add_fill(parts, new_command, tools)
+    _add_create(parts)
+    _add_fill(parts)
 
     command = new_command(parts, "status", "how far campaigns are", "campaign status spring --json")
     command.add_argument("campaign", nargs="?", metavar="ID", help="default: all of them")
     command.add_argument("--json", action="store_true", help="for programs")
-    command.set_defaults(run=lambda given: show_status(given, tools))
+    command.set_defaults(run=show_status)
 
     what = "bring in answers produced elsewhere"
     command = new_command(parts, "import-answers", what, "campaign import-answers spring answers.jsonl")
@@ -67,7 +55,7 @@ def add_campaigns(commands: Any, new_command: "NewCommand", tools: Tools) -> Non
     command.add_argument(
         "--as-roster", action="store_true", help="these answers are those of the models that the roster names today"
     )
-    command.set_defaults(run=lambda given: bring_in(given, tools))
+    command.set_defaults(run=bring_in)
 
     for name, what, ended in (
         ("end", "take no more votes, and tell its voters the names", True),
@@ -75,10 +63,10 @@ def add_campaigns(commands: Any, new_command: "NewCommand", tools: Tools) -> Non
     ):
         command = new_command(parts, name, what, f"campaign {name} spring")
         command.add_argument("campaign", metavar="ID")
-        command.set_defaults(run=lambda given, ended=ended: set_ended(given, tools, ended=ended))
+        command.set_defaults(run=lambda given, ended=ended: set_ended(given, ended=ended))
 
 
-def _add_create(parts: Any, new_command: "NewCommand", tools: Tools) -> None:  # noqa: ANN401 - argparse's own
+def _add_create(parts: "Commands") -> None:
     example = "campaign create --name 'Spring' --prompts prompts.csv --models gpt-x gemini-y --voters 3"
     command = new_command(parts, "create", "a set of prompts and a set of models", example)
     command.add_argument("--name", required=True, help="voters read it")
@@ -109,7 +97,7 @@ def _add_create(parts: Any, new_command: "NewCommand", tools: Tools) -> None:  #
     command.add_argument("--reveal", action="store_true", help="tell the names after each vote, not at the end")
     command.add_argument("--question", help="the voting question; default: the arena's")
     _add_budget(command)
-    command.set_defaults(run=lambda given: create(given, tools))
+    command.set_defaults(run=create)
 
 
 def _add_budget(command: argparse.ArgumentParser) -> None:
@@ -119,26 +107,26 @@ def _add_budget(command: argparse.ArgumentParser) -> None:
     command.add_argument("--budget-tokens", type=int, metavar="N", help="all requests may take, read and written")
 
 
-def _add_fill(parts: Any, new_command: "NewCommand", tools: Tools) -> None:  # noqa: ANN401 - argparse's own
+def _add_fill(parts: "Commands") -> None:
     what = "ask for the answers that are missing; safe to stop and to run again"
     command = new_command(parts, "fill", what, "campaign fill spring --at-once 8")
     command.add_argument("campaign", metavar="ID")
     command.add_argument("--at-once", type=int, default=4, metavar="N", help="requests at a time (default 4)")
     _add_budget(command)
-    command.set_defaults(run=lambda given: fill(given, tools))
+    command.set_defaults(run=fill)
 
 
-def create(given: argparse.Namespace, tools: Tools) -> int:
+def create(given: argparse.Namespace) -> int:
     """Make a campaign and tell what it will take."""
     import random
 
     from arena.campaigns.plan import create_campaign
     from arena.campaigns.progress import campaign_progress
 
-    settings = tools.settings(given)
-    roster = tools.roster(settings)
+    settings = settings_of(given)
+    roster = roster_of(settings)
     new = _new_campaign(given, settings, roster)
-    with tools.database(settings) as database, progress("Reading the prompts", sys.stderr) as bar:
+    with opened(settings) as database, progress("Reading the prompts", sys.stderr) as bar:
         create_campaign(database, roster, new, random.SystemRandom(), bar)
         made = campaign_progress(database, new.id, _prices(roster))
     _, needed = made.answers
@@ -187,7 +175,7 @@ def _texts(given: argparse.Namespace, settings: "Settings") -> "Sequence[Campaig
     return read_prompts(given.prompts, settings)
 
 
-def fill(given: argparse.Namespace, tools: Tools) -> int:
+def fill(given: argparse.Namespace) -> int:
     """Ask for what is missing; 0 if everything is there now, 1 if something is still missing."""
     import asyncio
     import logging
@@ -198,9 +186,9 @@ def fill(given: argparse.Namespace, tools: Tools) -> int:
     logging.basicConfig(level=logging.CRITICAL, format="%(message)s")
     if not 1 <= given.at_once <= _MOST_AT_ONCE:
         raise ConfigError(f"--at-once must be from 1 to {_MOST_AT_ONCE}.")
-    settings = tools.settings(given)
-    roster = tools.roster(settings)
-    with tools.database(settings) as database:
+    settings = settings_of(given)
+    roster = roster_of(settings)
+    with opened(settings) as database:
         _set_budget(database, given)
         with filling_alone(database, given.campaign), progress("Asking the models", sys.stderr) as bar:
             report = asyncio.run(_fill(database, settings, roster, given, bar))
@@ -212,21 +200,15 @@ async def _fill(
     database: "Database", settings: "Settings", roster: "Roster", given: argparse.Namespace, bar: Progress
 ) -> "FillReport":
     from arena.campaigns.filling import fill_campaign
-    from arena.fleet import Fleet
-    from arena.providers.factory import build_providers
-
-    fleet = Fleet(roster, build_providers(settings, roster), settings)
 
     def say(sentence: str) -> None:
         bar.clear()
         tell(sentence)
 
-    try:
+    async with fleet_of(roster, settings) as fleet:
         return await fill_campaign(
             database, fleet, settings, given.campaign, at_once=given.at_once, progress=bar, tell=say
         )
-    finally:
-        await fleet.aclose()
 
 
 def _set_budget(database: "Database", given: argparse.Namespace) -> None:
@@ -240,13 +222,13 @@ def _set_budget(database: "Database", given: argparse.Namespace) -> None:
         campaign.budget_tokens = given.budget_tokens or campaign.budget_tokens
 
 
-def show_status(given: argparse.Namespace, tools: Tools) -> int:
+def show_status(given: argparse.Namespace) -> int:
     """Print how far one campaign is, or all are."""
     from arena.campaigns.progress import campaign_progress, list_campaigns
 
-    settings = tools.settings(given)
-    roster = tools.roster(settings)
-    with tools.database(settings) as database:
+    settings = settings_of(given)
+    roster = roster_of(settings)
+    with opened(settings) as database:
         if given.campaign is None:
             campaigns = list_campaigns(database, _prices(roster))
         else:
@@ -264,14 +246,14 @@ def show_status(given: argparse.Namespace, tools: Tools) -> int:
     return 0
 
 
-def bring_in(given: argparse.Namespace, tools: Tools) -> int:
+def bring_in(given: argparse.Namespace) -> int:
     """Import answers and report; 1 if a line could not be used at all."""
     from arena.campaigns.answers_import import import_answers
     from arena.campaigns.lock import filling_alone
 
-    settings = tools.settings(given)
-    roster = tools.roster(settings)
-    with tools.database(settings) as database, filling_alone(database, given.campaign):
+    settings = settings_of(given)
+    roster = roster_of(settings)
+    with opened(settings) as database, filling_alone(database, given.campaign):
         report = import_answers(database, roster, given.campaign, given.files, as_roster=given.as_roster)
     for line in report.wrong:
         tell(line)
@@ -281,12 +263,12 @@ def bring_in(given: argparse.Namespace, tools: Tools) -> int:
     return 1 if report.wrong else 0
 
 
-def set_ended(given: argparse.Namespace, tools: Tools, *, ended: bool) -> int:
+def set_ended(given: argparse.Namespace, *, ended: bool) -> int:
     """End a campaign or open it again; twice is not an error."""
     from arena.campaigns.plan import end_campaign
     from arena.campaigns.wanted import find_campaign
 
-    with tools.database(tools.settings(given)) as database:
+    with opened(settings_of(given)) as database:
         with database.read() as session:
             find_campaign(session, given.campaign)
         end_campaign(database, given.campaign, ended=ended)

@@ -2,35 +2,26 @@
 
 import argparse
 import sys
-from collections.abc import Callable
-from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from arena.commands.command_line import new_command, opened, settings_of, settings_to_export
 from arena.errors import ConfigError
 from arena.terminal import print_json, print_table, progress, tell
 
 if TYPE_CHECKING:
+    from arena.commands.command_line import Commands
     from arena.config import Settings
     from arena.database import Database
     from arena.preferences.selection import Selection
-
-    NewCommand = Callable[[Any, str, str, str], argparse.ArgumentParser]
-    SettingsOf = Callable[[argparse.Namespace], Settings]
-    Open = Callable[[Settings], AbstractContextManager[Database]]
 
 FORMATS = ("openai", "vertex", "trl", "kto", "sft")
 _LISTED = 1000
 """Most battles that `pairs --json` lists for a reason."""
 
 
-def add_preferences(
-    commands: Any,  # noqa: ANN401 - argparse's own
-    new_command: "NewCommand",
-    settings_of: "SettingsOf",
-    opened: "Open",
-) -> None:
-    """Add `pairs` and `export`; `settings_of` reads a command line's settings, `opened` opens their database."""
+def add_preferences(commands: "Commands") -> None:
+    """Add `pairs` and `export`."""
     what = "what the votes teach: preference pairs, what is held back and why"
     command = new_command(commands, "pairs", what, "pairs --criterion clarity")
     _add_filters(command)
@@ -42,7 +33,7 @@ def add_preferences(
     )
     doing.add_argument("--release", metavar="BATTLE", help="let a withheld battle in again")
     command.add_argument("--because", metavar="TEXT", default="", help="why a battle is withheld")
-    command.set_defaults(run=lambda given: pairs(given, settings_of(given), opened))
+    command.set_defaults(run=pairs)
 
     what = "training files, each with its manifest"
     command = new_command(
@@ -53,7 +44,7 @@ def add_preferences(
     command.add_argument("--validation-out", type=Path, metavar="FILE", help="a share of the prompts, kept apart")
     command.add_argument("--validation", type=_share, metavar="SHARE", default=0.1, help="that share; default 0.1")
     _add_filters(command)
-    command.set_defaults(run=lambda given: export(given, settings_of(given), opened))
+    command.set_defaults(run=export)
 
 
 def _add_filters(command: argparse.ArgumentParser) -> None:
@@ -74,11 +65,12 @@ def _share(text: str) -> float:
     return share
 
 
-def pairs(given: argparse.Namespace, settings: "Settings", opened: "Open") -> int:
+def pairs(given: argparse.Namespace) -> int:
     """Tell what is kept, what is held back and why; or withhold or release one battle."""
     from arena.preferences.gates import SENTENCES
     from arena.preferences.withholding import release, withhold
 
+    settings = settings_of(given)
     if given.list is not None and given.list not in SENTENCES:
         raise ConfigError(f"There is no reason {given.list!r}; the reasons are {', '.join(SENTENCES)}.")
     with opened(settings) as database:
@@ -94,13 +86,12 @@ def pairs(given: argparse.Namespace, settings: "Settings", opened: "Open") -> in
     return 0
 
 
-def export(given: argparse.Namespace, settings: "Settings", opened: "Open") -> int:
+def export(given: argparse.Namespace) -> int:
     """Write a selection to a file, or two; what is missing until a platform takes it is told."""
     from arena.preferences.export import export_files
     from arena.preferences.rules import rules_of
 
-    if settings.demo:
-        raise ConfigError("Votes of the offline demonstration are never exported; leave --demo and ARENA_DEMO out.")
+    settings = settings_to_export(given)
     rules = rules_of(settings, given.format)
     with (
         opened(settings) as database,

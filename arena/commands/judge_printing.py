@@ -4,7 +4,7 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from arena.terminal import print_table, tell
+from arena.terminal import count_of, print_table, tell
 
 if TYPE_CHECKING:
     from arena.judge.findings import Difference, JudgeFinding
@@ -134,8 +134,3 @@ def _cost(report: "JudgeReport") -> str:
 def dollars(usd: float) -> str:
     """'1.50 US dollars', and small sums with four digits."""
     return f"{usd:,.2f} US dollars" if usd >= 1 else f"{usd:,.4f} US dollars"
-
-
-def count_of(number: int, what: str) -> str:
-    """'1 pair', '2 pairs'."""
-    return f"{number} {what}" if number == 1 else f"{number} {what}s"

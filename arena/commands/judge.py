@@ -3,15 +3,16 @@
 import argparse
 import contextlib
 import sys
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
+from arena.commands.command_line import fleet_of, new_command, new_part, opened, roster_of, settings_of
+from arena.commands.judge_printing import dollars, finding_as_json, print_differences, print_states, tell_report
 from arena.errors import ConfigError
-from arena.judge_printing import count_of, dollars, finding_as_json, print_differences, print_states, tell_report
-from arena.terminal import print_json, progress, tell
+from arena.terminal import agreed, count_of, print_json, progress, tell
 
 if TYPE_CHECKING:
+    from arena.commands.command_line import Commands
     from arena.config import Settings
     from arena.database import Database
     from arena.judge.items import Pair
@@ -19,22 +20,11 @@ if TYPE_CHECKING:
     from arena.roster import Roster
     from arena.rubric import Rubric
 
-    NewCommand = Callable[[Any, str, str, str], argparse.ArgumentParser]
-    SettingsOf = Callable[[argparse.Namespace], Settings]
-    RosterOf = Callable[[Settings], Roster]
-    Open = Callable[[Settings], AbstractContextManager[Database]]
-
 SCOPES = ("voted", "shared", "all")
 _MOST_AT_ONCE = 32
 
 
-def add_judge(
-    commands: Any,  # noqa: ANN401 - argparse's own
-    new_command: "NewCommand",
-    settings_of: "SettingsOf",
-    roster_of: "RosterOf",
-    opened: "Open",
-) -> None:
+def add_judge(commands: "Commands") -> None:
     """Add `judge` and `judge status`."""
     what = "let a judge model score pairs of answers against the rubric; safe to stop and to run again"
     judge = new_command(commands, "judge", what, "judge --judge gpt-judge --limit 100 --budget 2.50")
@@ -52,20 +42,17 @@ def add_judge(
     judge.add_argument("--at-once", type=_whole, default=4, metavar="N", help="requests at a time (default 4)")
     judge.add_argument("--again", action="store_true", help="ask again, too, what failed for good")
     judge.add_argument("--yes", action="store_true", help="do not ask before spending")
-    judge.set_defaults(run=lambda given: run_judge(given, settings_of(given), roster_of, opened))
+    judge.set_defaults(run=run_judge)
 
     parts = judge.add_subparsers(metavar="status")
-    status = new_command(parts, "status", "verdicts, failures, cost, agreement with people", "judge status --list")
-    for action in status._actions:
-        # What was given before `status` must not be overwritten by what was not given after it.
-        action.default = argparse.SUPPRESS
+    status = new_part(parts, "status", "verdicts, failures, cost, agreement with people", "judge status --list")
     layout = status.add_mutually_exclusive_group()
     layout.add_argument("--json", action="store_true", help="for programs")
     layout.add_argument("--list", action="store_true", help="the battles on which it and most people differ")
-    status.set_defaults(run=lambda given: show_status(given, settings_of(given), opened))
+    status.set_defaults(run=show_status)
 
 
-def run_judge(given: argparse.Namespace, settings: "Settings", roster_of: "RosterOf", opened: "Open") -> int:
+def run_judge(given: argparse.Namespace) -> int:
     """Ask the judge; 0 if every question has a verdict, 1 if some have not."""
     import asyncio
     import logging
@@ -76,6 +63,7 @@ def run_judge(given: argparse.Namespace, settings: "Settings", roster_of: "Roste
     from arena.rubric import load_rubric
 
     logging.basicConfig(level=logging.ERROR, format="%(message)s")
+    settings = settings_of(given)
     roster, rubric = roster_of(settings), load_rubric(settings.data_dir)
     judge_id = choose_judge(roster, given.judge)
     if given.budget is not None and roster.models[judge_id].price is None:
@@ -108,12 +96,9 @@ async def _ask(
     pairs: Sequence["Pair"],
     report: "JudgeReport",
 ) -> None:
-    from arena.fleet import Fleet
     from arena.judge.run import judge_pairs, plan_run
-    from arena.providers.factory import build_providers
 
-    fleet = Fleet(roster, build_providers(settings, roster), settings)
-    try:
+    async with fleet_of(roster, settings) as fleet:
         plan = await plan_run(database, fleet, rubric, judge_id, pairs, again=given.again)
         report.wanted, report.given_up = len(plan.questions), plan.given_up
         if plan.questions and _agreed(given, plan):
@@ -129,8 +114,6 @@ async def _ask(
                     at_once=min(given.at_once, _MOST_AT_ONCE),
                     progress=bar,
                 )
-    finally:
-        await fleet.aclose()
 
 
 def _agreed(given: argparse.Namespace, plan: "Plan") -> bool:
@@ -138,21 +121,17 @@ def _agreed(given: argparse.Namespace, plan: "Plan") -> bool:
     cost = "its entry has no price, so the cost is not known" if plan.usd is None else f"about {dollars(plan.usd)}"
     limit = "" if given.budget is None else f", at most {dollars(given.budget)}"
     tell(f"{plan.judge.model.id}: {count_of(len(plan.questions), 'question')} about {plan.pairs} pairs; {cost}{limit}.")
-    if given.yes:
-        return True
-    if not sys.stdin.isatty():
-        raise ConfigError("Say --yes to let the judge be asked without a question at the terminal.")
-    sys.stderr.write("Ask it? [y/N] ")
-    sys.stderr.flush()
-    return sys.stdin.readline().strip().lower() in ("y", "yes")
+    nobody = "Say --yes to let the judge be asked without a question at the terminal."
+    return given.yes or agreed("Ask it?", nobody)
 
 
-def show_status(given: argparse.Namespace, settings: "Settings", opened: "Open") -> int:
+def show_status(given: argparse.Namespace) -> int:
     """Print what the judges said, what failed, what it cost, and how it goes with people."""
     from arena.judge.findings import read_findings
     from arena.judge.overview import read_overview
     from arena.rubric import load_rubric
 
+    settings = settings_of(given)
     rubric = load_rubric(settings.data_dir)
     with opened(settings) as database:
         states, findings = read_overview(database), read_findings(database, rubric)

@@ -4,55 +4,33 @@ import argparse
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from arena.commands.command_line import Parser, new_command, new_part, opened, settings_of
+from arena.commands.tuning_printing import event_as_json, facts_of, job_as_json, print_plan, row_of, state_of
 from arena.errors import ConfigError, TuningError
-from arena.terminal import print_json, print_table, tell
-from arena.tuning_printing import event_as_json, facts_of, job_as_json, print_plan, row_of, state_of
+from arena.terminal import agreed, print_json, print_table, tell
 
 if TYPE_CHECKING:
-    from arena.config import Settings
-    from arena.database import Database
+    from arena.commands.command_line import Commands
     from arena.finetune import TuningDesk
     from arena.tables import TuningJob
 
-    NewCommand = Callable[[Any, str, str, str], argparse.ArgumentParser]
-    SettingsOf = Callable[[argparse.Namespace], Settings]
-    Opened = Callable[[Settings], AbstractContextManager[Database]]
-
 _LOOK_S = 0.2
 """How often `--follow` asks whether the next step is due."""
+_SEND = "Send it? This uploads the votes' texts and costs money."
+_NOBODY = "Nobody is there to be asked: add --yes to send it."
 
 
-def add_tuning(commands: Any, new_command: "NewCommand", settings_of: "SettingsOf", opened: "Opened") -> None:  # noqa: ANN401 - argparse's own
-    """Add `tune` and `jobs`; `settings_of` reads a command line's settings, `opened` opens their database."""
-
-    @contextmanager
-    def desk(given: argparse.Namespace) -> Iterator["TuningDesk"]:
-        from arena.config import read_environment
-        from arena.finetune import TuningDesk
-        from arena.roster import load_roster
-
-        settings = settings_of(given)
-        if settings.demo:
-            raise ConfigError("An offline demonstration trains nothing; leave --demo and ARENA_DEMO out.")
-        with opened(settings) as database:
-            made = TuningDesk(database, load_roster(settings.models, read_environment()), settings)
-            try:
-                yield made
-            finally:
-                made.close()
-
-    _add_tune(commands, new_command, desk)
-    _add_jobs(commands, new_command, desk)
+def add_tuning(commands: "Commands") -> None:
+    """Add `tune` and `jobs`."""
+    _add_tune(commands)
+    _add_jobs(commands)
 
 
-Desk = Callable[[argparse.Namespace], AbstractContextManager["TuningDesk"]]
-
-
-def _add_tune(commands: Any, new_command: "NewCommand", desk: Desk) -> None:  # noqa: ANN401 - argparse's own
+def _add_tune(commands: "Commands") -> None:
     what = "start a tuning job from an exported file: tells what it sends and costs, and asks"
     command = new_command(
         commands, "tune", what, "tune openai data/exports/openai.jsonl --base gpt-4.1-mini-2025-04-14"
@@ -70,25 +48,20 @@ def _add_tune(commands: Any, new_command: "NewCommand", desk: Desk) -> None:  # 
     command.add_argument("--yes", action="store_true", help="do not ask")
     command.add_argument("--follow", action="store_true", help="wait for the job's end")
     command.add_argument("--json", action="store_true", help="for programs; needs --yes or --dry-run")
-    command.set_defaults(run=lambda given: tune(given, desk))
+    command.set_defaults(run=tune)
 
 
-def _add_jobs(commands: Any, new_command: "NewCommand", desk: Desk) -> None:  # noqa: ANN401 - argparse's own
+def _add_jobs(commands: "Commands") -> None:
     jobs = new_command(commands, "jobs", "tuning jobs: how far they are and what came of them", "jobs --json")
     jobs.add_argument("--json", action="store_true", help="for programs")
-    jobs.set_defaults(run=lambda given: list_jobs(given, desk))
+    jobs.set_defaults(run=list_jobs)
     parts = jobs.add_subparsers(metavar="show, follow, cancel or register")
 
-    def part(
-        name: str, what: str, example: str, run: Callable[[argparse.Namespace, Desk], int]
-    ) -> argparse.ArgumentParser:
-        command = new_command(parts, name, what, f"jobs {example}")
-        for action in command._actions:
-            # What was given before the part must not be overwritten by what was not given after it.
-            action.default = argparse.SUPPRESS
+    def part(name: str, what: str, example: str, run: Callable[[argparse.Namespace], int]) -> Parser:
+        command = new_part(parts, name, what, f"jobs {example}")
         command.add_argument("--json", action="store_true", default=argparse.SUPPRESS, help="for programs")
         command.add_argument("job", metavar="JOB", help="its id, or how that begins")
-        command.set_defaults(run=lambda given: run(given, desk))
+        command.set_defaults(run=run)
         return command
 
     part("show", "one job with its events and what was left out", "show 3f2a", show_job)
@@ -104,34 +77,34 @@ def _add_jobs(commands: Any, new_command: "NewCommand", desk: Desk) -> None:  # 
     register.add_argument("--step", type=int, help="a checkpoint instead of the final model")
 
 
-def tune(given: argparse.Namespace, desk: Desk) -> int:
+def tune(given: argparse.Namespace) -> int:
     """Plan a job, tell, ask, send."""
     from arena.finetune import Wish
 
     if given.json and not (given.yes or given.dry_run):
         raise ConfigError("--json needs --yes or --dry-run: nobody could be asked.")
     wish = Wish(given.platform, given.file, given.base, given.name, _hyperparameters(given.hyperparameters))
-    with desk(given) as open_desk:
-        plan = open_desk.plan(wish)
+    with opened_desk(given) as desk:
+        plan = desk.plan(wish)
         if given.json and given.dry_run:
             print_json(plan.as_json())
         elif not given.json:
             print_plan(plan)
         if plan.problems:
             raise TuningError("It cannot be sent: " + " ".join(plan.problems))
-        if given.dry_run or not (given.yes or _agreed()):
+        if given.dry_run or not (given.yes or agreed(_SEND, _NOBODY)):
             tell("Nothing was sent.")
             return 0
-        job = open_desk.start(plan, at_once=True)
+        job = desk.start(plan, at_once=True)
         if given.follow:
-            job = _followed(open_desk, job.id, quiet=given.json)
+            job = _followed(desk, job.id, quiet=given.json)
     return _told(job, as_json=given.json)
 
 
-def list_jobs(given: argparse.Namespace, desk: Desk) -> int:
+def list_jobs(given: argparse.Namespace) -> int:
     """Print every job, the newest first."""
-    with desk(given) as open_desk:
-        jobs = open_desk.jobs()
+    with opened_desk(given) as desk:
+        jobs = desk.jobs()
     if given.json:
         print_json({"jobs": [job_as_json(job) for job in jobs]})
     else:
@@ -140,11 +113,11 @@ def list_jobs(given: argparse.Namespace, desk: Desk) -> int:
     return 0
 
 
-def show_job(given: argparse.Namespace, desk: Desk) -> int:
+def show_job(given: argparse.Namespace) -> int:
     """Print one job with its events and dropped examples."""
-    with desk(given) as open_desk:
-        job = open_desk.job(given.job)
-        events = open_desk.events(job.id)
+    with opened_desk(given) as desk:
+        job = desk.job(given.job)
+        events = desk.events(job.id)
     if given.json:
         print_json({**job_as_json(job), "events": [event_as_json(event) for event in events]})
         return 0
@@ -159,28 +132,28 @@ def show_job(given: argparse.Namespace, desk: Desk) -> int:
     return 0
 
 
-def follow_job(given: argparse.Namespace, desk: Desk) -> int:
+def follow_job(given: argparse.Namespace) -> int:
     """Do a job's steps, or watch another process do them, to its end."""
-    with desk(given) as open_desk:
-        job = _followed(open_desk, open_desk.job(given.job).id, quiet=given.json)
+    with opened_desk(given) as desk:
+        job = _followed(desk, desk.job(given.job).id, quiet=given.json)
     return _told(job, as_json=given.json)
 
 
-def cancel_job(given: argparse.Namespace, desk: Desk) -> int:
+def cancel_job(given: argparse.Namespace) -> int:
     """Ask for a job's end."""
-    with desk(given) as open_desk:
-        job = open_desk.cancel(open_desk.job(given.job).id)
-        job = open_desk.advance(job.id)
+    with opened_desk(given) as desk:
+        job = desk.cancel(desk.job(given.job).id)
+        job = desk.advance(job.id)
     return _told(job, as_json=given.json, wanted=("cancelled", None))
 
 
-def register_job(given: argparse.Namespace, desk: Desk) -> int:
+def register_job(given: argparse.Namespace) -> int:
     """Add a job's model to the roster's table."""
     from arena.finetune import Registration
 
     wish = Registration(given.model_id, given.family, given.version, given.parent, given.display_name, given.step)
-    with desk(given) as open_desk:
-        model = open_desk.register(open_desk.job(given.job), wish)
+    with opened_desk(given) as desk:
+        model = desk.register(desk.job(given.job), wish)
     if given.json:
         print_json({"id": model.id, "job": model.job_id, "step": model.step, "entry": model.entry})
     else:
@@ -213,13 +186,22 @@ def _told(job: "TuningJob", *, as_json: bool, wanted: Sequence[str | None] = ("s
     return 0 if job.outcome in wanted else 1
 
 
-def _agreed() -> bool:
-    """Whether the person at the terminal says yes."""
-    if not sys.stdin.isatty():
-        raise ConfigError("Nobody is there to be asked: add --yes to send it.")
-    sys.stderr.write("Send it? This uploads the votes' texts and costs money. [y/N] ")
-    sys.stderr.flush()
-    return sys.stdin.readline().strip().lower() in ("y", "yes")
+@contextmanager
+def opened_desk(given: argparse.Namespace) -> Iterator["TuningDesk"]:
+    """The tuning desk over the line's roster and database, for as long as a command needs it."""
+    from arena.config import read_environment
+    from arena.finetune import TuningDesk
+    from arena.roster import load_roster
+
+    settings = settings_of(given)
+    if settings.demo:
+        raise ConfigError("An offline demonstration trains nothing; leave --demo and ARENA_DEMO out.")
+    with opened(settings) as database:
+        desk = TuningDesk(database, load_roster(settings.models, read_environment()), settings)
+        try:
+            yield desk
+        finally:
+            desk.close()
 
 
 def _hyperparameters(given: Sequence[str]) -> dict[str, Any]:

@@ -2,61 +2,55 @@
 
 import argparse
 import sys
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
+from arena.commands.command_line import new_command, new_part, opened, settings_of
 from arena.terminal import print_json, print_table, tell
 
 if TYPE_CHECKING:
-    from arena.database import Database
+    from arena.commands.command_line import Commands
     from arena.voter_review import ReviewedVoter, VoterReview
-
-    Opened = Callable[[argparse.Namespace], AbstractContextManager[Database]]
-    NewCommand = Callable[[Any, str, str, str], argparse.ArgumentParser]
 
 _DONE = {"count": "counted", "hold": "held", "exclude": "excluded"}
 
 
-def add_voters(commands: Any, new_command: "NewCommand", opened: "Opened") -> None:  # noqa: ANN401 - argparse's own
-    """Add `voters` and `voters decide`; `opened` opens the database that a command line names."""
+def add_voters(commands: "Commands") -> None:
+    """Add `voters` and `voters decide`."""
     voters = new_command(commands, "voters", "whose votes do not look like a judgement", "voters --json")
     voters.add_argument("--json", action="store_true", help="for programs")
     voters.add_argument("--all", action="store_true", help="also voters with nothing unusual")
-    voters.set_defaults(run=lambda given: show_voters(given, opened))
+    voters.set_defaults(run=show_voters)
 
     parts = voters.add_subparsers(metavar="decide")
     example = "voters decide 3f2a hold --reason 'always side A'"
-    decide = new_command(parts, "decide", "count, hold or exclude a voter's votes, past and future", example)
-    for action in decide._actions:
-        # What was given before `decide` must not be overwritten by what was not given after it.
-        action.default = argparse.SUPPRESS
+    decide = new_part(parts, "decide", "count, hold or exclude a voter's votes, past and future", example)
     decide.add_argument("--json", action="store_true", default=argparse.SUPPRESS, help="for programs")
     decide.add_argument("voter", metavar="VOTER", help="its id, or how that begins")
     decide.add_argument("decision", choices=list(_DONE))
     decide.add_argument("--reason", required=True, help="kept with the decision and with the votes")
     decide.add_argument("--dry-run", action="store_true", help="only tell what would change")
-    decide.set_defaults(run=lambda given: decide_voter(given, opened))
+    decide.set_defaults(run=decide_voter)
 
 
-def add_forget(commands: Any, new_command: "NewCommand", opened: "Opened") -> None:  # noqa: ANN401 - argparse's own
+def add_forget(commands: "Commands") -> None:
     """Add `forget`."""
     command = new_command(commands, "forget", "delete what a voter wrote and was answered", "forget 3f2a --dry-run")
     command.add_argument("voter", metavar="VOTER", help="its id, or how that begins")
     command.add_argument("--dry-run", action="store_true", help="only tell what would be deleted")
-    command.set_defaults(run=lambda given: forget_voter(given, opened))
+    command.set_defaults(run=forget_voter)
 
 
-def forget_voter(given: argparse.Namespace, opened: "Opened") -> int:
+def forget_voter(given: argparse.Namespace) -> int:
     """Forget one voter; the setting ARENA_FORGOTTEN_VOTES says what becomes of the votes."""
     from arena.config import load_settings
     from arena.forgetting import forget, holdings_of
-    from arena.keeping import vote_log_of
+    from arena.vote_log import vote_log_of
     from arena.voter_decisions import find_voter
 
     settings = load_settings(data_dir=given.data)
     policy, vote_log = settings.forgotten_votes, vote_log_of(settings)
-    with opened(given) as database:
+    with opened(settings_of(given)) as database:
         voter = find_voter(database, given.voter)
         held = holdings_of(database, voter)
         if not given.dry_run:
@@ -74,11 +68,11 @@ def forget_voter(given: argparse.Namespace, opened: "Opened") -> int:
     return 0
 
 
-def show_voters(given: argparse.Namespace, opened: "Opened") -> int:
+def show_voters(given: argparse.Namespace) -> int:
     """Check every voter and print what was found and decided."""
     from arena.voter_review import review_voters
 
-    with opened(given) as database:
+    with opened(settings_of(given)) as database:
         review = review_voters(database)
     if given.json:
         print_json(review.as_json())
@@ -87,13 +81,14 @@ def show_voters(given: argparse.Namespace, opened: "Opened") -> int:
     return 0
 
 
-def decide_voter(given: argparse.Namespace, opened: "Opened") -> int:
+def decide_voter(given: argparse.Namespace) -> int:
     """Tell what a decision changes, and take it."""
+    from arena.decision_preview import preview
     from arena.tables import VoterVerdict
-    from arena.voter_decisions import decide, find_voter, preview
+    from arena.voter_decisions import decide, find_voter
 
     decision = VoterVerdict(given.decision)
-    with opened(given) as database:
+    with opened(settings_of(given)) as database:
         voter = find_voter(database, given.voter)
         foreseen = preview(database, [voter], decision)
         if not given.dry_run:
