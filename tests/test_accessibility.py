@@ -1,4 +1,7 @@
-"""Every page through axe-core, in the light and in the dark, on a desk and on a phone: nothing serious."""
+"""Every page through axe-core, in the light and in the dark, on a desk and on a phone: nothing serious.
+
+And every page in the widths of many screens: nothing sideways, no table beyond its place, nothing too small to touch.
+"""
 
 from itertools import product
 from pathlib import Path
@@ -17,6 +20,9 @@ pytestmark = [pytest.mark.browser, pytest.mark.timeout(240)]
 
 SIZES = {"a desk": (1280, 860), "a phone": (360, 780)}
 SCHEMES = ("light", "dark")
+WIDTHS = (360, 390, 1200)
+LEAST_TARGET_PX = 24
+"""WCAG 2.2, 2.5.8; links inside a sentence are as high as its line."""
 GRAVE = ("serious", "critical")
 GROUND = {"light": "rgb(250, 248, 244)", "dark": "rgb(22, 21, 19)"}
 """The page's background, `--arena-bg`."""
@@ -36,6 +42,32 @@ def violations(page: Page, scheme: str = "light") -> list[str]:
     ]
 
 
+BEYOND = """() => [...document.querySelectorAll("table")]
+  .filter((table) => table.checkVisibility() && !table.closest(".is-wide, .conversation"))
+  .filter((table) => table.getBoundingClientRect().right > table.closest(".sheet").getBoundingClientRect().right + 1)
+  .map((table) => `${table.className}: ${table.offsetWidth} in ${table.closest(".sheet").offsetWidth}`)"""
+"""Tables that are wider than what they stand in, which may hide the rest without a way to scroll there."""
+TINY = """(least) => [...document.querySelectorAll("a, button, input:not([type=range]), select, summary, textarea")]
+  .filter((target) => target.checkVisibility() && !target.disabled && !target.closest(".skip-link, .reader-only"))
+  .filter((target) => {
+    if (target.tagName !== "A") return true;
+    const around = target.closest("p, li, dd, td, th");
+    return !around || around.textContent.trim() === target.textContent.trim();
+  })
+  .map((target) => (target.matches("label input") ? target.closest("label") : target))
+  .filter((target) => Math.min(target.offsetWidth, target.offsetHeight) < least)
+  .map((target) => `${target.outerHTML.slice(0, 120)}: ${target.offsetWidth} x ${target.offsetHeight}`)"""
+
+
+def assert_fits(page: Page) -> None:
+    """In every width: no need to scroll sideways, no table beyond its place, nothing too small to touch."""
+    for width in WIDTHS:
+        page.set_viewport_size({"width": width, "height": 800})
+        assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth"), f"at {width} px"
+        assert page.evaluate(BEYOND) == [], f"at {width} px"
+        assert page.evaluate(TINY, LEAST_TARGET_PX) == [], f"at {width} px"
+
+
 def wear(page: Page, scheme: str) -> None:
     """Let the reader's system ask for dark or light colours, and wait until the page wears them."""
     page.emulate_media(color_scheme="dark" if scheme == "dark" else "light", reduced_motion="reduce")
@@ -43,7 +75,8 @@ def wear(page: Page, scheme: str) -> None:
 
 
 def assert_accessible(page: Page) -> None:
-    """In every scheme and size: no grave violation, and no need to scroll sideways."""
+    """In every scheme and size: no grave violation, and no need to scroll sideways; in every width: it fits."""
+    assert_fits(page)
     for (size, (width, height)), scheme in product(SIZES.items(), SCHEMES):
         page.set_viewport_size({"width": width, "height": height})
         wear(page, scheme)
@@ -99,6 +132,23 @@ def test_the_leaderboard_before_and_after_votes(browser: Browser, tmp_path: Path
         add_vote(site.parts.database, heron, wren, Winner.MODEL_A)
         expect(page.get_by_role("table")).to_be_visible()
         assert_accessible(page)
+
+
+def test_the_leaderboards_table_has_room_for_long_names(browser: Browser, tmp_path: Path) -> None:
+    names = ("Structural tension (offline demo)", "COAIA Gemini (latest, tuned on structural tension)", "o4")
+    with arena_site(tmp_path) as site, browser.new_page() as page:
+        database = site.parts.database
+        models = [
+            add_models(database, f"model-{place}", platform="demo", display_name=name, version="1")[0]
+            for place, name in enumerate(names)
+        ]
+        for place, model in enumerate(models):
+            add_vote(database, model, models[place - 1], Winner.MODEL_A)
+        page.goto(f"{site.url}/leaderboard")
+        expect(page.get_by_role("table")).to_be_visible()
+        assert_fits(page)
+        for heading in page.locator("#board-table thead th:not(.col-plot)").all():
+            assert heading.evaluate("cell => cell.scrollWidth <= cell.clientWidth"), heading.inner_text()
 
 
 def test_the_operators_pages(open_page: OpenPage) -> None:

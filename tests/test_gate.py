@@ -137,6 +137,20 @@ def test_nothing_else_is_served(arena: httpx.Client, behind: Everything, path: s
     assert behind.asked == []
 
 
+def test_whoever_asks_for_a_page_that_is_not_there_reads_a_page_and_a_program_a_line(arena: httpx.Client) -> None:
+    browser = {"accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
+    page = arena.get("/nothing-here", headers=browser)
+    line = arena.get("/nothing-here")
+    foreign = arena.post("/login", headers={**browser, "origin": "https://evil.example"}, data={"password": "x"})
+
+    assert (page.status_code, line.status_code, foreign.status_code) == (404, 404, 403)
+    assert "<h1>Page not found</h1>" in page.text
+    assert 'href="/"' in page.text
+    assert page.headers["content-security-policy"] == line.headers["content-security-policy"]
+    assert line.text == "There is no such page."
+    assert "The request comes from another site." in foreign.text
+
+
 def raw_get(arena: httpx.Client, path: str) -> int:
     """GET `path` as it is written: a browser would first resolve its dots."""
     with closing(http.client.HTTPConnection(arena.base_url.host, arena.base_url.port or 80)) as connection:

@@ -289,6 +289,18 @@ def test_after_a_vote_on_long_answers_the_reveal_comes_into_view(open_page: Open
     expect(visitor.page.locator(".verdict")).to_be_focused()
 
 
+def test_a_follow_up_brings_its_own_turn_into_view_not_the_first_one(open_page: OpenPage, site: Site) -> None:
+    site.script(Script(text="A paragraph of a long answer.\n\n" * 60, chunk_characters=400))
+    visitor = open_page(viewport={"width": 390, "height": 844}, is_mobile=True, has_touch=True)
+    visitor.fight()
+
+    visitor.send("And what would the first step be?", "Ask both a follow-up")
+
+    expect(visitor.pane("A").get_by_text("And what would the first step be?")).to_be_in_viewport()
+    expect(visitor.button("A is better")).to_be_enabled()
+    expect(visitor.pane("A").get_by_text("And what would the first step be?")).to_be_in_viewport()
+
+
 def test_on_a_desk_the_panes_stand_side_by_side_with_the_vote_below(open_page: OpenPage) -> None:
     visitor = open_page()
 

@@ -84,6 +84,8 @@ def test_on_a_phone_the_criteria_fit_and_show_both_poles(open_page: OpenPage) ->
     visitor.fight()
 
     fold(visitor).tap()
+    expect(fold(visitor)).to_be_in_viewport(ratio=1)
+    expect(choice(visitor, "Structural tension", "A").locator("xpath=..")).to_be_in_viewport(ratio=1)
     visitor.page.get_by_text("What each looks like in an answer").tap()
 
     expect(visitor.page.get_by_role("heading", name="Gap-thinking")).to_be_visible()

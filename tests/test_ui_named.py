@@ -109,6 +109,20 @@ def test_a_chat_can_be_stopped_and_begun_anew(open_page: OpenPage, site: Site) -
     expect(visitor.page.get_by_role("heading", name="Direct chat")).to_be_visible()
 
 
+def test_a_chats_answer_comes_into_view_until_its_question_stands_at_the_top(open_page: OpenPage, site: Site) -> None:
+    site.script(Script(text="A paragraph of a long answer.\n\n" * 60, chunk_characters=60, chunk_delay_s=0.02))
+    visitor = open_page("/chat", viewport={"width": 390, "height": 844}, is_mobile=True, has_touch=True)
+    for question in ("What is the first thing?", "And what is the second?"):
+        visitor.send(question, "Your message")
+        expect(visitor.button("New chat")).to_be_visible()
+
+        asked = visitor.page.get_by_text(question)
+        expect(asked).to_be_in_viewport()
+        place = asked.bounding_box()
+        assert place
+        assert place["y"] < 60
+
+
 def test_an_empty_message_is_refused_in_words(open_page: OpenPage) -> None:
     visitor = open_page("/chat")
 

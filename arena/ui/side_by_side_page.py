@@ -15,7 +15,7 @@ from arena.ui.readiness import LOOK_AGAIN_S, readiness
 from arena.ui.sampling import model_choice, name_of, read_sampling, ready_models, sampling_fold
 from arena.ui.stage import Stage, Updates, Wording
 
-_HINT = "You know who answers here, so this vote is stored apart and moves no rating"
+_HINT = "You know who answers here: this vote moves no rating. Keys: A, B, T for a tie, X for both bad"
 _IDLE = ("The first model’s answer appears here.", "The second model’s answer appears here.")
 
 

@@ -11,11 +11,12 @@ from contextlib import suppress
 from typing import Any
 
 from starlette.datastructures import Headers, MutableHeaders
-from starlette.responses import JSONResponse, PlainTextResponse
+from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from arena.web.events import PageOwners, read_event, session_of_stream
 from arena.web.pages import NoncedPage, without_encodings
+from arena.web.plain import plain_page
 from arena.web.session import VOTER_COOKIE, VOTER_COOKIE_S, CookieRules, Sessions, is_https
 from arena.web.streams import PageStreams, is_stream
 
@@ -151,7 +152,7 @@ class Gate:
         if refusal is not None:
             self._refused(_REASONS[refusal.status_code])
             await self._discard(headers, receive)
-            answer = as_event(refusal) if scope["path"] in _JSON_POSTS else refusal
+            answer = as_event(refusal) if scope["path"] in _JSON_POSTS else as_page(refusal, headers)
             await answer(scope, receive, secured)
         else:
             streams = is_stream(scope["path"]) and scope["method"] == "GET"
@@ -238,8 +239,21 @@ def refuse(method: str, path: str, headers: Headers, hops: int) -> PlainTextResp
 
 def as_event(refusal: PlainTextResponse) -> JSONResponse:
     """The refusal as Gradio's page shows it to its visitor."""
-    headers = {name: value for name, value in refusal.headers.items() if name in ("allow", "connection")}
-    return JSONResponse({"detail": bytes(refusal.body).decode()}, refusal.status_code, headers)
+    return JSONResponse({"detail": bytes(refusal.body).decode()}, refusal.status_code, _kept(refusal))
+
+
+def as_page(refusal: PlainTextResponse, asked: Headers) -> Response:
+    """The refusal as somebody reads it who asked for a page; as it is for everything else."""
+    if "text/html" not in asked.get("accept", ""):
+        return refusal
+    title = "Page not found" if refusal.status_code == 404 else "This was not taken"
+    page = plain_page("message.html", title=title, text=bytes(refusal.body).decode())
+    return HTMLResponse(page, refusal.status_code, _kept(refusal))
+
+
+def _kept(refusal: PlainTextResponse) -> dict[str, str]:
+    """The headers that a refusal has in whatever form it goes out."""
+    return {name: value for name, value in refusal.headers.items() if name in ("allow", "connection")}
 
 
 def _refuse_post(path: str, headers: Headers, hops: int) -> PlainTextResponse | None:

@@ -41,13 +41,33 @@
     return true;
   };
 
+  // The newest turn where there is an earlier one, else the top.
+  const showTurn = () => {
+    const turns = ["#pane-a", "#pane-b"].map((pane) => [...document.querySelectorAll(`${pane} .user-row`)].pop());
+    const tops = turns.filter(Boolean).map((turn) => turn.getBoundingClientRect().top + window.scrollY);
+    window.scrollTo({ top: tops.length ? Math.min(...tops) - 16 : 0 });
+    return true;
+  };
+
+  // A chat's answer comes into view as it grows until its question stands at the top; from then on the reader leads.
+  let led = false;
+  for (const kind of ["wheel", "touchmove"]) window.addEventListener(kind, () => (led = true), { passive: true });
+  const keepUp = () => {
+    const question = [...document.querySelectorAll("#chat .user-row")].pop();
+    if (!question || led) return;
+    const hidden = $("#chat").getBoundingClientRect().bottom + 16 - $("#composer").getBoundingClientRect().top;
+    const step = Math.min(hidden, question.getBoundingClientRect().top - 16);
+    if (step > 0) window.scrollBy(0, step);
+  };
+
   let phase = "idle";
   let entering = false;
   const ENTER = {
     idle: () => show($("#composer"), $("#composer textarea")),
     abandoned: () => show($("#composer"), $("#composer textarea")),
-    waiting: () => {
-      window.scrollTo({ top: 0 });
+    waiting: showTurn,
+    chatting: () => {
+      led = false;
       return true;
     },
     revealed: () => show($("#reveal"), $(".verdict")),
@@ -80,6 +100,7 @@
       follow();
       // The parts of a new phase are drawn one after the other: this is tried at each change until they are there.
       if (entering) entering = !ENTER[phase]();
+      if (phase === "chatting") keepUp();
       if (goingOn) goingOn = !show($("#next"), $("#next textarea"));
       document.dispatchEvent(new Event("arena:drawn"));
     });

@@ -45,8 +45,15 @@
     });
   });
 
+  // On a phone the open criteria leave the foot of the screen: whoever opened them goes along.
+  const stay = () => {
+    const top = fold().getBoundingClientRect().top;
+    if (top < 0 || top > window.innerHeight * 0.8) document.getElementById("ballot").scrollIntoView({ block: "start" });
+  };
   document.addEventListener("click", (event) => {
-    if (event.target instanceof Element && event.target.closest("#criteria-fold")) open(!isOpen());
+    if (!(event.target instanceof Element) || !event.target.closest("#criteria-fold")) return;
+    open(!isOpen());
+    stay();
   });
 
   const pick = (row) => {
