@@ -170,9 +170,11 @@ async def _lifespan(app: "FastAPI") -> AsyncIterator[None]:
 
 async def _warm_up(parts: "Parts") -> None:
     """Load what the first battle and the first reader would wait for: patterns, a language detector, choix, votes."""
+    from arena.clustering import rehearse
     from arena.language import tell_language
 
     await asyncio.to_thread(parts.arena.warm_up)
+    await asyncio.to_thread(rehearse)
     await asyncio.to_thread(tell_language, "The first prompt should not wait for this.")
     await parts.database.run(parts.leaderboard.standings)
 
@@ -192,6 +194,8 @@ def serve(settings: Settings, service: Path | None = None) -> None:
         ConfigError: as `build_app`, or the port cannot be had.
 
     """
+    import uvloop
+
     from arena.keys import load_admin_password
     from arena.running import Files
     from arena.web.server import address_of, bind, make_server
@@ -212,7 +216,7 @@ def serve(settings: Settings, service: Path | None = None) -> None:
         if service is not None:
             Files(service).address.write_text(address_of(listener), encoding="utf-8")
         log.info("Serving at %s", address_of(listener))
-        asyncio.run(make_server(app, parts.drain).serve(sockets=[listener]))
+        uvloop.run(make_server(app, parts.drain).serve(sockets=[listener]))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -203,14 +203,22 @@ class _Board:
             table = self._bring_up_to_date()
             if not self._must_look(table.counts.votes):
                 return self._written(table)
-        with self._looking:
+        self._look_if_due(table.counts.votes)
+        with self._lock:
+            return self._written(self._bring_up_to_date())
+
+    def _look_if_due(self, votes: int) -> None:
+        """Count people, unless another thread is at it: of many votes at once each would wait for all before it."""
+        if not self._looking.acquire(blocking=self._crowd is None):
+            return
+        try:
             with self._lock:
-                must = self._must_look(table.counts.votes)
+                must = self._must_look(votes)
             if must:
                 self._paced_until = max(time.monotonic(), self._paced_until) + LOOK_EVERY_S
                 self._look()
-        with self._lock:
-            return self._written(self._bring_up_to_date())
+        finally:
+            self._looking.release()
 
     def recent(self) -> Standings:
         with self._lock:
