@@ -33,8 +33,13 @@ def read_event(body: bytes) -> PageEvent | None:
         return None
     data, session = event.get("data"), event.get("session_hash")
     plain = data is None or (isinstance(data, list) and not _holds_object(data))
-    named = session is None or (isinstance(session, str) and _SESSION.fullmatch(session) is not None)
+    named = session is None or (isinstance(session, str) and may_name_a_page(session))
     return PageEvent(session) if plain and named else None
+
+
+def may_name_a_page(session: str) -> bool:
+    """Whether this is short and plain enough to be remembered as the name of a page's connection."""
+    return _SESSION.fullmatch(session) is not None
 
 
 def session_of_stream(path: str, query: bytes) -> str | None:

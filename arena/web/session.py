@@ -12,6 +12,7 @@ from typing import Any, Protocol
 from itsdangerous import BadSignature, Signer, URLSafeSerializer, URLSafeTimedSerializer
 from starlette.datastructures import Headers
 from starlette.requests import cookie_parser
+from starlette.types import Scope
 
 from arena.config import Settings
 from arena.voters import VoterIdentity, hash_address
@@ -22,6 +23,9 @@ ACCOUNT = "hf-"
 """How the id of a voter begins who signed in."""
 VOTER_COOKIE_S = 400 * 24 * 3600
 """The longest that browsers keep a cookie."""
+
+
+_ADDRESS_HEADERS = frozenset({b"x-forwarded-host", b"x-forwarded-proto", b"x-gradio-server"})
 
 
 class PageRequest(Protocol):
@@ -227,6 +231,22 @@ def is_https(headers: Headers, scheme: str, hops: int) -> bool:
     if not hops:
         return scheme == "https"
     return headers.get("x-forwarded-proto", scheme).split(",")[-1].strip() == "https"
+
+
+def with_proven_headers(scope: Scope, hops: int) -> Scope:
+    """The request as Gradio may see it, which takes its own address from whatever headers say.
+
+    Only the last entry of each is a trusted proxy's word, and without such a proxy none is. The scheme alone is always
+    told: it gives nobody anything, and a page served over HTTPS needs it.
+    """
+    headers: list[tuple[bytes, bytes]] = []
+    said: dict[bytes, bytes] = {}
+    for name, value in scope["headers"]:
+        if name not in _ADDRESS_HEADERS:
+            headers.append((name, value))
+        elif name == b"x-forwarded-proto" or (hops and name == b"x-forwarded-host"):
+            said[name] = value.rpartition(b",")[2].strip()
+    return {**scope, "headers": [*headers, *said.items()]}
 
 
 def _network(address: str) -> str:
