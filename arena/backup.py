@@ -118,14 +118,14 @@ class Extent:
     answers: int
 
 
-def extent_of(file: Path) -> Extent:
-    """How far a database or backup has come, read through SQLite.
+def extent_of(file: Path, *, closed: bool = False) -> Extent:
+    """How far a database or backup has come, read through SQLite; nobody writes to a `closed` one any more.
 
     Raises:
         BackupError: it is not sound, or no database of an arena.
 
     """
-    with _snapshot(file) as source:
+    with _snapshot(file, closed=closed) as source:
         counts = "SELECT (SELECT max(value) FROM counters WHERE name = 'votes'), (SELECT count(*) FROM answers)"
         try:
             votes = _votes(source)
@@ -133,6 +133,14 @@ def extent_of(file: Path) -> Extent:
         except sqlite3.DatabaseError as error:
             raise BackupError(f"{file} cannot be read as an arena's database ({error}).") from error
     return Extent(max(changes or 0, votes), votes, answers)
+
+
+def is_sound(file: Path) -> bool:
+    """Whether a closed backup is undamaged, to its last page."""
+    with contextlib.suppress(sqlite3.Error), contextlib.closing(_connect(file, closed=True)) as backup:
+        _check(backup)
+        return True
+    return False
 
 
 def newest_backup(settings: Settings) -> Path | None:
@@ -200,17 +208,17 @@ def _missing(database: Path, settings: Settings) -> str:
     return f"There is no database {database}: the arena was never started with this data folder."
 
 
-def _connect(database: Path) -> sqlite3.Connection:
-    """Open a file that is there: plain SQLite would make one that is not."""
-    place = f"file:{quote(str(database.absolute()))}?mode=rw"
+def _connect(database: Path, *, closed: bool = False) -> sqlite3.Connection:
+    """Open a file that is there: plain SQLite would make one that is not. A `closed` one is read without a lock."""
+    place = f"file:{quote(str(database.absolute()))}?{'mode=ro&immutable=1' if closed else 'mode=rw'}"
     return sqlite3.connect(place, uri=True, isolation_level=None, timeout=BUSY_TIMEOUT_S)
 
 
 @contextlib.contextmanager
-def _snapshot(database: Path) -> Iterator[sqlite3.Connection]:
+def _snapshot(database: Path, *, closed: bool = False) -> Iterator[sqlite3.Connection]:
     """A connection that reads the database as it is now, whatever is written to it meanwhile."""
     try:
-        source = _connect(database)
+        source = _connect(database, closed=closed)
     except sqlite3.Error as error:
         raise BackupError(f"{database} cannot be opened ({error}).") from error
     with contextlib.closing(source):
@@ -231,27 +239,43 @@ def _keep(source: sqlite3.Connection, settings: Settings, out: Path | None, prog
         with _written(folder):
             folder.mkdir(parents=True, exist_ok=True)
     stamp = datetime.now(UTC).strftime(_STAMP)
-    with _draft_of(out or folder / f"{_prefix(settings)}-{stamp}.db") as draft:
+    name = folder / f"{_prefix(settings)}-{stamp}.db"
+    # SQLite works on a disk of this machine only: where backups are kept may be a bucket, which knows no locks.
+    at_work = settings.data_dir if out is None and settings.keeps_backups_elsewhere else folder
+    with _draft_of(out or name, at_work) as draft:
         votes = _copy(source, draft, progress)
-        with _written(folder):
-            file = _reserve(folder / f"{_prefix(settings)}-{stamp}.db") if out is None else _claim(out)
-            draft.replace(file)
+        with _closed_copy(draft, folder) as whole, _written(folder):
+            file = _reserve(name) if out is None else _claim(out)
+            whole.replace(file)
             _sync(folder)
     return Backup(file, file.stat().st_size, votes)
 
 
 @contextlib.contextmanager
-def _draft_of(file: Path) -> Iterator[Path]:
-    """An empty file beside `file` that only its owner reads; gone at the end unless it was renamed."""
-    draft = file.with_name(f".{file.name}.{new_id()}.part")
-    with _written(file.parent):
-        file.parent.mkdir(parents=True, exist_ok=True)
+def _draft_of(file: Path, folder: Path | None = None) -> Iterator[Path]:
+    """An empty file beside `file`, or in `folder`, that only its owner reads; gone at the end unless it was renamed."""
+    draft = (folder or file.parent) / f".{file.name}.{new_id()}.part"
+    with _written(draft.parent):
+        draft.parent.mkdir(parents=True, exist_ok=True)
         os.close(os.open(draft, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
     try:
         yield draft
     finally:
         for left in (draft, *(Path(f"{draft}{end}") for end in ("-journal", "-wal", "-shm"))):
             left.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def _closed_copy(draft: Path, folder: Path) -> Iterator[Path]:
+    """`draft` itself where it lies in `folder` already; else a copy there, written from its first byte to its last."""
+    if draft.parent == folder:
+        yield draft
+        return
+    with _draft_of(folder / draft.name) as copy:
+        with _written(folder):
+            shutil.copyfile(draft, copy)
+            _sync(copy)
+        yield copy
 
 
 def _copy(source: sqlite3.Connection, draft: Path, progress: Progress) -> int:
