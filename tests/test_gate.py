@@ -134,6 +134,7 @@ def test_what_the_pages_ask_for_gets_through(arena: httpx.Client, path: str) -> 
         "/assets/../config",
         "/assets/%2e%2e/config",
         "/static/..%2f..%2fetc/passwd",
+        "/static//etc/passwd",
         "//leaderboard",
     ],
 )
@@ -243,6 +244,8 @@ def test_events_take_json_only(arena: httpx.Client, behind: Everything, given: s
         ({"data": [{"path": "/etc/passwd"}]}, 400),
         ({"data": [["deep", [{"path": "/etc/passwd"}]]]}, 400),
         ({"data": {"0": "text"}}, 400),
+        ({"data": ["what no database keeps: \0"]}, 400),
+        ({"data": [["deep", ["\0"]]]}, 400),
         ({"data": [], "session_hash": "x" * 65}, 400),
         ({"data": [], "session_hash": ["x"]}, 400),
         (["no object"], 400),
@@ -272,6 +275,12 @@ def test_the_page_of_one_visitor_is_no_others(arena: httpx.Client, sessions: Ses
             assert asked.status_code == status
         assert [arena.get(path, headers=headers).status_code for path in (stream, heartbeat)] == [status, status]
     assert len(behind.asked) == 8
+
+
+def test_an_address_with_a_nul_goes_no_further(arena: httpx.Client, behind: Everything) -> None:
+    for path in ("/leaderboard?tag=%00", "/export/leaderboard.json?tag=a%00b"):
+        assert arena.get(path).status_code == 400
+    assert behind.asked == []
 
 
 @pytest.mark.parametrize("name", ["x" * 65, "x%00", "a%20b", "%C3%A9%2F"])

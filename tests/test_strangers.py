@@ -129,6 +129,39 @@ def test_an_error_tells_a_visitor_nothing_and_the_log_nothing_of_the_visitor(
     assert "keep private" not in everything
 
 
+def test_whoever_provokes_the_same_error_again_and_again_does_not_fill_the_log(site: Site, log: io.StringIO) -> None:
+    before = refused(site, "mistake")
+    with Stranger(site.url) as stranger:
+        for function in range(-20, 0):
+            assert stranger.call(function, []) == "Internal Server Error"
+            stranger.client.get("/", headers={"Connection": "Upgrade", "Upgrade": "websocket"})
+
+    lines = [json.loads(line) for line in log.getvalue().splitlines()]
+    assert [line["message"].split(" in ")[0] for line in lines if line["level"] == "error"] == [
+        "An unexpected KeyError"
+    ]
+    assert refused(site, "mistake") == before + 20
+    assert [line for line in lines if line["logger"].startswith("uvicorn")] == []
+
+
+def test_what_a_page_that_is_out_of_date_sends_is_not_in_the_log(
+    site: Site, log: io.StringIO, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Its prompt comes where a choice is expected, or with too few values: Gradio would print it."""
+    before = refused(site, "mistake")
+    with Stranger(site.url) as stranger:
+        function = stranger.function("vote-model_a")
+        told = [*stranger.tell(function, ["marker of a prompt"]), *stranger.tell(function, ["marker of a prompt"] * 99)]
+        radios = [d for d in stranger.config["dependencies"] if len(d["inputs"]) > 1]
+        told += [stranger.call(d, ["marker of a prompt"] * len(d["inputs"])) for d in radios]
+
+    everything = log.getvalue() + "".join(capfd.readouterr())
+    assert "An unexpected ValueError" in everything
+    assert "marker of a prompt" not in everything
+    assert refused(site, "mistake") > before
+    assert not any(secret in str(told) for secret in ("Traceback", "site-packages", "arena/"))
+
+
 def test_the_log_knows_battles_but_no_prompt_no_answer_no_key_and_no_address(
     tmp_path: Path, log: io.StringIO, capfd: pytest.CaptureFixture[str]
 ) -> None:

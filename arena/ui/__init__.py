@@ -16,6 +16,7 @@ from arena.ui.chat_page import build_chat_page
 from arena.ui.context import PageContext
 from arena.ui.data_page import build_data_page
 from arena.ui.event_stream import PATH, EventStream
+from arena.ui.gradio_errors import tell_errors
 from arena.ui.layout import ASSETS_DIR, ASSETS_URL, PAGES, PageFrame
 from arena.ui.leaderboard_page import build_leaderboard_page
 from arena.ui.lean import LeanBlocks, empty_mailbox, lighten_sessions
@@ -96,6 +97,7 @@ def mount_pages(app: FastAPI, context: PageContext) -> None:
             ssr_mode=False,
             theme=ArenaTheme(),
         )
+    tell_errors(context.refused)
     lighten_sessions(next(mounted for mounted in map(_mounted, app.routes) if isinstance(mounted, App)))
 
 

@@ -21,7 +21,7 @@ class PageEvent:
 
 
 def read_event(body: bytes) -> PageEvent | None:
-    """Read an event that gives nothing but text, numbers and lists of them; `None` for any other.
+    """Read an event that gives nothing but text without NUL, numbers and lists of them; `None` for any other.
 
     Gradio takes an object that looks like a file for one: it would copy that file of the machine into its cache.
     """
@@ -32,7 +32,7 @@ def read_event(body: bytes) -> PageEvent | None:
     if not isinstance(event, dict):
         return None
     data, session = event.get("data"), event.get("session_hash")
-    plain = data is None or (isinstance(data, list) and not _holds_object(data))
+    plain = data is None or (isinstance(data, list) and _is_plain(data))
     named = session is None or (isinstance(session, str) and may_name_a_page(session))
     return PageEvent(session) if plain and named else None
 
@@ -71,13 +71,16 @@ class PageOwners:
         return owner == voter_id
 
 
-def _holds_object(values: list[Any]) -> bool:
-    """Whether there is a JSON object at any depth; Gradio looks for files at every one."""
+def _is_plain(values: list[Any]) -> bool:
+    """Whether there is no JSON object at any depth, at every one of which Gradio looks for files, and no NUL.
+
+    NUL is a character that PostgreSQL stores and looks up nowhere, and that nobody types.
+    """
     pending = list(values)
     while pending:
         value = pending.pop()
-        if isinstance(value, dict):
-            return True
+        if isinstance(value, dict) or (isinstance(value, str) and "\0" in value):
+            return False
         if isinstance(value, list):
             pending += value
-    return False
+    return True

@@ -13,6 +13,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import JSONResponse, PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from arena.mistakes import Mistakes
 from arena.web.bodies import MAX_BODY_BYTES, read_body, replaying, throw_away
 from arena.web.events import PageOwners, may_name_a_page, read_event, session_of_stream
 from arena.web.pages import NoncedPage, without_encodings
@@ -44,7 +45,7 @@ _GRADIO_GETS = frozenset(
 _GRADIO_GET_PATTERN = re.compile(
     r"/export/(?:leaderboard|matchups|history|versions|calibration)\.(?:csv|json)|"
     r"/data/files/[A-Za-z0-9][A-Za-z0-9._-]{0,199}|"
-    r"/(?:assets|static)/(?!.*\.\.)[\w./@+-]+|/gradio_api/heartbeat/\w{1,64}|/gradio_api/call/leaderboard/\w{1,64}"
+    r"/(?:assets|static)/(?!.*(?:\.\.|//))[\w.][\w./@+-]*|/gradio_api/heartbeat/\w{1,64}|/gradio_api/call/leaderboard/\w{1,64}"
 )
 _JSON_POSTS = frozenset({"/gradio_api/queue/join", "/gradio_api/run/predict", "/gradio_api/call/leaderboard"})
 """Events with a queue, events without one, and the one endpoint for programs."""
@@ -91,6 +92,7 @@ class Gate:
         self._streams = streams
         self._hops = hops
         self._owners = PageOwners()
+        self._mistakes = Mistakes()
         self._frames = "'self' https://huggingface.co" if cookies.framed else "'self'"
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -132,6 +134,8 @@ class Gate:
 
         headers = Headers(scope=scope)
         refusal = refuse(scope["method"], scope["path"], headers, self._hops)
+        if refusal is None and b"%00" in scope["query_string"]:
+            refusal = PlainTextResponse("An address has no character NUL.", 400)
         if refusal is None and is_stream(scope["path"]):
             refusal = self._refuse_stream(scope, headers)
         if refusal is None and scope["method"] == "POST":
@@ -147,12 +151,32 @@ class Gate:
             answer = as_event(refusal) if scope["path"] in _JSON_POSTS else refusal
             await answer(scope, receive, secured)
         else:
-            await self._app(with_proven_headers(scope, self._hops), receive, secured)
+            await self._serve(with_proven_headers(scope, self._hops), receive, secured)
+
+    async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Let the application answer; what it did not expect is told the operator, and counted."""
+        started = ended = False
+
+        async def watched(message: Message) -> None:
+            nonlocal started, ended
+            started = True
+            ended = message["type"] == "http.response.body" and not message.get("more_body", False)
+            await send(message)
+
+        try:
+            await self._app(scope, receive, watched)
+        except Exception as error:
+            self._mistakes.tell(error)
+            self._refused("mistake")
+            if started and not ended:
+                raise  # so that the connection is closed, and nobody takes half an answer for a whole one
+            if not started:
+                await PlainTextResponse("Internal Server Error", 500)(scope, receive, send)
 
     def _refuse_event(self, body: bytes, headers: Headers) -> PlainTextResponse | None:
         event = read_event(body)
         if event is None:
-            return PlainTextResponse("Events take text and numbers.", 400)
+            return PlainTextResponse("Events take text and numbers; text has no character NUL.", 400)
         return self._refuse_session(event.session, headers)
 
     def _refuse_stream(self, scope: Scope, headers: Headers) -> PlainTextResponse | None:
