@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 from arena.config import Settings, load_settings, prepare_process, read_environment
 from arena.errors import ConfigError
+from arena.terminal import Parser
 
 if TYPE_CHECKING:
     from fastapi import APIRouter, FastAPI
@@ -49,6 +50,8 @@ BACKLOG = 2048
 """Connections that may wait to be accepted."""
 NOTE_EVERY_S = 120.0
 """How often it is looked whether votes have moved the ratings, to note where they stand."""
+HEAR_EVERY_S = 10.0
+"""How soon a session that was signed out elsewhere opens nothing here."""
 _WHY_DEMO = "fewer than two models of the roster have credentials; `python -m arena check` tells what is missing."
 
 
@@ -165,7 +168,7 @@ def _routers(parts: Parts, boards: "Boards", registration: "Registration | None"
 
     sessions, cookies, count = parts.sessions, parts.cookies, parts.refusals.count
     routers = [
-        Door(parts.monitor, sessions, cookies, parts.settings, count).router(),
+        Door(parts.monitor, parts.database, sessions, cookies, parts.settings, count).router(),
         Downloads(boards, parts.leaderboard).router(),
         MyData(parts.arena, parts.database, sessions, cookies, parts.settings, parts.keeper.forgotten).router(),
         TrainingFiles(sessions, parts.settings).router(),
@@ -225,7 +228,7 @@ def build_parts(settings: Settings) -> Parts:
         moderation=moderation,
     )
     streams, refusals = PageStreams(), Refusals()
-    targets, monitor = _watch(arena, fleet, limits, database, streams, refusals)
+    targets, monitor = _watch(arena, fleet, limits, database, keeper, streams, refusals)
     arena.on_answered(monitor.answered)
     if keeper.logs_votes:
         arena.on_stored(keeper.stored)
@@ -275,6 +278,7 @@ def _watch(
     fleet: "Fleet",
     limits: "Limits",
     database: "Database",
+    keeper: "Keeper",
     streams: "PageStreams",
     refusals: "Refusals",
 ) -> tuple["Targets", "Monitor"]:
@@ -290,6 +294,7 @@ def _watch(
         limits=limits,
         open_streams=streams.__len__,
         refused=refusals.by_reason,
+        backup_failure=lambda: keeper.failure,
     )
     return targets, monitor
 
@@ -349,11 +354,18 @@ async def _lifespan(app: "FastAPI") -> AsyncIterator[None]:
     from arena.soundness import keep_looking
 
     parts: Parts = app.state.parts
+    await _hear_closed(parts)
     # What goes wrong in a warm-up is told to the first who asks for the same.
     if not parts.settings.demo:
         parts.tuning.start_following()
     preparing = asyncio.gather(_prepare(parts), _warm_up(parts), return_exceptions=True)
-    works = (parts.targets.keep(), parts.keeper.keep(), _note_history(parts), keep_looking(parts.database))
+    works = (
+        parts.targets.keep(),
+        parts.keeper.keep(),
+        _note_history(parts),
+        _keep_hearing(parts),
+        keep_looking(parts.database),
+    )
     keeping = [asyncio.create_task(work) for work in works]
     try:
         yield
@@ -379,6 +391,22 @@ async def _prepare(parts: Parts) -> None:
     """Ask every platform for its models; the minute of the start is then told with those that answered."""
     await parts.fleet.prepare()
     await parts.targets.record()
+
+
+async def _hear_closed(parts: Parts) -> None:
+    """Learn of sessions that were signed out, before this start or at another process of the arena."""
+    from arena.closings import read_closed
+    from arena.outages import DatabaseUnavailable
+
+    with contextlib.suppress(DatabaseUnavailable):
+        parts.sessions.hear_closed(await parts.database.run(read_closed, parts.database))
+
+
+async def _keep_hearing(parts: Parts) -> None:
+    """Go on learning of them."""
+    while True:
+        await asyncio.sleep(HEAR_EVERY_S)
+        await _hear_closed(parts)
 
 
 async def _note_history(parts: Parts) -> None:
@@ -450,7 +478,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="app.py",
         description="Serve the arena in the foreground.",
         epilog="example: python app.py --port 8000 --demo",

@@ -9,7 +9,7 @@ import os
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING
 
 from arena import (
     backup_commands,
@@ -20,7 +20,7 @@ from arena import (
     voter_commands,
 )
 from arena.errors import ArenaError, ConfigError
-from arena.terminal import Progress, output, print_json, print_table, progress, tell
+from arena.terminal import Parser, Progress, output, print_json, print_table, progress, tell
 
 if TYPE_CHECKING:
     from arena.config import Settings
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from arena.model_check import ModelCheck
     from arena.roster import Roster
 
-    _Commands = argparse._SubParsersAction["_Parser"]
+    _Commands = argparse._SubParsersAction[Parser]
 
 PROGRAM = "python -m arena"
 
@@ -179,16 +179,8 @@ def rebuild_counts(given: argparse.Namespace) -> int:
     return 0
 
 
-class _Parser(argparse.ArgumentParser):
-    """Says in one sentence what is wrong with a command line."""
-
-    def error(self, message: str) -> NoReturn:
-        """Exit with status 2."""
-        self.exit(2, f"{message[0].upper()}{message[1:]}; see {self.prog} --help.\n")
-
-
 def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(
+    parser = Parser(
         prog=PROGRAM, description="Manage the arena.", epilog=f"example: {PROGRAM} leaderboard --by platform"
     )
     commands = parser.add_subparsers(required=True)

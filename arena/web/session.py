@@ -146,13 +146,22 @@ class Sessions:
         """Whether a page's event comes from the operator."""
         return self.is_operator(request.headers)
 
-    def close_operator(self, headers: Headers) -> None:
-        """End the request's operator session: its cookie opens nothing any more, wherever it was copied to."""
+    def close_operator(self, headers: Headers) -> tuple[str, float] | None:
+        """End the request's operator session: its cookie opens nothing here any more, wherever it was copied to.
+
+        Returns its id and until when it would have been open, to be kept; `None` where there was none.
+        """
         session = self._operator_session(headers)
-        if session is not None:
-            now = self._clock()
-            self._closed = {name: until for name, until in self._closed.items() if until > now}
-            self._closed[str(session["id"])] = session["until"]
+        if session is None:
+            return None
+        closed = str(session["id"]), float(session["until"])
+        self.hear_closed(dict([closed]))
+        return closed
+
+    def hear_closed(self, sessions: Mapping[str, float]) -> None:
+        """Learn of sessions that were closed, here or by another process: until when each would have been open."""
+        now = self._clock()
+        self._closed = {name: until for name, until in {**self._closed, **sessions}.items() if until > now}
 
     def password_matches(self, given: str) -> bool:
         """Compare in a time that tells nothing."""
@@ -252,9 +261,16 @@ def with_proven_headers(scope: Scope, hops: int) -> Scope:
 def _network(address: str) -> str:
     """The address, or for IPv6 the /64 that one household can move in freely."""
     try:
-        parsed = ipaddress.ip_address(address)
+        parsed = ipaddress.ip_address(_without_port(address))
     except ValueError:
         return address
     if isinstance(parsed, ipaddress.IPv6Address):
         return str(parsed.ipv4_mapped or ipaddress.ip_network((parsed, 64), strict=False))
     return str(parsed)
+
+
+def _without_port(address: str) -> str:
+    """Some proxies add the visitor's port, which is another one with each connection."""
+    if address.startswith("["):
+        return address[1:].partition("]")[0]
+    return address.partition(":")[0] if address.count(":") == 1 else address
