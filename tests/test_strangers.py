@@ -71,6 +71,20 @@ def test_another_ones_battle_takes_no_vote_and_a_vote_is_not_replayed(site: Site
     assert "etc/passwd" not in log.getvalue()
 
 
+def test_a_forged_vote_is_refused_and_counted_on_every_page_that_has_votes(site: Site) -> None:
+    before = refused(site, "not_yours")
+    with Stranger(site.url) as stranger:
+        buttons = {part["id"] for part in stranger.config["components"] if part["props"].get("elem_id") == "vote-tie"}
+        votes = [d for d in stranger.config["dependencies"] if buttons & {target for target, _ in d["targets"]}]
+        assert len(votes) == 3  # Battle, Side by side, Campaign
+        for function in votes:
+            for forged in ("0" * 32, None, 7, ["0" * 32]):
+                told = stranger.call(function, [forged, *[None] * (len(function["inputs"]) - 1)])
+                assert "is not yours" in told or "Internal" in told or '"error"' in told
+            assert refused(site, "not_yours") > before
+            before = refused(site, "not_yours")
+
+
 def test_the_operator_reads_how_much_was_refused_and_why(site: Site) -> None:
     with Stranger(site.url) as stranger:
         stranger.client.get("/gradio_api/file=/etc/passwd")
@@ -210,7 +224,7 @@ def test_a_refusal_that_comes_often_is_told_seldom(log: io.StringIO) -> None:
     for _ in range(50):
         refusals.count("not_yours", "no id\nof a battle")
     now[0] += 10
-    refusals.count("not_yours")
+    refusals.count("not_yours", ["no text"])
 
     assert refusals.by_reason() == {"not_yours": 51}
     messages = [json.loads(line)["message"] for line in log.getvalue().splitlines()]
