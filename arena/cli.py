@@ -174,8 +174,12 @@ def rebuild_counts(given: argparse.Namespace) -> int:
     from arena.history import rebuild_history
 
     with _database(_settings(given)) as database:
-        sys.stdout.write(f"{_count(counts.rebuild_counts(database), 'vote')} counted\n")
-        sys.stdout.write(f"{_count(rebuild_history(database), 'moment')} of the ratings' history worked out\n")
+        with progress("Counting votes", sys.stderr) as bar:
+            votes = counts.rebuild_counts(database, bar)
+        with progress("Working out the history", sys.stderr) as bar:
+            moments = rebuild_history(database, bar)
+    sys.stdout.write(f"{_count(votes, 'vote')} counted\n")
+    sys.stdout.write(f"{_count(moments, 'moment')} of the ratings' history worked out\n")
     return 0
 
 
