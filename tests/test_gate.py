@@ -20,6 +20,7 @@ from starlette.types import Receive, Scope, Send
 from arena.config import load_settings
 from arena.web.assets import AssetCache
 from arena.web.bodies import MAX_BODY_BYTES
+from arena.web.events import PageOwners
 from arena.web.gate import Gate
 from arena.web.session import CookieRules, Sessions
 from arena.web.streams import PageStreams
@@ -281,6 +282,21 @@ def test_an_address_with_a_nul_goes_no_further(arena: httpx.Client, behind: Ever
     for path in ("/leaderboard?tag=%00", "/export/leaderboard.json?tag=a%00b"):
         assert arena.get(path).status_code == 400
     assert behind.asked == []
+
+
+def test_the_owner_of_an_open_page_is_known_however_many_names_a_script_invents() -> None:
+    owners = PageOwners()
+    with owners.streaming(None):
+        assert owners.belongs("of-anna", "anna")
+        with owners.streaming("of-anna"), owners.streaming("of-anna"):
+            for number in range(owners.MOST + 1):
+                owners.belongs(f"invented-{number}", "thief")
+            assert not owners.belongs("of-anna", "thief")
+        assert not owners.belongs("of-anna", "thief")
+    assert owners.belongs("of-anna", "anna")
+    for number in range(owners.MOST + 1):
+        owners.belongs(f"invented-{number}", "thief")
+    assert owners.belongs("of-anna", "thief")  # nobody has the page any more
 
 
 @pytest.mark.parametrize("name", ["x" * 65, "x%00", "a%20b", "%C3%A9%2F"])

@@ -1,7 +1,9 @@
 """What a page's event may say, and whose page it comes from."""
 
 import re
-from collections import OrderedDict
+from collections import Counter, OrderedDict
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -57,18 +59,40 @@ class PageOwners:
     """
 
     MOST = 20_000
-    """So many are remembered, the latest used."""
+    """So many are remembered, the latest used, beside those of the pages that are open."""
 
     def __init__(self) -> None:
         self._owners: OrderedDict[str, str] = OrderedDict()
+        self._open: dict[str, str] = {}
+        self._streams: Counter[str] = Counter()
 
     def belongs(self, session: str, voter_id: str) -> bool:
         """Whether the connection is this visitor's; one that nobody used becomes so."""
+        if session in self._open:
+            return self._open[session] == voter_id
         owner = self._owners.setdefault(session, voter_id)
         self._owners.move_to_end(session)
         if len(self._owners) > self.MOST:
             self._owners.popitem(last=False)
         return owner == voter_id
+
+    @contextmanager
+    def streaming(self, session: str | None) -> Iterator[None]:
+        """While a stream is open to a connection, its owner is not forgotten, however many others are named."""
+        if session is None:
+            yield
+            return
+        self._streams[session] += 1
+        if session in self._owners:
+            self._open[session] = self._owners.pop(session)
+        try:
+            yield
+        finally:
+            self._streams[session] -= 1
+            if not self._streams[session]:
+                del self._streams[session]
+                if session in self._open:
+                    self.belongs(session, self._open.pop(session))
 
 
 def _is_plain(values: list[Any]) -> bool:

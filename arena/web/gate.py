@@ -163,8 +163,10 @@ class Gate:
             ended = message["type"] == "http.response.body" and not message.get("more_body", False)
             await send(message)
 
+        session = session_of_stream(scope["path"], scope["query_string"]) if is_stream(scope["path"]) else None
         try:
-            await self._app(scope, receive, watched)
+            with self._owners.streaming(session):
+                await self._app(scope, receive, watched)
         except Exception as error:
             self._mistakes.tell(error)
             self._refused("mistake")
