@@ -1,6 +1,7 @@
 """What Gradio prints of errors, told as the arena tells its own: Gradio prints what a visitor sent with them."""
 
 import sys
+import traceback
 from collections.abc import Callable
 from types import SimpleNamespace
 
@@ -20,4 +21,4 @@ def tell_errors(refused: Callable[[str, str], None]) -> None:
             refused("mistake", "")
 
     for module in (queueing, routes, route_utils):
-        module.traceback = SimpleNamespace(print_exc=print_exc)  # type: ignore[attr-defined]
+        module.traceback = SimpleNamespace(**{**vars(traceback), "print_exc": print_exc})  # type: ignore[attr-defined]
