@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, TypeVar
 from arena.config import Settings, load_settings, prepare_process, read_environment
 from arena.errors import ConfigError
 from arena.late import import_without
+from arena.terminal import Parser
 
 if TYPE_CHECKING:
     from fastapi import APIRouter, FastAPI
@@ -114,7 +115,7 @@ def _routers(parts: "Parts", boards: "Boards", registration: "Registration | Non
 
     sessions, cookies, count = parts.sessions, parts.cookies, parts.refusals.count
     routers = [
-        Door(parts.monitor, sessions, cookies, parts.settings, count).router(),
+        Door(parts.monitor, parts.database, sessions, cookies, parts.settings, count).router(),
         Downloads(boards, parts.leaderboard).router(),
         MyData(parts.arena, parts.database, sessions, cookies, parts.settings, parts.keeper.forgotten).router(),
         TrainingFiles(sessions, parts.settings).router(),
@@ -141,10 +142,12 @@ def _with_running_loop(build: Callable[[], Built]) -> Built:
 @contextlib.asynccontextmanager
 async def _lifespan(app: "FastAPI") -> AsyncIterator[None]:
     """Ask every platform for its models once pages are served; at the end close what is open."""
+    from arena.closings import hear_closed, keep_hearing
     from arena.history import keep_noting
     from arena.soundness import keep_looking
 
     parts: Parts = app.state.parts
+    await hear_closed(parts.database, parts.sessions.hear_closed)
     # What goes wrong in a warm-up is told to the first who asks for the same.
     if not parts.settings.demo:
         parts.tuning.start_following()
@@ -153,6 +156,7 @@ async def _lifespan(app: "FastAPI") -> AsyncIterator[None]:
         parts.targets.keep(),
         parts.keeper.keep(),
         keep_noting(parts.database, parts.leaderboard),
+        keep_hearing(parts.database, parts.sessions.hear_closed),
         keep_looking(parts.database),
     )
     keeping = [asyncio.create_task(work) for work in works]
@@ -242,7 +246,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="app.py",
         description="Serve the arena in the foreground.",
         epilog="example: python app.py --port 8000 --demo",

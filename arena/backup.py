@@ -20,6 +20,7 @@ from arena.sqlite_copy import (
     Progress,
     bring_up_to_date,
     claim,
+    closed_copy,
     connect,
     copy_into,
     count_votes,
@@ -123,14 +124,14 @@ class Extent:
     answers: int
 
 
-def extent_of(file: Path) -> Extent:
-    """How far a database or backup has come, read through SQLite.
+def extent_of(file: Path, *, closed: bool = False) -> Extent:
+    """How far a database or backup has come, read through SQLite; nobody writes to a `closed` one any more.
 
     Raises:
         BackupError: it is not sound, or no database of an arena.
 
     """
-    with snapshot_of(file) as source:
+    with snapshot_of(file, closed=closed) as source:
         counts = "SELECT (SELECT max(value) FROM counters WHERE name = 'votes'), (SELECT count(*) FROM answers)"
         try:
             votes = count_votes(source)
@@ -143,7 +144,7 @@ def extent_of(file: Path) -> Extent:
 def changes_in(file: Path) -> int | None:
     """How far a backup has come; `None`, and a line in the log, where it is not sound."""
     try:
-        return extent_of(file).changes
+        return extent_of(file, closed=True).changes
     except BackupError as error:
         log.warning("%s", error)
         return None
@@ -180,11 +181,14 @@ def _keep(source: sqlite3.Connection, settings: Settings, out: Path | None, prog
         with written(folder):
             folder.mkdir(parents=True, exist_ok=True)
     named = folder / new_name(settings)
-    with draft_of(out or named) as draft:
+    # SQLite works on a disk of this machine only: where backups are kept may be a bucket, which knows no locks.
+    at_work = settings.data_dir if out is None and settings.keeps_backups_elsewhere else folder
+    with draft_of(out or named, at_work) as draft:
         votes = copy_into(source, draft, progress)
-        with written(folder):
-            file = _reserve(named) if out is None else claim(out)
-        put_in_place(draft, file)
+        with closed_copy(draft, folder) as whole:
+            with written(folder):
+                file = _reserve(named) if out is None else claim(out)
+            put_in_place(whole, file)
     return Backup(file, file.stat().st_size, votes)
 
 

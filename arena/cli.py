@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from arena.commands.backups import add_backups
 from arena.commands.campaigns import add_campaigns
 from arena.commands.check import add_check
-from arena.commands.command_line import PROGRAM, Parser
+from arena.commands.command_line import PROGRAM
 from arena.commands.judge import add_judge
 from arena.commands.leaderboard import add_leaderboard
 from arena.commands.preferences import add_preferences
@@ -15,7 +15,7 @@ from arena.commands.tuning import add_tuning
 from arena.commands.voters import add_forget, add_voters
 from arena.commands.votes import add_rebuild_counts, add_votes
 from arena.errors import ArenaError, ConfigError
-from arena.terminal import tell
+from arena.terminal import Parser, tell
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

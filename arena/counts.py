@@ -4,7 +4,7 @@ A leaderboard reads counts and never votes, so its cost does not grow with the n
 """
 
 from collections import Counter as Tally
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, reduce
 from typing import Any
@@ -23,6 +23,9 @@ from arena.tables import Battle, Counter, PairCount, Vote, VoteState, Winner, co
 
 _COUNTS: Table = PairCount.__table__  # type: ignore[assignment]
 _NUMBERS: Table = Counter.__table__  # type: ignore[assignment]
+_COUNT = (Vote.rated, Vote.state == VoteState.COUNTED)
+_TOLD_EVERY = 1_000
+"""After so many votes a rebuilding says how far it is."""
 _KEY = ("scope", "criterion", "revision_low", "revision_high")
 _VERDICTS = ("wins_low", "wins_high", "ties", "both_bad")
 _ROW = ("revision_low", "revision_high", *_VERDICTS)
@@ -211,20 +214,23 @@ def read_counts(database: Database, scopes: Sequence[str], criterion: str = "") 
     return counts.together()
 
 
-def rebuild_counts(database: Database) -> int:
+def rebuild_counts(database: Database, progress: Callable[[float], None] = lambda _: None) -> int:
     """Recompute every pair count from the votes, in one transaction; returns the number of votes counted.
 
     Every row gets a new commit number, and a pair that has lost its votes keeps a row of zeros, so that no reader keeps
-    what it had.
+    what it had. `progress` hears the share that is done.
     """
     with database.write() as session:
         sequence = next_sequence(session)
+        all_votes = session.scalar(select(func.count()).select_from(Vote).where(*_COUNT)) or 0
         session.execute(update(PairCount).values(**dict.fromkeys(_VERDICTS, 0), sequence=sequence))
         tally: Tally[Verdict] = Tally()
         votes = 0
         for verdicts in _counted_verdicts(session):
             votes += 1
             tally.update(verdicts)
+            if votes % _TOLD_EVERY == 0:
+                progress(votes / all_votes)
         add_verdicts(session, tally, sequence)
     return votes
 
@@ -254,7 +260,7 @@ def _counted_verdicts(session: Session) -> Iterator[Sequence[Verdict]]:
     statement = (
         select(counted_in(), Battle.revision_a, Battle.revision_b, Vote.winner, Vote.criteria, Vote.rubric_version)
         .join(Battle, Battle.id == Vote.battle_id)
-        .where(Vote.rated, Vote.state == VoteState.COUNTED)
+        .where(*_COUNT)
     )
     for row in session.execute(statement, execution_options={"yield_per": 5000}):
         yield verdicts_of(*row)

@@ -206,7 +206,7 @@ def _create_glancing_engine(engine: Engine) -> Engine:
     """For `Database.glance`; on SQLite, where a transaction costs no round trip, the same as for everything else."""
     if engine.dialect.name == "sqlite":
         return engine
-    return create_engine(engine.url, isolation_level="AUTOCOMMIT", pool_size=2)
+    return create_engine(engine.url, isolation_level="AUTOCOMMIT", pool_size=2, hide_parameters=True)
 
 
 def _prepare_sqlite(engine: Engine) -> None:

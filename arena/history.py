@@ -6,8 +6,9 @@ models. The notes of one hour are one: the last. Two days later a day keeps only
 
 import asyncio
 import logging
+from bisect import bisect_right
 from collections import deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import pairwise
@@ -78,11 +79,11 @@ def note_standings(database: Database, leaderboard: Leaderboard) -> bool:
     return True
 
 
-def rebuild_history(database: Database) -> int:
+def rebuild_history(database: Database, progress: Callable[[float], None] = lambda _: None) -> int:
     """Work the whole history out again from the votes that count, in one transaction; how many moments it has.
 
     Each moment's ratings are those of all votes up to its end. What clustering by voter adds to the intervals is
-    today's, as the leaderboard itself keeps it between two looks at the votes.
+    today's, as the leaderboard itself keeps it between two looks at the votes. `progress` hears the share that is done.
     """
     sequence = latest_sequence(database)
     with database.read() as session:
@@ -96,6 +97,7 @@ def rebuild_history(database: Database) -> int:
         for at, standings in _replay(revisions, hours, verdicts, crowd):
             _write(session, at, standings)
             moments += 1
+            progress(bisect_right(hours, at) / len(hours))
     return moments
 
 

@@ -130,7 +130,7 @@ class Keeper:
             return False
         if self._saved is None:
             with suppress(BackupError):
-                self._saved = extent_of(newest)
+                self._saved = extent_of(newest, closed=True)
         return self._extent() != self._saved
 
     def _extent(self) -> Extent:
@@ -138,7 +138,7 @@ class Keeper:
 
     def _back_up(self) -> None:
         made = back_up(self._settings)
-        self._saved = extent_of(made.file)
+        self._saved = extent_of(made.file, closed=True)
         log.info("Backed up %s to %s", described(made.votes), made.file)
         kept = self._prune()
         if self._log is not None and len(kept) > 1:
@@ -173,7 +173,7 @@ class Keeper:
         if newest is None or newest.stem == self._sent_snapshot:
             return
         if newest.stem not in {snapshot.name for snapshot in hub.snapshots()}:
-            extent = extent_of(newest)
+            extent = extent_of(newest, closed=True)
             hub.keep_snapshot(newest, extent.votes, extent.changes)
         self._sent_snapshot = newest.stem
 

@@ -27,6 +27,8 @@ def start_log(handler: logging.Handler, level: str, form: Literal["text", "json"
     handler.setFormatter(JsonLines() if form == "json" else TextLines())
     logging.getLogger("arena").setLevel(level.upper())
     logging.basicConfig(level=max(logging.WARNING, logging.getLogger("arena").level), handlers=[handler], force=True)
+    # It warns of each request that is none: a stranger's script could push everything else out of the log.
+    logging.getLogger("uvicorn.error").setLevel(logging.ERROR)
     if form == "json":
         sys.stderr = PrintedLines(logging.getLogger("stderr"))
 

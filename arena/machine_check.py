@@ -66,6 +66,7 @@ def inspect(settings: Settings, environment: Mapping[str, str]) -> Sequence[Find
         check_writable(settings.data_dir),
         check_file_system(settings, environment),
         check_port(settings.host, settings.port),
+        *check_shared_secrets(settings),
         *check_variables(environment),
     ]
     if settings.demo:
@@ -75,6 +76,22 @@ def inspect(settings: Settings, environment: Mapping[str, str]) -> Sequence[Find
     except ConfigError as error:
         return [*findings, Finding(Level.ERROR, str(error))]
     return [*findings, *check_roster(roster), *check_local_servers(roster)]
+
+
+def check_shared_secrets(settings: Settings) -> Sequence[Finding]:
+    """What several arenas on one PostgreSQL must have in common is given, not made by each of them for itself."""
+    if settings.resolved_database_url.startswith("sqlite"):
+        return []
+    given = {"ARENA_SECRET": settings.secret, "ARENA_ADMIN_PASSWORD": settings.admin_password}
+    return [
+        Finding(
+            Level.WARNING,
+            f"{name} is not set: this arena makes its own, and another one on the same PostgreSQL would know neither "
+            "its visitors nor its operator. Set the same for all.",
+        )
+        for name, value in given.items()
+        if value is None or not value.get_secret_value()
+    ]
 
 
 def check_python(version: tuple[int, ...]) -> Finding:

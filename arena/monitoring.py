@@ -65,8 +65,9 @@ class Monitor:
         limits: Limits,
         open_streams: Callable[[], int],
         refused: Callable[[], Mapping[str, int]] = dict,
+        backup_failure: Callable[[], str | None] = lambda: None,
     ) -> None:
-        """`refused` tells how many calls were refused, by reason."""
+        """`refused` tells how many calls were refused, by reason; `backup_failure` why votes are not kept safe."""
         self._arena = arena
         self._fleet = fleet
         self._database = database
@@ -75,6 +76,7 @@ class Monitor:
         self._started = time.monotonic()
         self._open_streams = open_streams
         self._refused = refused
+        self._backup_failure = backup_failure
         self._draining = False
         self._histograms = CollectorRegistry()
         self._first_token = Histogram(
@@ -119,6 +121,7 @@ class Monitor:
             "uptime_s": round(self.uptime_s, 1),
             "votes": stored.votes if stored else None,
             "database": ADVICE[trouble] if trouble else "",
+            "backup_failure": self._backup_failure(),
             "demo": all(status.model.platform == "demo" for status in self._fleet.statuses()),
             "models": [
                 {"id": status.model.id, "state": status.state.value, "reason": status.reason}

@@ -104,7 +104,7 @@ def build_parts(settings: Settings) -> Parts:
         gathering=gathering,
     )
     streams, refusals = PageStreams(), Refusals()
-    targets, monitor = _watch(arena, fleet, limits, database, streams, refusals)
+    targets, monitor = _watch(arena, fleet, limits, database, keeper, streams, refusals)
     arena.on_answered(monitor.answered)
     if keeper.logs_votes:
         arena.on_stored(keeper.stored)
@@ -149,6 +149,7 @@ def _watch(
     fleet: Fleet,
     limits: Limits,
     database: Database,
+    keeper: Keeper,
     streams: PageStreams,
     refusals: Refusals,
 ) -> tuple[Targets, Monitor]:
@@ -162,6 +163,7 @@ def _watch(
         limits=limits,
         open_streams=streams.__len__,
         refused=refusals.by_reason,
+        backup_failure=lambda: keeper.failure,
     )
     return targets, monitor
 

@@ -22,7 +22,7 @@ class Refusals:
         self._counts: Counter[str] = Counter()
         self._told: dict[str, tuple[float, int]] = {}
 
-    def count(self, reason: str, battle: str = "") -> None:
+    def count(self, reason: str, battle: object = "") -> None:
         """Count one refused call; `battle` is the id that it named, believed only as far as it looks like one."""
         with self._lock:
             self._counts[reason] += 1
@@ -32,7 +32,7 @@ class Refusals:
                 return
             untold = self._counts[reason] - told
             self._told[reason] = (now, self._counts[reason])
-        named = battle if _ID.fullmatch(battle) else ""
+        named = battle if isinstance(battle, str) and _ID.fullmatch(battle) else ""
         log.info("refused: %s (%d times since this was last said)", reason, untold, extra={"battle": named})
 
     def by_reason(self) -> Mapping[str, int]:

@@ -1,9 +1,11 @@
 """The way back for a disk that a restart empties: the backup that came furthest, and the votes given since."""
 
 import logging
-from collections.abc import Sequence
+import shutil
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -12,7 +14,8 @@ from arena.backup_folder import made_at, stored_backups
 from arena.config import Settings
 from arena.database import open_database
 from arena.errors import BackupError, ConfigError
-from arena.hub import Hub
+from arena.hub import Hub, RemoteSnapshot
+from arena.sqlite_copy import is_sound
 from arena.vote_log import Replayed, VoteLog, is_wanted, vote_log_of
 
 log = logging.getLogger(__name__)
@@ -44,7 +47,7 @@ def revive(settings: Settings, hub: Hub | None) -> Revived | None:
     settings.data_dir.mkdir(parents=True, exist_ok=True)
     try:
         with TemporaryDirectory(dir=settings.data_dir) as folder:
-            backup, file = _furthest(settings, hub, Path(folder))
+            backup, file = _furthest_sound(settings, hub, Path(folder))
             since = None if file is None else made_at(file)
             if hub is not None and vote_log is not None:
                 hub.fetch_votes(vote_log.folder, lambda name: is_wanted(name, since))
@@ -81,23 +84,51 @@ def _is_revivable(settings: Settings) -> bool:
     return url.startswith("sqlite:///") and not Path(url.removeprefix("sqlite:///")).exists()
 
 
-def _furthest(settings: Settings, hub: Hub | None, folder: Path) -> tuple[Path | None, Path | None]:
-    """The backup that came furthest: what to call it, and its file, which is in `folder` if it was downloaded."""
-    changes, local = _best(stored_backups(settings)) if settings.keeps_backups_elsewhere else (-1, None)
-    remote = hub.snapshots() if hub is not None else ()
-    if hub is None or not remote or remote[-1].changes <= changes:
-        return local, local
-    fetched = folder / f"{remote[-1].name}.db"
-    hub.fetch(remote[-1].path, fetched)
-    return Path(hub.repo) / remote[-1].path, fetched
+def _furthest_sound(settings: Settings, hub: Hub | None, folder: Path) -> tuple[Path | None, Path | None]:
+    """The sound backup that came furthest: what to call it, and a copy of it in `folder`; `None` where none is kept.
+
+    A damaged one is passed over: the votes since the one before it are still in the log.
+    """
+    local = stored_backups(settings) if settings.keeps_backups_elsewhere else ()
+    kept = [_local(file) for file in reversed(local)]
+    if hub is not None:
+        kept += [_remote(hub, snapshot) for snapshot in reversed(hub.snapshots())]
+    for backup in sorted(kept, key=lambda backup: backup.changes, reverse=True):
+        copy = folder / backup.file
+        backup.fetch(copy)
+        if is_sound(copy):
+            return backup.name, copy
+        log.error("The backup %s is damaged and is passed over", backup.name)
+    if kept:
+        raise BackupError(f"None of the backups is sound ({kept[0].name} is the newest).")
+    return None, None
 
 
-def _best(backups: Sequence[Path]) -> tuple[int, Path | None]:
-    """The sound backup that came furthest, of these the newest, and how far; -1 without any."""
-    counted = [
-        (changes, number, file) for number, file in enumerate(backups) if (changes := changes_in(file)) is not None
-    ]
-    if backups and not counted:
-        raise BackupError(f"None of the backups in {backups[0].parent} is sound.")
-    changes, _, best = max(counted, default=(-1, 0, None))
-    return changes, best
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    """A backup that is kept somewhere."""
+
+    name: Path
+    file: str
+    """What its file was called when it was made."""
+    changes: int
+    """See `Extent`; -1 where that cannot be read."""
+    fetch: Callable[[Path], None]
+    """Copies it to a file of this machine; raises `BackupError`."""
+
+
+def _local(file: Path) -> _Kept:
+    changes = changes_in(file)
+    return _Kept(file, file.name, -1 if changes is None else changes, partial(_copy_plainly, file))
+
+
+def _remote(hub: Hub, snapshot: RemoteSnapshot) -> _Kept:
+    fetch = partial(hub.fetch, snapshot.path)
+    return _Kept(Path(hub.repo, snapshot.path), f"{snapshot.name}.db", snapshot.changes, fetch)
+
+
+def _copy_plainly(file: Path, copy: Path) -> None:
+    try:
+        shutil.copyfile(file, copy)
+    except OSError as error:
+        raise BackupError(f"{file} cannot be copied ({error.strerror}).") from error

@@ -155,6 +155,8 @@ class Service:
         say(f"votes     {report['votes']}")
         shown = self._settings.model_copy(update={"demo": bool(report.get("demo"))})
         say(f"backup    {describe_backups(shown)}")
+        if report.get("backup_failure"):
+            say(f"  The latest attempt to keep votes safe failed: {report['backup_failure']}")
         self._tell_password()
         return 0 if healthy else 1
 

@@ -98,11 +98,15 @@ def cost_of(price: Price | None, read: int, written: int, *, estimated: bool = F
     return Cost(read, written, millionths(price, read, written) / 1e6, estimated)
 
 
-def most_cost(model: ModelEntry, messages: Sequence[Message]) -> Cost:
-    """The most that a request may cost: no tokenizer makes more tokens than bytes, and the answer is limited."""
+def most_tokens(model: ModelEntry, messages: Sequence[Message]) -> int:
+    """The most that a request may have to be read: no tokenizer makes more tokens than bytes."""
     texts = [*(message.content for message in messages), model.system_prompt or ""]
-    asked = sum(len(text.encode("utf-8", "replace")) for text in texts)
-    return cost_of(model.price, asked + _ENVELOPE_TOKENS, model.recommended_config.max_new_tokens)
+    return sum(len(text.encode("utf-8", "replace")) for text in texts) + _ENVELOPE_TOKENS
+
+
+def most_cost(model: ModelEntry, messages: Sequence[Message]) -> Cost:
+    """The most that a request may cost; its answer is limited."""
+    return cost_of(model.price, most_tokens(model, messages), model.recommended_config.max_new_tokens)
 
 
 def real_cost(model: ModelEntry, messages: Sequence[Message], progress: AnswerProgress) -> Cost:

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import shutil
 import sqlite3
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -16,17 +17,17 @@ Progress = Callable[[float], None]
 _PAGES_A_STEP = 2_000
 
 
-def connect(database: Path) -> sqlite3.Connection:
-    """Open a file that is there: plain SQLite would make one that is not."""
-    place = f"file:{quote(str(database.absolute()))}?mode=rw"
+def connect(database: Path, *, closed: bool = False) -> sqlite3.Connection:
+    """Open a file that is there: plain SQLite would make one that is not. A `closed` one is read without a lock."""
+    place = f"file:{quote(str(database.absolute()))}?{'mode=ro&immutable=1' if closed else 'mode=rw'}"
     return sqlite3.connect(place, uri=True, isolation_level=None, timeout=BUSY_TIMEOUT_S)
 
 
 @contextlib.contextmanager
-def snapshot_of(database: Path) -> Iterator[sqlite3.Connection]:
+def snapshot_of(database: Path, *, closed: bool = False) -> Iterator[sqlite3.Connection]:
     """A connection that reads the database as it is now, whatever is written to it meanwhile."""
     try:
-        source = connect(database)
+        source = connect(database, closed=closed)
     except sqlite3.Error as error:
         raise BackupError(f"{database} cannot be opened ({error}).") from error
     with contextlib.closing(source):
@@ -39,17 +40,30 @@ def snapshot_of(database: Path) -> Iterator[sqlite3.Connection]:
 
 
 @contextlib.contextmanager
-def draft_of(file: Path) -> Iterator[Path]:
-    """An empty file beside `file` that only its owner reads; gone at the end unless it was renamed."""
-    draft = file.with_name(f".{file.name}.{new_id()}.part")
-    with written(file.parent):
-        file.parent.mkdir(parents=True, exist_ok=True)
+def draft_of(file: Path, folder: Path | None = None) -> Iterator[Path]:
+    """An empty file beside `file`, or in `folder`, that only its owner reads; gone at the end unless it was renamed."""
+    draft = (folder or file.parent) / f".{file.name}.{new_id()}.part"
+    with written(draft.parent):
+        draft.parent.mkdir(parents=True, exist_ok=True)
         claim(draft)
     try:
         yield draft
     finally:
         for left in (draft, *(Path(f"{draft}{end}") for end in ("-journal", "-wal", "-shm"))):
             left.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def closed_copy(draft: Path, folder: Path) -> Iterator[Path]:
+    """`draft` itself where it lies in `folder` already; else a copy there, written from its first byte to its last."""
+    if draft.parent == folder:
+        yield draft
+        return
+    with draft_of(folder / draft.name) as copy:
+        with written(folder):
+            shutil.copyfile(draft, copy)
+            sync(copy)
+        yield copy
 
 
 def copy_into(source: sqlite3.Connection, draft: Path, progress: Progress) -> int:
@@ -81,6 +95,14 @@ def check(database: sqlite3.Connection) -> int:
     if database.execute("SELECT count(*) FROM alembic_version").fetchone() != (1,):
         raise sqlite3.DatabaseError("it does not tell its version")
     return count_votes(database)
+
+
+def is_sound(file: Path) -> bool:
+    """Whether a closed backup is undamaged, to its last page."""
+    with contextlib.suppress(sqlite3.Error), contextlib.closing(connect(file, closed=True)) as backup:
+        check(backup)
+        return True
+    return False
 
 
 def count_votes(database: sqlite3.Connection) -> int:

@@ -1,14 +1,23 @@
 """How commands talk to a terminal, a pipe and a file."""
 
+import argparse
 import contextlib
 import json
 import sys
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TextIO
+from typing import NoReturn, TextIO
 
 from arena.errors import ConfigError
+
+
+class Parser(argparse.ArgumentParser):
+    """Says in one sentence what is wrong with a command line."""
+
+    def error(self, message: str) -> NoReturn:
+        """Exit with status 2."""
+        self.exit(2, f"{message[0].upper()}{message[1:]}; see {self.prog} --help.\n")
 
 
 class Progress:
@@ -64,7 +73,8 @@ def output(path: Path | None) -> Iterator[TextIO]:
     except OSError as error:
         raise ConfigError(f"{path}: cannot be written ({error.strerror}).") from error
     finally:
-        draft.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # where no file can be, there is none
+            draft.unlink()
 
 
 def print_json(answer: object) -> None:

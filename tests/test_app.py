@@ -19,6 +19,7 @@ import pytest
 from gradio_client import Client  # type: ignore[import-untyped]
 
 from app import build_app, main
+from arena import closings
 from arena.config import SHIPPED_DIR, load_settings
 from arena.errors import ConfigError
 from arena.parts import build_parts
@@ -223,6 +224,25 @@ def test_signing_out_closes_the_session_wherever_its_cookie_went(operator: httpx
     assert httpx.get(address + "/metrics", cookies=copied).status_code == 401
 
 
+def test_a_session_that_was_signed_out_stays_closed_at_the_next_start_and_at_every_process(tmp_path: Path) -> None:
+    settings = load_settings(data_dir=tmp_path, demo=True, admin_password=PASSWORD)
+
+    def opens(address: str, cookies: dict[str, str]) -> bool:
+        return httpx.get(address + "/metrics", cookies=cookies).status_code == 200
+
+    with pytest.MonkeyPatch.context() as patch, served(build_app(settings)) as first:
+        patch.setattr(closings, "HEAR_EVERY_S", 0.01)
+        with served(build_app(settings)) as second, httpx.Client(base_url=first) as operator:
+            operator.post("/login", data={"password": PASSWORD})
+            copied = dict(operator.cookies)
+            assert opens(second, copied)
+            operator.post("/logout")
+            while opens(second, copied):
+                pass
+    with served(build_app(settings)) as again:
+        assert not opens(again, copied)
+
+
 def test_too_many_wrong_passwords_close_the_door_for_a_while(locked: str) -> None:
     for _ in range(LoginAttempts.PER_ADDRESS):
         assert httpx.post(locked + "/login", data={"password": "guess"}).status_code == 401
@@ -389,6 +409,14 @@ def test_a_wrong_setting_is_one_sentence(monkeypatch: pytest.MonkeyPatch, capsys
 
     assert main([]) == 2
     assert capsys.readouterr().err.startswith("ARENA_PORT: ")
+
+
+def test_a_wrong_option_is_one_sentence(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["--port", "eighty"])
+
+    assert ended.value.code == 2
+    assert capsys.readouterr().err == "Argument --port: invalid int value: 'eighty'; see app.py --help.\n"
 
 
 def test_the_password_is_shown_on_a_terminal(tmp_path: Path) -> None:

@@ -152,7 +152,9 @@ def test_the_history_worked_out_from_votes_ends_where_the_leaderboard_stands(dat
     for hours, winner in ((0, Winner.MODEL_A), (1, Winner.MODEL_A), (100, Winner.MODEL_B), (101, Winner.MODEL_A)):
         add_vote(database, heron, wren, winner, at=TUESDAY + timedelta(hours=hours))
 
-    assert rebuild_history(database) == 3
+    shares: list[float] = []
+    assert rebuild_history(database, shares.append) == 3
+    assert shares == [0.5, 0.75, 1.0]
     told = history_of(database, heron)
     # Of Tuesday the later hour stays, since it is told by the day; of the last two days each hour does.
     assert [(at, votes) for at, _, votes in told] == [

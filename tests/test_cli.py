@@ -119,6 +119,7 @@ def test_help_imports_nothing_that_takes_long() -> None:
         (["leaderboard", "--database", "mysql://x/y"], "must be sqlite:///FILE or postgresql"),
         (["votes", "export", "--demo"], "never exported"),
         (["votes", "export", "--out", "no/such/folder/votes.csv"], "cannot be written"),
+        (["votes", "export", "--out", f"{__file__}/votes.csv"], "cannot be written (Not a directory)"),
     ],
 )
 def test_wrong_use_is_told_in_one_sentence(arguments: Sequence[str], told: str, run: Run) -> None:

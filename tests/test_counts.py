@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from sqlalchemy import update
 
+from arena import counts
 from arena.counts import LiveCounts, PairCounts, add_verdict, next_sequence, read_counts, rebuild_counts, verdicts_of
 from arena.database import Database, open_database
 from arena.stamps import latest_sequence
@@ -142,7 +143,12 @@ def test_rebuilt_counts_equal_those_kept_with_each_vote(any_database: Database) 
     views = [(["battle"], ""), (["imported"], ""), (["battle", "imported"], "clarity")]
     kept = [read_counts(any_database, *view) for view in views]
 
-    assert rebuild_counts(any_database) == kept[0].votes + kept[1].votes
+    shares: list[float] = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(counts, "_TOLD_EVERY", 10)
+        assert rebuild_counts(any_database, shares.append) == kept[0].votes + kept[1].votes
+    assert shares == sorted(shares) != []
+    assert 0 < shares[0] < shares[-1] <= 1
 
     for before, view in zip(kept, views, strict=True):
         after = read_counts(any_database, *view)

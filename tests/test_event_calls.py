@@ -19,6 +19,8 @@ SESSION = {"session_hash": "s1"}
 async def _greet(name: str, request: gr.Request) -> tuple[str, str]:
     if name == "nobody":
         raise gr.Error("Say who you are.", print_exception=False)
+    if name == "boom":
+        raise KeyError(name)
     return f"Hello {name} of {request.session_hash}", request.headers["x-from"]
 
 
@@ -40,7 +42,8 @@ class Page:
         )
         self.demo.queue(api_open=False)
         self.demo._queue.start()
-        calls = EventCalls(self.demo)
+        self.told: list[BaseException] = []
+        calls = EventCalls(self.demo, self.told.append)
         calls.app = self.demo.app
         routes = [Route(JOIN, calls.join, methods=["POST"]), Route(CALL, calls.call, methods=["POST"])]
         self.ours = Starlette(routes=routes)
@@ -72,6 +75,18 @@ async def test_an_event_is_answered_as_by_gradios_own_route(page: Page, name: st
     ours, gradios = await send(page.ours, CALL, json=event), await send(page.gradios, CALL, json=event)
     assert ours.status_code == gradios.status_code == (500 if name == "nobody" else 200)
     assert _lasting(ours) == _lasting(gradios)
+
+
+async def test_an_error_that_nobody_expected_is_told_the_operator_and_not_the_page(
+    page: Page, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Who tells it leaves out what the visitor sent; printed, it would be in the log."""
+    for name, told in (("nobody", []), ("boom", [KeyError])):
+        answer = await send(page.ours, CALL, json={"data": [name], "fn_index": page.greet, **SESSION})
+        assert answer.status_code == 500
+        assert [type(error) for error in page.told] == told
+        assert "boom" not in answer.text
+    assert capfd.readouterr() == ("", "")
 
 
 async def test_an_event_with_a_queue_is_joined_and_never_answered_at_once(page: Page) -> None:

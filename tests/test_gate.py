@@ -5,6 +5,7 @@ import http.client
 import json
 import re
 import socket
+import tracemalloc
 from collections.abc import AsyncIterator, Iterator
 from contextlib import closing
 from urllib.parse import urlsplit
@@ -18,7 +19,9 @@ from starlette.types import Receive, Scope, Send
 
 from arena.config import load_settings
 from arena.web.assets import AssetCache
-from arena.web.gate import MAX_BODY_BYTES, Gate
+from arena.web.bodies import MAX_BODY_BYTES
+from arena.web.events import PageOwners
+from arena.web.gate import Gate
 from arena.web.session import CookieRules, Sessions
 from arena.web.streams import PageStreams
 from tests.serving import served
@@ -34,12 +37,15 @@ class Everything:
     def __init__(self) -> None:
         self.asked: list[str] = []
         self.bodies: list[bytes] = []
+        self.headers = Headers()
+        """Of the latest request."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             return
         request = Request(scope, receive)
         self.asked.append(request.url.path)
+        self.headers = request.headers
         self.bodies.append(await request.body())
         await self._answer(request.url.path)(scope, receive, send)
 
@@ -129,6 +135,7 @@ def test_what_the_pages_ask_for_gets_through(arena: httpx.Client, path: str) -> 
         "/assets/../config",
         "/assets/%2e%2e/config",
         "/static/..%2f..%2fetc/passwd",
+        "/static//etc/passwd",
         "//leaderboard",
     ],
 )
@@ -217,6 +224,26 @@ def test_a_body_that_does_not_say_its_size_is_cut_off_while_it_comes(arena: http
     assert behind.asked == []
 
 
+def test_bodies_that_are_thrown_away_fill_no_memory(arena: httpx.Client, behind: Everything) -> None:
+    """Refusals are sent once the body has come, so that a browser reads them; many at once must cost nothing."""
+    url, megabytes, piece = urlsplit(str(arena.base_url)), 8, b" " * 65_536
+    head = f"POST {JOIN} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: {megabytes << 20}"
+    tracemalloc.start()
+    try:
+        with socket.create_connection((url.hostname, url.port)) as connection:
+            connection.sendall(f"{head}\r\n\r\n".encode())
+            for _ in range(megabytes * 16):
+                connection.sendall(piece)
+            status = connection.makefile("rb").readline()
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+
+    assert b" 413 " in status
+    assert most < 2 << 20
+    assert behind.asked == []
+
+
 @pytest.mark.parametrize("given", ["text/plain", "multipart/form-data", "application/x-www-form-urlencoded", ""])
 def test_events_take_json_only(arena: httpx.Client, behind: Everything, given: str) -> None:
     assert arena.post(JOIN, content=b"{}", headers={"Content-Type": given}).status_code == 415
@@ -232,6 +259,8 @@ def test_events_take_json_only(arena: httpx.Client, behind: Everything, given: s
         ({"data": [{"path": "/etc/passwd"}]}, 400),
         ({"data": [["deep", [{"path": "/etc/passwd"}]]]}, 400),
         ({"data": {"0": "text"}}, 400),
+        ({"data": ["what no database keeps: \0"]}, 400),
+        ({"data": [["deep", ["\0"]]]}, 400),
         ({"data": [], "session_hash": "x" * 65}, 400),
         ({"data": [], "session_hash": ["x"]}, 400),
         (["no object"], 400),
@@ -261,6 +290,34 @@ def test_the_page_of_one_visitor_is_no_others(arena: httpx.Client, sessions: Ses
             assert asked.status_code == status
         assert [arena.get(path, headers=headers).status_code for path in (stream, heartbeat)] == [status, status]
     assert len(behind.asked) == 8
+
+
+def test_an_address_with_a_nul_goes_no_further(arena: httpx.Client, behind: Everything) -> None:
+    for path in ("/leaderboard?tag=%00", "/export/leaderboard.json?tag=a%00b"):
+        assert arena.get(path).status_code == 400
+    assert behind.asked == []
+
+
+def test_the_owner_of_an_open_page_is_known_however_many_names_a_script_invents() -> None:
+    owners = PageOwners()
+    with owners.streaming(None):
+        assert owners.belongs("of-anna", "anna")
+        with owners.streaming("of-anna"), owners.streaming("of-anna"):
+            for number in range(owners.MOST + 1):
+                owners.belongs(f"invented-{number}", "thief")
+            assert not owners.belongs("of-anna", "thief")
+        assert not owners.belongs("of-anna", "thief")
+    assert owners.belongs("of-anna", "anna")
+    for number in range(owners.MOST + 1):
+        owners.belongs(f"invented-{number}", "thief")
+    assert owners.belongs("of-anna", "thief")  # nobody has the page any more
+
+
+@pytest.mark.parametrize("name", ["x" * 65, "x%00", "a%20b", "%C3%A9%2F"])
+def test_what_is_no_name_of_a_page_is_not_remembered(arena: httpx.Client, behind: Everything, name: str) -> None:
+    """Names are kept, by the thousand: long ones would fill the memory."""
+    assert arena.get(f"/gradio_api/queue/data?session_hash={name}").status_code == 400
+    assert behind.asked == []
 
 
 def test_a_body_that_does_not_come_is_not_waited_for(behind: Everything, sessions: Sessions) -> None:
@@ -320,6 +377,24 @@ def test_a_trusted_proxys_name_for_the_arena_is_its_own(behind: Everything, sess
     headers = {"Origin": "https://arena.example", "X-Forwarded-Host": "arena.example"}
     with served(gate(behind, sessions, hops=1)) as address:
         assert httpx.post(address + JOIN, json={}, headers=headers).status_code == 200
+
+
+@pytest.mark.parametrize(("hops", "host"), [(0, None), (1, "arena.example")])
+def test_the_pages_hear_of_their_own_address_from_trusted_proxies_only(
+    behind: Everything, sessions: Sessions, hops: int, host: str | None
+) -> None:
+    """Gradio writes the address into the page and its configuration."""
+    said = [
+        ("X-Forwarded-Host", "evil.example, arena.example"),
+        ("X-Forwarded-Proto", "http, https"),
+        ("X-Gradio-Server", "https://evil.example"),
+    ]
+    with served(gate(behind, sessions, hops=hops)) as address:
+        httpx.get(address + "/config", headers=said)
+
+    assert behind.headers.get("x-forwarded-host") == host
+    assert behind.headers.get("x-forwarded-proto") == "https"
+    assert "x-gradio-server" not in behind.headers
 
 
 def test_every_answer_carries_the_security_headers(arena: httpx.Client) -> None:

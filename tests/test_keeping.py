@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import sys
 from collections.abc import AsyncIterator, Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -163,6 +164,60 @@ def test_the_backup_with_the_most_votes_comes_back_and_a_damaged_one_is_passed_o
     database = opened(space)
     assert votes_of(database) == 3
     database.close()
+
+
+def damage(file: Path) -> None:
+    """Overwrite the last page: counts can be read as before, the votes cannot."""
+    with file.open("r+b") as database:
+        database.seek(-4096, 2)
+        database.write(b"\xff" * 4096)
+
+
+def test_damage_that_shows_only_when_everything_is_read_costs_no_vote(space: Settings, hub: ScriptedHub) -> None:
+    """The backup before it, and the log of the votes since, bring everything back."""
+    settings, remote = space.model_copy(update={"backup_hours": 0}), Hub(REPO, TOKEN, hub.url)
+    database = opened(settings)
+    keeper = Keeper(settings, database, remote)
+    for day in (2, 1):
+        for battle in vote(database, 2):
+            keeper.stored(battle)
+        as_made_on(back_up(settings).file, now() - timedelta(days=day))
+        keeper.do_what_is_due(now())
+    empty_disk(settings, database)
+    older, newer = stored_backups(settings)
+    damage(newer)
+    assert extent_of(newer, closed=True).votes == 4
+    latest = remote.snapshots()[-1].path
+    hub.files[latest] = hub.files[latest][:-4096] + b"\xff" * 4096
+
+    assert revive(settings, remote) == Revived(older, 2)
+
+    database = opened(settings)
+    assert votes_of(database) == 4
+    database.close()
+
+
+_CONNECTED: list[str] = []
+
+
+def _note_connections(event: str, arguments: tuple[object, ...]) -> None:
+    if event == "sqlite3.connect":
+        _CONNECTED.append(str(arguments[0]))
+
+
+def test_where_backups_are_kept_sqlite_opens_nothing_but_closed_files(space: Settings) -> None:
+    """A bucket knows no locks, and takes a file as one stream from its first byte to its last."""
+    sys.addaudithook(_note_connections)  # stays for this process, which it costs nothing
+    database = opened(space)
+    vote(database, 2)
+    Keeper(space, database, None).do_what_is_due(now())
+    empty_disk(space, database)
+    revive(space, None)
+
+    there = [place for place in _CONNECTED if str(space.backup_dir) in place]
+    assert there
+    assert all("immutable=1" in place for place in there)
+    assert list(space.data_dir.iterdir()) == [space.data_dir / "arena.db"]
 
 
 def test_where_backups_are_all_damaged_the_arena_does_not_start_empty(space: Settings) -> None:

@@ -14,10 +14,10 @@ from arena.errors import BattleError
 from arena.limits import ADDRESS_SHARE, Limits
 from arena.tables import StartCount, StartSlot
 from arena.voters import VoterIdentity
-from tests.battle_fixtures import ANNA, World, last, llm, make_world
+from tests.battle_fixtures import ANNA, BEN, World, last, llm, make_world
 from tests.conftest import SettingsFactory
 from tests.scripted_openai import ScriptedOpenAI
-from tests.scripting import Script
+from tests.scripting import Fault, Script
 
 pytest_plugins = ["tests.postgres_fixtures"]
 __all__ = ["llm", "make_world"]  # fixtures
@@ -223,8 +223,8 @@ async def spent(world: World, settled: float) -> None:
 async def test_a_battle_sets_money_aside_and_then_costs_its_tokens(priced_world: World, llm: ScriptedOpenAI) -> None:
     views = priced_world.arena.fight("Hello", ANNA)
     await anext(views)
-    # 2 tokens of prompt and at most 2,000 of answer, from each of two models.
-    await spent(priced_world, 2 * (2 * 1.0 + 2000 * 10.0) / 1e6)
+    # At most 5 tokens of prompt, 64 around it, and 2,000 of answer, from each of two models.
+    await spent(priced_world, 2 * ((5 + 64) * 1.0 + 2000 * 10.0) / 1e6)
     view = await last(views)
 
     answers = priced_world.answers(view.battle_id)
@@ -256,3 +256,42 @@ async def test_a_battle_that_is_stopped_costs_what_had_come(priced_world: World,
     texts = [answer.text for answer in priced_world.answers(view.battle_id)]
     assert all(0 < len(text) < 2000 for text in texts)
     await spent(priced_world, sum(2 * 1.0 + -(-len(text) // 4) * 10.0 for text in texts) / 1e6)
+
+
+@pytest.mark.parametrize(
+    ("fault", "price"),
+    [pytest.param(Fault.STALL_HEADERS, 1.0, id="read"), pytest.param(429, 0.0, id="refused by the platform")],
+)
+async def test_whoever_leaves_before_the_first_word_has_cost_what_was_sent(
+    make_world: Callable[..., Any], llm: ScriptedOpenAI, fault: Fault | int, price: float
+) -> None:
+    """Else a script that sends long prompts and leaves at once would spend without being counted."""
+    entries = {name: PRICED for name in ("tortoise", "hare")}
+    world: World = await make_world(models=("tortoise", "hare"), entries=entries, spend_per_day=10)
+    for name in entries:
+        llm.scripts[name] = Script(fault=fault)
+    views, prompt = world.arena.fight("Why? " * 4000, ANNA), 20_000
+    await anext(views)
+    await llm.until(lambda server: len(server.requests) >= 2)
+    if price:
+        await views.aclose()
+    else:
+        await last(views)
+
+    await spent(world, 2 * price * (prompt / 4) / 1e6)
+
+
+async def test_a_turn_that_was_never_asked_costs_nothing(make_world: Callable[..., Any], llm: ScriptedOpenAI) -> None:
+    entries = {name: PRICED for name in ("tortoise", "hare")}
+    given = {"models": ("tortoise", "hare"), "entries": entries, "max_battles": 1, "spend_per_day": 10}
+    world: World = await make_world(**given)
+    for name in entries:
+        llm.scripts[name] = Script(fault=Fault.STALL_HEADERS)
+    first, second = world.arena.fight("Hello", ANNA), world.arena.fight("Hello", BEN)
+    await anext(first)
+    assert (await anext(second)).phase is Phase.QUEUED
+    await second.aclose()
+    await llm.until(lambda server: len(server.requests) >= 2)
+    await first.aclose()
+
+    await spent(world, 2 * 2 * 1.0 / 1e6)

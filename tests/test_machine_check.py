@@ -23,6 +23,7 @@ from arena.machine_check import (
     check_port,
     check_python,
     check_roster,
+    check_shared_secrets,
     check_variables,
     check_writable,
     file_system_of,
@@ -186,6 +187,15 @@ def test_only_sqlite_has_a_file() -> None:
     assert sqlite_file("sqlite:////srv/arena.db") == Path("/srv/arena.db")
     assert sqlite_file("postgresql+psycopg://arena@db/arena") is None
     assert sqlite_file("no url at all") is None
+
+
+def test_what_several_arenas_must_share_is_asked_for_on_postgresql_only(make_settings: SettingsFactory) -> None:
+    url = "postgresql+psycopg://arena@localhost/arena"
+    told = [finding.sentence for finding in check_shared_secrets(make_settings(database_url=url, secret="s"))]
+
+    assert [sentence.split(" is not set")[0] for sentence in told] == ["ARENA_ADMIN_PASSWORD"]
+    assert check_shared_secrets(make_settings(database_url=url, secret="s", admin_password="p")) == []
+    assert check_shared_secrets(make_settings()) == []
 
 
 def test_a_free_port_is_free() -> None:

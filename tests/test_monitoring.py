@@ -10,7 +10,8 @@ from prometheus_client.parser import text_string_to_metric_families
 from arena import __version__
 from arena.config import load_settings
 from arena.parts import Parts, build_parts
-from arena.tables import Winner
+from arena.service import Service
+from arena.tables import Winner, now
 from arena.voters import VoterIdentity
 from tests.scripted_openai import ScriptedOpenAI
 from tests.scripting import Script
@@ -108,6 +109,23 @@ async def test_the_operator_learns_why_a_model_is_not_ready(parts: Parts, llm: S
     assert models["two"] == {"id": "two", "state": "ready", "reason": ""}
     assert models["one"]["state"] != "ready"
     assert models["one"]["reason"]
+
+
+async def test_the_operator_learns_that_votes_are_not_kept_safe(
+    parts: Parts, capsys: pytest.CaptureFixture[str]
+) -> None:
+    await parts.fleet.prepare()
+    await fight(parts)
+    parts.settings.resolved_backup_dir.write_text("a file where the folder should be")
+    parts.keeper.do_what_is_due(now())
+
+    report = json.loads(json.dumps((await parts.monitor.readiness()).as_json() | await parts.monitor.operator_report()))
+    assert Service(parts.settings)._tell_report(report) == 0
+
+    told = (
+        f"The latest attempt to keep votes safe failed: Nothing can be written in {parts.settings.resolved_backup_dir}"
+    )
+    assert told in capsys.readouterr().out
 
 
 async def test_figures_follow_the_battles(parts: Parts, llm: ScriptedOpenAI) -> None:

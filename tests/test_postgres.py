@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from sqlalchemy import select, text
+from sqlalchemy.exc import SQLAlchemyError
 
 from arena.battle import Phase
 from arena.config import SHIPPED_DIR
@@ -54,6 +55,18 @@ def test_a_reader_whose_connections_the_server_has_closed_gets_new_ones(new_post
     assert ended
     assert standings.votes == 1
     database.close()
+
+
+def test_an_error_tells_nothing_of_what_a_statement_was_to_look_up(any_database: Database) -> None:
+    wrong, given = text("SELECT :what FROM no_such_table"), {"what": "a visitor's own"}
+
+    with pytest.raises(SQLAlchemyError) as glanced:
+        any_database.glance(lambda connection: connection.execute(wrong, given))
+    with any_database.read() as session, pytest.raises(SQLAlchemyError) as read:
+        session.execute(wrong, given)
+
+    assert "no_such_table" in str(glanced.value)
+    assert "visitor's own" not in str(glanced.value) + str(read.value)
 
 
 async def test_a_battle_is_fought_voted_on_and_on_the_board(stored_world: World) -> None:

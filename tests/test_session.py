@@ -81,6 +81,8 @@ def test_one_household_is_one_address_however_it_moves_in_its_network(sessions: 
     assert known_as("2001:db8:1:2:aaaa::1") == known_as("2001:db8:1:2:bbbb::2")
     assert known_as("2001:db8:1:2::1") != known_as("2001:db8:1:3::1")
     assert known_as("::ffff:192.0.2.1") == known_as("192.0.2.1")
+    assert known_as("192.0.2.1:50001") == known_as("192.0.2.1:50002") == known_as("192.0.2.1")
+    assert known_as("[2001:db8:1:2::1]:50001") == known_as("2001:db8:1:2::2")
 
 
 def test_a_visitor_cannot_choose_the_address_they_are_known_by() -> None:
@@ -138,6 +140,25 @@ def test_changing_the_password_closes_every_session(sessions: Sessions, make_set
 def test_only_the_password_matches(sessions: Sessions, given: str) -> None:
     assert sessions.password_matches("open sesame")
     assert not sessions.password_matches(given)
+
+
+class Untouched(str):
+    """A password that may be hashed, and not compared: `==` ends at the first wrong letter, and so tells it."""
+
+    __slots__ = ()
+    __hash__ = str.__hash__
+
+    def __eq__(self, other: object) -> bool:
+        raise AssertionError("compared letter by letter")
+
+
+@pytest.mark.parametrize(("given", "matches"), [("open sesame", True), ("open sesamf", False)])
+def test_a_password_is_compared_in_a_time_that_tells_nothing(
+    make_settings: SettingsFactory, given: str, matches: bool
+) -> None:
+    sessions = Sessions(b"a secret", Untouched("open sesame"), make_settings())
+
+    assert sessions.password_matches(Untouched(given)) is matches
 
 
 def test_cookies_are_out_of_reach_of_scripts_and_other_sites() -> None:

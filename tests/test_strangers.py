@@ -71,6 +71,20 @@ def test_another_ones_battle_takes_no_vote_and_a_vote_is_not_replayed(site: Site
     assert "etc/passwd" not in log.getvalue()
 
 
+def test_a_forged_vote_is_refused_and_counted_on_every_page_that_has_votes(site: Site) -> None:
+    before = refused(site, "not_yours")
+    with Stranger(site.url) as stranger:
+        buttons = {part["id"] for part in stranger.config["components"] if part["props"].get("elem_id") == "vote-tie"}
+        votes = [d for d in stranger.config["dependencies"] if buttons & {target for target, _ in d["targets"]}]
+        assert len(votes) == 3  # Battle, Side by side, Campaign
+        for function in votes:
+            for forged in ("0" * 32, None, 7, ["0" * 32]):
+                told = stranger.call(function, [forged, *[None] * (len(function["inputs"]) - 1)])
+                assert not any(name in told for name in NAMES.values())
+            assert refused(site, "not_yours") > before
+            before = refused(site, "not_yours")
+
+
 def test_the_operator_reads_how_much_was_refused_and_why(site: Site) -> None:
     with Stranger(site.url) as stranger:
         stranger.client.get("/gradio_api/file=/etc/passwd")
@@ -129,6 +143,37 @@ def test_an_error_tells_a_visitor_nothing_and_the_log_nothing_of_the_visitor(
     assert "keep private" not in everything
 
 
+def test_whoever_provokes_the_same_error_again_and_again_does_not_fill_the_log(site: Site, log: io.StringIO) -> None:
+    before = refused(site, "mistake")
+    with Stranger(site.url) as stranger:
+        for length in range(300, 320):  # longer than a file's name can be
+            assert stranger.client.get("/static/" + "x" * length).text == "Internal Server Error"
+            stranger.client.get("/", headers={"Connection": "Upgrade", "Upgrade": "websocket"})
+
+    lines = [json.loads(line) for line in log.getvalue().splitlines()]
+    assert [line["message"].split(" in ")[0] for line in lines if line["level"] == "error"] == ["An unexpected OSError"]
+    assert refused(site, "mistake") == before + 20
+    assert [line for line in lines if line["logger"].startswith("uvicorn")] == []
+
+
+def test_what_a_page_that_is_out_of_date_sends_is_not_in_the_log(
+    site: Site, log: io.StringIO, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Its prompt comes where a choice is expected, or with too few values: Gradio would print it."""
+    before = refused(site, "mistake")
+    with Stranger(site.url) as stranger:
+        function = stranger.function("vote-model_a")
+        told = [*stranger.tell(function, ["marker of a prompt"]), *stranger.tell(function, ["marker of a prompt"] * 99)]
+        radios = [d for d in stranger.config["dependencies"] if len(d["inputs"]) > 1]
+        told += [stranger.call(d, ["marker of a prompt"] * len(d["inputs"])) for d in radios]
+
+    everything = log.getvalue() + "".join(capfd.readouterr())
+    assert "An unexpected ValueError" in everything
+    assert "marker of a prompt" not in everything
+    assert refused(site, "mistake") > before
+    assert not any(secret in str(told) for secret in ("Traceback", "site-packages", "arena/"))
+
+
 def test_the_log_knows_battles_but_no_prompt_no_answer_no_key_and_no_address(
     tmp_path: Path, log: io.StringIO, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -177,7 +222,7 @@ def test_a_refusal_that_comes_often_is_told_seldom(log: io.StringIO) -> None:
     for _ in range(50):
         refusals.count("not_yours", "no id\nof a battle")
     now[0] += 10
-    refusals.count("not_yours")
+    refusals.count("not_yours", ["no text"])
 
     assert refusals.by_reason() == {"not_yours": 51}
     messages = [json.loads(line)["message"] for line in log.getvalue().splitlines()]

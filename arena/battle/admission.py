@@ -56,7 +56,7 @@ class Admission:
         check_prompt(prompt, earlier_turns, self._settings)
         self._runs.admit(voter)
         sent = tokens_sent(messages) if self._limits.counts_money else 0
-        most = self._estimate(sent, models, sampling) if self._limits.counts_money else 0
+        most = self._estimate(messages, models, sampling) if self._limits.counts_money else 0
         bill = Bill(await self._database.run(self._limits.admit, voter, most), sent)
         try:
             await self._moderation.check(prompt)
@@ -65,8 +65,8 @@ class Admission:
             if bill.reservation is not None:
                 await asyncio.shield(self._database.run(self._limits.settle, bill.reservation, bill.cost))
 
-    def _estimate(self, sent: int, models: Sequence[str] | None, sampling: Sampling | None) -> int:
+    def _estimate(self, messages: Sequence[Message], models: Sequence[str] | None, sampling: Sampling | None) -> int:
         """The most that the turn may cost; if the models are yet to be drawn, as if the two dearest were."""
         asked = self._fleet.drawable() if models is None else models
-        costs = sorted((estimate(self._fleet.entry(name), sent, sampling) for name in asked), reverse=True)
+        costs = sorted((estimate(self._fleet.entry(name), messages, sampling) for name in asked), reverse=True)
         return sum(costs[:2])

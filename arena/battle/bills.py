@@ -5,10 +5,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from arena.battle.seats import Attempt, Seat
-from arena.limits import Reservation
+from arena.limits import MILLIONTHS, Reservation
 from arena.providers.base import Message, Sampling
 from arena.roster import ModelEntry
-from arena.spending import millionths, tokens_in
+from arena.spending import Exchange, millionths, most_tokens, tokens_in
+
+_ROUNDING = 1e-6
+"""Dollars times a million may come out a little above the whole number that they are."""
 
 
 @dataclass(slots=True)
@@ -33,28 +36,29 @@ def tokens_sent(messages: Sequence[Message]) -> int:
     return tokens_in([message.content for message in messages])
 
 
-def estimate(model: ModelEntry, sent_tokens: int, sampling: Sampling | None) -> int:
+def estimate(model: ModelEntry, messages: Sequence[Message], sampling: Sampling | None) -> int:
     """The most that one answer may cost, in millionths of a US dollar; a model without a price costs nothing."""
     longest = sampling.max_new_tokens if sampling else model.recommended_config.max_new_tokens
-    return _price(model, sent_tokens + tokens_in([model.system_prompt or ""]), longest)
+    return math.ceil(millionths(model.price, most_tokens(model, messages), longest))
 
 
 def cost(attempts: Sequence[Attempt], sent_tokens: int) -> int:
     """What the attempts cost, in millionths of a US dollar, by the platform's own count where it gave one.
 
-    An attempt that brought nothing is taken to cost nothing; one that was cut off costs what had come.
+    One that brought nothing costs what was sent, unless the platform refused it: whoever leaves at once has still been
+    answered somewhere. What was never asked costs nothing.
     """
-    total = 0
-    for attempt in attempts:
-        progress = attempt.progress
-        received = tokens_in([progress.text, progress.reasoning])
-        if progress.finish is None and not received:
-            continue
-        counted = (progress.finish.input_tokens, progress.finish.output_tokens) if progress.finish else (None, None)
-        sent = sent_tokens if counted[0] is None else counted[0]
-        total += _price(attempt.model, sent, received if counted[1] is None else counted[1])
-    return total
+    return sum(_cost(attempt, sent_tokens) for attempt in attempts if attempt.progress.total_ms is not None)
 
 
-def _price(model: ModelEntry, sent: int, received: int) -> int:
-    return math.ceil(millionths(model.price, sent, received))
+def _cost(attempt: Attempt, sent_tokens: int) -> int:
+    progress = attempt.progress
+    finish, error = progress.finish, progress.error
+    exchange = Exchange(
+        sent=sent_tokens + tokens_in([attempt.model.system_prompt or ""]),
+        received=tokens_in([progress.text, progress.reasoning]),
+        counted=(finish.input_tokens, finish.output_tokens) if finish else (None, None),
+        failure=error.kind if error else None,
+        longest=attempt.sampling.max_new_tokens,
+    )
+    return math.ceil(exchange.cost(attempt.model.price).usd * MILLIONTHS - _ROUNDING)

@@ -162,7 +162,7 @@ class Judging:
         with self._database.write() as session:
             assignment, campaign = _own_assignment(session, ballot.battle_id, ballot.voter_id)
             if assignment.battle_id is not None:
-                raise BattleError(ALREADY_VOTED)
+                raise BattleError(ALREADY_VOTED, reason="voted_already")
             if campaign.ended_at is not None:
                 raise BattleError(ENDED)
             judgement = Judgement(
@@ -225,9 +225,9 @@ class Judging:
 
 
 def _own_assignment(session: Session, assignment_id: str, voter_id: str) -> tuple[CampaignAssignment, Campaign]:
-    assignment = session.get(CampaignAssignment, assignment_id, with_for_update=True)
+    assignment = session.get(CampaignAssignment, assignment_id or "", with_for_update=True)
     if assignment is None or assignment.voter_id != voter_id:
-        raise BattleError(NOT_YOURS)
+        raise BattleError(NOT_YOURS, reason="not_yours")
     item = session.get_one(CampaignItem, assignment.item_id)
     return assignment, session.get_one(Campaign, item.campaign_id)
 

@@ -4,9 +4,10 @@ import argparse
 import contextlib
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING
 
 from arena.errors import ConfigError
+from arena.terminal import Parser
 
 if TYPE_CHECKING:
     from arena.config import Settings
@@ -14,17 +15,9 @@ if TYPE_CHECKING:
     from arena.fleet import Fleet
     from arena.roster import Roster
 
-    Commands = argparse._SubParsersAction["Parser"]
+    Commands = argparse._SubParsersAction[Parser]
 
 PROGRAM = "python -m arena"
-
-
-class Parser(argparse.ArgumentParser):
-    """Says in one sentence what is wrong with a command line."""
-
-    def error(self, message: str) -> NoReturn:
-        """Exit with status 2."""
-        self.exit(2, f"{message[0].upper()}{message[1:]}; see {self.prog} --help.\n")
 
 
 def new_command(commands: "Commands", name: str, what: str, example: str) -> Parser:

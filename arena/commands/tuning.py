@@ -8,10 +8,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from arena.commands.command_line import Parser, new_command, new_part, opened, settings_of
+from arena.commands.command_line import new_command, new_part, opened, settings_of
 from arena.commands.tuning_printing import event_as_json, facts_of, job_as_json, print_plan, row_of, state_of
 from arena.errors import ConfigError, TuningError
-from arena.terminal import agreed, print_json, print_table, tell
+from arena.terminal import Parser, agreed, print_json, print_table, tell
 
 if TYPE_CHECKING:
     from arena.commands.command_line import Commands

@@ -88,8 +88,12 @@ def rebuild_counts(given: argparse.Namespace) -> int:
     from arena.history import rebuild_history
 
     with opened(settings_of(given)) as database:
-        sys.stdout.write(f"{count_of(counts.rebuild_counts(database), 'vote')} counted\n")
-        sys.stdout.write(f"{count_of(rebuild_history(database), 'moment')} of the ratings' history worked out\n")
+        with progress("Counting votes", sys.stderr) as bar:
+            votes = counts.rebuild_counts(database, bar)
+        with progress("Working out the history", sys.stderr) as bar:
+            moments = rebuild_history(database, bar)
+    sys.stdout.write(f"{count_of(votes, 'vote')} counted\n")
+    sys.stdout.write(f"{count_of(moments, 'moment')} of the ratings' history worked out\n")
     return 0
 
 

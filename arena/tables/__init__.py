@@ -17,6 +17,7 @@ from arena.tables.judge import JudgeVerdict
 from arena.tables.limits import StartCount, StartSlot
 from arena.tables.minutes import Minute
 from arena.tables.preferences import WithheldBattle
+from arena.tables.sessions import ClosedSession
 from arena.tables.tuning import TunedModel, TuningEvent, TuningExample, TuningJob
 from arena.tables.words import BattleState, CampaignPairs, ConversationKind, Mode, Side, VoterVerdict, VoteState, Winner
 
@@ -33,6 +34,7 @@ __all__ = [
     "CampaignModel",
     "CampaignPairs",
     "CampaignPrompt",
+    "ClosedSession",
     "Conversation",
     "ConversationKind",
     "Counter",

@@ -18,6 +18,7 @@ from arena.ui.context import PageContext
 from arena.ui.data_page import build_data_page
 from arena.ui.event_calls import CALL, JOIN, EventCalls
 from arena.ui.event_stream import PATH, EventStream
+from arena.ui.gradio_errors import tell_errors, teller
 from arena.ui.heartbeat import Heartbeat
 from arena.ui.layout import ASSETS_DIR, ASSETS_URL, PAGES, PageFrame
 from arena.ui.leaderboard_page import build_leaderboard_page
@@ -83,7 +84,8 @@ def mount_pages(app: FastAPI, context: PageContext) -> ASGIApp:
     demo.max_threads = streams + _SPARE_EVENTS
     demo.state_session_capacity = 3000
     demo.queue(default_concurrency_limit=None, max_size=2 * streams + _SPARE_EVENTS, api_open=False)
-    calls = EventCalls(demo)
+    tell = teller(context.refused)
+    calls = EventCalls(demo, tell)
     app.mount(ASSETS_URL, StaticFiles(directory=ASSETS_DIR), name="arena-assets")
     app.router.routes.append(Route(JOIN, calls.join, methods=["POST"]))
     app.router.routes.append(Route(CALL, calls.call, methods=["POST"]))
@@ -103,6 +105,7 @@ def mount_pages(app: FastAPI, context: PageContext) -> ASGIApp:
             ssr_mode=False,
             theme=ArenaTheme(),
         )
+    tell_errors(tell)
     calls.app = next(mounted for mounted in map(_mounted, app.routes) if isinstance(mounted, App))
     lighten_sessions(calls.app)
     return _streams(context, demo)

@@ -9,7 +9,7 @@ import gradio as gr
 from arena.battle import BattleView
 from arena.campaigns.judging import JudgingView, Place
 from arena.campaigns.progress import campaign_progress, list_campaigns
-from arena.errors import ArenaError
+from arena.errors import ArenaError, reason_of
 from arena.tables import Winner
 from arena.ui.context import PageContext
 from arena.ui.desk import AT_ONCE
@@ -95,17 +95,18 @@ class _CampaignPage:
         async def vote(request: gr.Request, assignment: str, *criteria: str) -> Updates:
             voter = self._context.voter(request)
             given = self._stage.criteria.read(*criteria)
-            return await self._settle(self._context.judging.vote(assignment, voter, winner, *given))
+            return await self._settle(self._context.judging.vote(assignment, voter, winner, *given), assignment)
 
         return vote
 
     async def _withdraw(self, assignment: str, request: gr.Request) -> Updates:
-        return await self._settle(self._context.judging.withdraw(assignment, self._context.voter(request)))
+        return await self._settle(self._context.judging.withdraw(assignment, self._context.voter(request)), assignment)
 
-    async def _settle(self, asked: Awaitable[JudgingView]) -> Updates:
+    async def _settle(self, asked: Awaitable[JudgingView], assignment: str) -> Updates:
         try:
             return self._show(await asked)
         except ArenaError as error:
+            self._context.refused(reason_of(error), assignment)
             return self._stage.refuse(str(error))
 
     def _show(self, view: JudgingView) -> Updates:

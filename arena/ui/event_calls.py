@@ -4,8 +4,7 @@ Gradio's routes for the same are reached through a second application with its o
 longer than a vote. Who may call and what may be sent was settled by the gate before.
 """
 
-import traceback
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import gradio as gr
@@ -28,7 +27,9 @@ _UNREADABLE = "The event cannot be read: reload the page."
 class EventCalls:
     """Takes a page's events, and puts them in the queue or answers them at once."""
 
-    def __init__(self, blocks: gr.Blocks) -> None:
+    def __init__(self, blocks: gr.Blocks, tell: Callable[[BaseException], None]) -> None:
+        """`tell` hears of errors that nobody expected."""
+        self._tell = tell
         self._blocks = blocks
         self.app: App | None = None
         """Gradio's application, once the pages are mounted."""
@@ -60,7 +61,7 @@ class EventCalls:
             return ORJSONResponse(await route_utils.call_process_api(app, body, asked, function, ""))
         except Exception as error:  # noqa: BLE001 - as Gradio tells it; what is told is its decision
             if not isinstance(error, Error) or error.print_exception:
-                traceback.print_exc()
+                self._tell(error)
             return ORJSONResponse(error_payload(error, blocks.show_error), 500)
 
     @property

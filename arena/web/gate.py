@@ -6,22 +6,21 @@ lets through what the pages use and answers 404 for the rest, before Gradio sees
 
 import asyncio
 import re
-from collections.abc import Callable, Mapping, MutableMapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
-from typing import Any
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from arena.web.events import PageOwners, read_event, session_of_stream
+from arena.mistakes import Mistakes
+from arena.web.bodies import MAX_BODY_BYTES, read_body, replaying, throw_away
+from arena.web.events import PageOwners, may_name_a_page, read_event, session_of_stream
 from arena.web.pages import NoncedPage, without_encodings
 from arena.web.plain import plain_page
-from arena.web.session import VOTER_COOKIE, VOTER_COOKIE_S, CookieRules, Sessions, is_https
+from arena.web.session import VOTER_COOKIE, VOTER_COOKIE_S, CookieRules, Sessions, is_https, with_proven_headers
 from arena.web.streams import PageStreams, is_stream
 
-MAX_BODY_BYTES = 256 * 1024
-"""Enough for the longest challenge in any script; nothing else is ever sent."""
 _ANOTHERS = "This page was opened by another visitor: reload it."
 TOO_LARGE = "This is larger than the arena takes: shorten it, and send it again."
 _DISCARDED_BYTES = 8 * 1024 * 1024
@@ -47,7 +46,7 @@ _GRADIO_GETS = frozenset(
 _GRADIO_GET_PATTERN = re.compile(
     r"/export/(?:leaderboard|matchups|history|versions|calibration)\.(?:csv|json)|"
     r"/data/files/[A-Za-z0-9][A-Za-z0-9._-]{0,199}|"
-    r"/(?:assets|static)/(?!.*\.\.)[\w./@+-]+|/gradio_api/heartbeat/\w{1,64}|/gradio_api/call/leaderboard/\w{1,64}"
+    r"/(?:assets|static)/(?!.*(?:\.\.|//))[\w.][\w./@+-]*|/gradio_api/heartbeat/\w{1,64}|/gradio_api/call/leaderboard/\w{1,64}"
 )
 _JSON_POSTS = frozenset({"/gradio_api/queue/join", "/gradio_api/run/predict", "/gradio_api/call/leaderboard"})
 """Events with a queue, events without one, and the one endpoint for programs."""
@@ -99,6 +98,7 @@ class Gate:
         self._streams = streams
         self._hops = hops
         self._owners = PageOwners()
+        self._mistakes = Mistakes()
         self._frames = "'self' https://huggingface.co" if cookies.framed else "'self'"
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -140,29 +140,60 @@ class Gate:
 
         headers = Headers(scope=scope)
         refusal = refuse(scope["method"], scope["path"], headers, self._hops)
+        if refusal is None and b"%00" in scope["query_string"]:
+            refusal = PlainTextResponse("An address has no character NUL.", 400)
         if refusal is None and is_stream(scope["path"]):
-            refusal = self._refuse_session(session_of_stream(scope["path"], scope["query_string"]), headers)
+            refusal = self._refuse_stream(scope, headers)
         if refusal is None and scope["method"] == "POST":
             body = await self._read(receive)
             if not isinstance(body, bytes):
                 refusal = body
             else:
                 refusal = self._refuse_event(body, headers) if scope["path"] in _JSON_POSTS else None
-                receive = _replaying(body, receive)
+                receive = replaying(body, receive)
         if refusal is not None:
             self._refused(_REASONS[refusal.status_code])
             await self._discard(headers, receive)
             answer = as_event(refusal) if scope["path"] in _JSON_POSTS else as_page(refusal, headers)
             await answer(scope, receive, secured)
         else:
-            streams = is_stream(scope["path"]) and scope["method"] == "GET"
-            await (self._page_streams if streams else self._app)(scope, receive, secured)
+            await self._serve(with_proven_headers(scope, self._hops), receive, secured)
+
+    async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Let the application answer; what it did not expect is told the operator, and counted."""
+        started = ended = False
+
+        async def watched(message: Message) -> None:
+            nonlocal started, ended
+            started = True
+            ended = message["type"] == "http.response.body" and not message.get("more_body", False)
+            await send(message)
+
+        stream = is_stream(scope["path"])
+        session = session_of_stream(scope["path"], scope["query_string"]) if stream else None
+        app = self._page_streams if stream and scope["method"] == "GET" else self._app
+        try:
+            with self._owners.streaming(session):
+                await app(scope, receive, watched)
+        except Exception as error:
+            self._mistakes.tell(error)
+            self._refused("mistake")
+            if started and not ended:
+                raise  # so that the connection is closed, and nobody takes half an answer for a whole one
+            if not started:
+                await PlainTextResponse("Internal Server Error", 500)(scope, receive, send)
 
     def _refuse_event(self, body: bytes, headers: Headers) -> PlainTextResponse | None:
         event = read_event(body)
         if event is None:
-            return PlainTextResponse("Events take text and numbers.", 400)
+            return PlainTextResponse("Events take text and numbers; text has no character NUL.", 400)
         return self._refuse_session(event.session, headers)
+
+    def _refuse_stream(self, scope: Scope, headers: Headers) -> PlainTextResponse | None:
+        session = session_of_stream(scope["path"], scope["query_string"])
+        if session is not None and not may_name_a_page(session):
+            return PlainTextResponse("There is no such page.", 400)
+        return self._refuse_session(session, headers)
 
     def _refuse_session(self, session: str | None, headers: Headers) -> PlainTextResponse | None:
         if session is None or self._owners.belongs(session, self._sessions.voter_id(headers) or ""):
@@ -175,7 +206,7 @@ class Gate:
         if length.isdigit() and MAX_BODY_BYTES < int(length) <= _DISCARDED_BYTES:
             with suppress(TimeoutError):
                 async with asyncio.timeout(self._body_s):
-                    await read_body(receive, _DISCARDED_BYTES)
+                    await throw_away(receive, _DISCARDED_BYTES)
 
     async def _read(self, receive: Receive) -> bytes | PlainTextResponse:
         """The body, or why it is not taken."""
@@ -281,28 +312,3 @@ def same_origin(headers: Headers, hops: int) -> bool:
     if hops:
         hosts.add(headers.get("x-forwarded-host", "").split(",")[-1].strip())
     return origin.partition("://")[2] in hosts - {""}
-
-
-async def read_body(receive: Receive, most: int = MAX_BODY_BYTES) -> bytes | None:
-    """The whole body, or `None` as soon as it grows beyond `most` bytes, whatever its headers said."""
-    body = bytearray()
-    more = True
-    while more:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            break
-        body += message.get("body", b"")
-        if len(body) > most:
-            return None
-        more = message.get("more_body", False)
-    return bytes(body)
-
-
-def _replaying(body: bytes, receive: Receive) -> Receive:
-    """`receive` that gives the body once, then what really comes."""
-    pending: list[MutableMapping[str, Any]] = [{"type": "http.request", "body": body, "more_body": False}]
-
-    async def replay() -> Message:
-        return pending.pop() if pending else await receive()
-
-    return replay

@@ -4,14 +4,18 @@ import hmac
 import math
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from urllib.parse import parse_qs
 
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import HTMLResponse, JSONResponse, PlainTextResponse, RedirectResponse
 from prometheus_client import CONTENT_TYPE_LATEST
 
+from arena.closings import keep_closed
 from arena.config import Settings
+from arena.database import Database
 from arena.monitoring import Monitor
+from arena.outages import DatabaseUnavailable
 from arena.web.plain import NEVER_STORED, plain_page
 from arena.web.session import ACCOUNT, OPERATOR_COOKIE, VOTER_COOKIE, CookieRules, LoginAttempts, Sessions, is_https
 
@@ -25,6 +29,7 @@ class Door:
     def __init__(
         self,
         monitor: Monitor,
+        database: Database,
         sessions: Sessions,
         cookies: CookieRules,
         settings: Settings,
@@ -32,6 +37,7 @@ class Door:
     ) -> None:
         """`refused` hears a word for the reason of each refusal."""
         self._monitor = monitor
+        self._database = database
         self._refused = refused
         self._sessions = sessions
         self._cookies = cookies
@@ -94,7 +100,10 @@ class Door:
 
     async def logout(self, request: Request) -> Response:
         """Close the operator's session, wherever its cookie was copied to; a signed-in voter leaves the account."""
-        self._sessions.close_operator(request.headers)
+        closed = self._sessions.close_operator(request.headers)
+        if closed is not None:
+            with suppress(DatabaseUnavailable):  # it is closed here, and told of already
+                await self._database.run(keep_closed, self._database, *closed, time.time())
         answer = RedirectResponse("/", 303)
         self._set_cookie(request, answer, "", 0)
         if (self._sessions.voter_id(request.headers) or "").startswith(ACCOUNT):

@@ -12,6 +12,7 @@ from typing import Any, Protocol
 from itsdangerous import BadSignature, Signer, URLSafeSerializer, URLSafeTimedSerializer
 from starlette.datastructures import Headers
 from starlette.requests import cookie_parser
+from starlette.types import Scope
 
 from arena.config import Settings
 from arena.voters import VoterIdentity, hash_address
@@ -22,6 +23,9 @@ ACCOUNT = "hf-"
 """How the id of a voter begins who signed in."""
 VOTER_COOKIE_S = 400 * 24 * 3600
 """The longest that browsers keep a cookie."""
+
+
+_ADDRESS_HEADERS = frozenset({b"x-forwarded-host", b"x-forwarded-proto", b"x-gradio-server"})
 
 
 class PageRequest(Protocol):
@@ -142,13 +146,22 @@ class Sessions:
         """Whether a page's event comes from the operator."""
         return self.is_operator(request.headers)
 
-    def close_operator(self, headers: Headers) -> None:
-        """End the request's operator session: its cookie opens nothing any more, wherever it was copied to."""
+    def close_operator(self, headers: Headers) -> tuple[str, float] | None:
+        """End the request's operator session: its cookie opens nothing here any more, wherever it was copied to.
+
+        Returns its id and until when it would have been open, to be kept; `None` where there was none.
+        """
         session = self._operator_session(headers)
-        if session is not None:
-            now = self._clock()
-            self._closed = {name: until for name, until in self._closed.items() if until > now}
-            self._closed[str(session["id"])] = session["until"]
+        if session is None:
+            return None
+        closed = str(session["id"]), float(session["until"])
+        self.hear_closed(dict([closed]))
+        return closed
+
+    def hear_closed(self, sessions: Mapping[str, float]) -> None:
+        """Learn of sessions that were closed, here or by another process: until when each would have been open."""
+        now = self._clock()
+        self._closed = {name: until for name, until in {**self._closed, **sessions}.items() if until > now}
 
     def password_matches(self, given: str) -> bool:
         """Compare in a time that tells nothing."""
@@ -229,12 +242,35 @@ def is_https(headers: Headers, scheme: str, hops: int) -> bool:
     return headers.get("x-forwarded-proto", scheme).split(",")[-1].strip() == "https"
 
 
+def with_proven_headers(scope: Scope, hops: int) -> Scope:
+    """The request as Gradio may see it, which takes its own address from whatever headers say.
+
+    Only the last entry of each is a trusted proxy's word, and without such a proxy none is. The scheme alone is always
+    told: it gives nobody anything, and a page served over HTTPS needs it.
+    """
+    headers: list[tuple[bytes, bytes]] = []
+    said: dict[bytes, bytes] = {}
+    for name, value in scope["headers"]:
+        if name not in _ADDRESS_HEADERS:
+            headers.append((name, value))
+        elif name == b"x-forwarded-proto" or (hops and name == b"x-forwarded-host"):
+            said[name] = value.rpartition(b",")[2].strip()
+    return {**scope, "headers": [*headers, *said.items()]}
+
+
 def _network(address: str) -> str:
     """The address, or for IPv6 the /64 that one household can move in freely."""
     try:
-        parsed = ipaddress.ip_address(address)
+        parsed = ipaddress.ip_address(_without_port(address))
     except ValueError:
         return address
     if isinstance(parsed, ipaddress.IPv6Address):
         return str(parsed.ipv4_mapped or ipaddress.ip_network((parsed, 64), strict=False))
     return str(parsed)
+
+
+def _without_port(address: str) -> str:
+    """Some proxies add the visitor's port, which is another one with each connection."""
+    if address.startswith("["):
+        return address[1:].partition("]")[0]
+    return address.partition(":")[0] if address.count(":") == 1 else address
