@@ -61,14 +61,14 @@ def build_app(settings: Settings) -> "FastAPI":
     for router in _routers(parts, boards, registration):
         app.include_router(router)
     context = _page_context(parts, boards, signs_in=registration is not None)
-    page_streams = _with_running_loop(lambda: mount_pages(app, context))
+    page_traffic = _with_running_loop(lambda: mount_pages(app, context))
     app.add_middleware(AssetCache)
     app.add_middleware(
         Gate,
         sessions=parts.sessions,
         cookies=parts.cookies,
         streams=parts.streams,
-        page_streams=page_streams,
+        page_traffic=page_traffic,
         hops=parts.settings.forwarded_hops,
         refused=parts.refusals.count,
         body_s=parts.settings.body_s,

@@ -143,7 +143,7 @@ async def test_an_open_page_is_one_task_behind_the_gate_and_none_of_what_stands_
         sessions=Sessions(b"a secret", "open sesame", load_settings()),
         cookies=CookieRules(),
         streams=PageStreams(),
-        page_streams=Heartbeat(some_page(), _nothing),
+        page_traffic=Heartbeat(some_page(), _nothing),
         hops=0,
     )
     visitors = [Page() for _ in range(5)]

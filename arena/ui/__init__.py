@@ -6,9 +6,10 @@ from collections.abc import Callable, Mapping
 import gradio as gr
 from fastapi import FastAPI
 from gradio.routes import App
-from starlette.routing import BaseRoute, Route
+from starlette.requests import Request
+from starlette.routing import BaseRoute
 from starlette.staticfiles import StaticFiles
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from arena.ui.analytics_page import build_analytics_page
 from arena.ui.battle_page import build_battle_page
@@ -61,8 +62,8 @@ def build_blocks(context: PageContext) -> tuple[LeanBlocks, Mapping[str, Opening
     return demo, openings
 
 
-def _streams(context: PageContext, demo: LeanBlocks) -> ASGIApp:
-    """What answers the two streams of an open page, in place of Gradio's routes for the same addresses."""
+def _page_traffic(context: PageContext, demo: LeanBlocks, calls: EventCalls) -> ASGIApp:
+    """What answers an open page's two streams and its events, in place of Gradio's routes for the same addresses."""
 
     def leave(session: str) -> None:
         """A page was closed or lost its connection: nobody reads what it was still being told."""
@@ -70,13 +71,24 @@ def _streams(context: PageContext, demo: LeanBlocks) -> ASGIApp:
         empty_mailbox(demo, session)
 
     events, heartbeat = EventStream(demo), Heartbeat(demo, leave)
-    return lambda scope, receive, send: (events if scope["path"] == PATH else heartbeat)(scope, receive, send)
+    posts = {JOIN: calls.join, CALL: calls.call}
+
+    async def answer(scope: Scope, receive: Receive, send: Send) -> None:
+        path = scope["path"]
+        if path in posts:
+            response = await posts[path](Request(scope, receive))
+            await response(scope, receive, send)
+        else:
+            await (events if path == PATH else heartbeat)(scope, receive, send)
+
+    return answer
 
 
 def mount_pages(app: FastAPI, context: PageContext) -> ASGIApp:
     """Serve the pages from `app`, at its root. Everything else that `app` serves must be there before.
 
-    Returns what answers the pages' streams. It is for the gate: each layer between would be kept for every open page.
+    Returns what answers the traffic of open pages. It is for the gate: each layer between would be kept for every open
+    page, and passed by every vote.
     """
     demo, openings = build_blocks(context)
     # The arena has a line of its own, which tells people their place; Gradio's must always have room behind it.
@@ -87,8 +99,6 @@ def mount_pages(app: FastAPI, context: PageContext) -> ASGIApp:
     tell = teller(context.refused)
     calls = EventCalls(demo, tell)
     app.mount(ASSETS_URL, StaticFiles(directory=ASSETS_DIR), name="arena-assets")
-    app.router.routes.append(Route(JOIN, calls.join, methods=["POST"]))
-    app.router.routes.append(Route(CALL, calls.call, methods=["POST"]))
     app.add_middleware(PageFrame, demo=context.demo, openings=openings, sign_in=context.sign_in)
     with warnings.catch_warnings():
         # Gradio warns that it turns off what was never asked for.
@@ -108,7 +118,7 @@ def mount_pages(app: FastAPI, context: PageContext) -> ASGIApp:
     tell_errors(tell)
     calls.app = next(mounted for mounted in map(_mounted, app.routes) if isinstance(mounted, App))
     lighten_sessions(calls.app)
-    return _streams(context, demo)
+    return _page_traffic(context, demo, calls)
 
 
 def _mounted(route: BaseRoute) -> object:

@@ -50,6 +50,7 @@ _GRADIO_GET_PATTERN = re.compile(
 )
 _JSON_POSTS = frozenset({"/gradio_api/queue/join", "/gradio_api/run/predict", "/gradio_api/call/leaderboard"})
 """Events with a queue, events without one, and the one endpoint for programs."""
+_DIRECT_POSTS = _JSON_POSTS - {"/gradio_api/call/leaderboard"}
 _FORM_POSTS = frozenset({"/login", "/logout", "/my-data"})
 
 PERMISSIONS_POLICY = "camera=(), geolocation=(), microphone=(), payment=(), usb=(), browsing-topics=()"
@@ -80,17 +81,17 @@ class Gate:
         sessions: Sessions,
         cookies: CookieRules,
         streams: PageStreams,
-        page_streams: ASGIApp | None = None,
+        page_traffic: ASGIApp | None = None,
         hops: int,
         refused: Callable[[str], None] = _nobody_counts,
         body_s: float = 15.0,
     ) -> None:
-        """`page_streams` answers the streams of open pages, or else `app`, as everything.
+        """`page_traffic` answers what open pages send and hear all the time, or else `app`, as everything.
 
         `refused` hears a word for the reason of each refusal; a body has `body_s` seconds to arrive.
         """
         self._app = app
-        self._page_streams = page_streams or app
+        self._page_traffic = page_traffic or app
         self._refused = refused
         self._body_s = body_s
         self._sessions = sessions
@@ -171,7 +172,8 @@ class Gate:
 
         stream = is_stream(scope["path"])
         session = session_of_stream(scope["path"], scope["query_string"]) if stream else None
-        app = self._page_streams if stream and scope["method"] == "GET" else self._app
+        direct = stream if scope["method"] == "GET" else scope["path"] in _DIRECT_POSTS
+        app = self._page_traffic if direct else self._app
         try:
             with self._owners.streaming(session):
                 await app(scope, receive, watched)
