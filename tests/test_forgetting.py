@@ -25,11 +25,10 @@ from arena.voter_decisions import decide
 from tests.arena_facts import add_models, add_vote
 from tests.battle_fixtures import ANNA, BEN, World, every, llm, make_world, world
 from tests.scripted_openai import ScriptedOpenAI
+from tests.scripted_visitor import ScriptedVisitor
 from tests.scripting import Script
-from tests.stranger import Stranger
 from tests.ui_fixtures import Site, arena_site, site
 
-pytest_plugins = ["tests.postgres_fixtures"]
 __all__ = ["llm", "make_world", "site", "world"]
 MARKER = "my neighbour Quillfeather"
 TURNS = ((f"About {MARKER}", f"**{MARKER}** is", f"- {MARKER} was"), ("And?", MARKER, MARKER))
@@ -169,7 +168,7 @@ async def test_a_running_battle_whose_voter_another_process_forgets_ends_in_peac
 
 def test_a_voter_is_forgotten_from_their_own_page_and_nobody_elses(site: Site) -> None:
     database = site.parts.database
-    with Stranger(site.url) as anna, Stranger(site.url) as ben:
+    with ScriptedVisitor(site.url) as anna, ScriptedVisitor(site.url) as ben:
         for visitor in (anna, ben):
             visitor.fight(f"A battle, {MARKER}")
         shown = anna.client.get("/my-data")

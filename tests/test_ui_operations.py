@@ -24,7 +24,7 @@ from arena.ui.html import render
 from arena.ui.report import Report, describe_database, write_report
 from tests.arena_facts import add_models, add_vote
 from tests.conftest import SettingsFactory
-from tests.stranger import Stranger
+from tests.scripted_visitor import ScriptedVisitor
 from tests.ui_fixtures import (
     FAST,
     NAMES,
@@ -78,7 +78,7 @@ def test_nothing_of_the_report_is_in_the_page_as_it_is_served(site: Site) -> Non
 
 
 def test_none_of_the_pages_functions_tells_a_stranger_anything(site: Site) -> None:
-    with Stranger(site.url, {"Cookie": "arena_operator=forged"}) as stranger:
+    with ScriptedVisitor(site.url, headers={"Cookie": "arena_operator=forged"}) as stranger:
         functions = stranger.functions_on("operations")
         assert len(functions) >= 5
         for number, data in functions.items():
@@ -196,7 +196,7 @@ def decisions(site: Site) -> list[tuple[str, str, str, int]]:
 
 
 def test_a_strangers_decision_changes_nothing(tmp_path: Path) -> None:
-    with arena_site(tmp_path) as site, Stranger(site.url) as stranger:
+    with arena_site(tmp_path) as site, ScriptedVisitor(site.url) as stranger:
         vote_alike(site)
         for number, data in stranger.functions_on("operations").items():
             assert "anna" not in "".join(stranger.tell(number, data))
