@@ -42,7 +42,6 @@ from tests.battle_fixtures import ANIMALS, ANNA, BEN, ORCHARD, World, every, hun
 from tests.scripted_openai import ScriptedOpenAI
 from tests.scripting import Fault, Recorded, Script
 
-pytest_plugins = ["tests.postgres_fixtures"]
 __all__ = ["llm", "make_world", "world"]
 
 Make = Callable[..., Any]

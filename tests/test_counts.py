@@ -16,8 +16,6 @@ from arena.stamps import latest_sequence
 from arena.tables import Mode, PairCount, VoteState, Winner
 from tests.arena_facts import add_models, add_vote, withdraw_vote
 
-pytest_plugins = ["tests.postgres_fixtures"]
-
 
 def test_an_empty_arena_has_no_counts(any_database: Database) -> None:
     counts = read_counts(any_database, ["battle"])

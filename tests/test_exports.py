@@ -18,8 +18,6 @@ from arena.leaderboard import Leaderboard
 from arena.tables import Answer, Conversation, Mode, VoteState, Winner
 from tests.arena_facts import add_models, add_vote, withdraw_vote
 
-pytest_plugins = ["tests.postgres_fixtures"]
-
 AT = datetime(2026, 3, 1, 12, 30, 15, 250_000, UTC)
 TURNS = (("Name a bird.", "A heron.", "A wren,\nor two."), ("Another?", 'A "gull".', "None; 日本の鳥."))
 

@@ -31,7 +31,6 @@ from tests.battle_fixtures import ANNA, World, last, llm, make_world
 from tests.scripted_openai import ScriptedOpenAI
 from tests.scripting import Fault, Script
 
-pytest_plugins = ["tests.postgres_fixtures"]
 __all__ = ["llm", "make_world"]
 HOLD_THE_LOCK = """
 import sqlite3, sys

@@ -35,8 +35,6 @@ from arena.tables import Mode, Winner
 from tests.arena_facts import add_models, add_vote
 from tests.conftest import SettingsFactory
 
-pytest_plugins = ["tests.postgres_fixtures"]
-
 FOUR = {"tortoise": 1.0, "hare": 1.0, "fox": 1.0, "heron": 1.0}
 DRAWS = 24_000
 

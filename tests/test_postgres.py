@@ -22,7 +22,6 @@ from arena.tables import Vote, VoteState, Winner
 from tests.arena_facts import add_models, add_vote, withdraw_vote
 from tests.battle_fixtures import ANNA, BEN, World, llm, make_world
 
-pytest_plugins = ["tests.postgres_fixtures"]
 __all__ = ["llm", "make_world"]
 
 

@@ -21,8 +21,6 @@ from arena.voter_patterns import CheckState
 from arena.voter_review import review_voters
 from tests.arena_facts import add_models, add_vote, take_back
 
-pytest_plugins = ["tests.postgres_fixtures"]
-
 
 def _counts(database: Database) -> tuple[PairCounts, PairCounts]:
     return read_counts(database, ["battle"]), read_counts(database, ["battle"], "clarity")
