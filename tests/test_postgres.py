@@ -142,6 +142,14 @@ def test_votes_withdrawals_and_readers_at_once_end_with_counts_that_equal_the_vo
         assert (getattr(rebuilt, name) == getattr(kept, name)).all()
 
 
+def test_a_forged_id_that_no_text_may_hold_is_found_nowhere(any_database: Database) -> None:
+    forged = select(Vote.battle_id).where(Vote.battle_id == "\x00")
+
+    with any_database.read() as session:
+        assert session.get(Vote, "\x00") is None
+    assert any_database.glance(lambda connection: connection.execute(forged).all()) == []
+
+
 @pytest.mark.postgres
 def test_a_second_arena_on_the_same_postgresql_database_sees_each_vote(new_postgres_url: Callable[[], str]) -> None:
     url = new_postgres_url()
