@@ -1,6 +1,7 @@
 """Fixtures that every test may use: settings that touch only the test's own folder, and a database in it."""
 
 import logging
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -9,7 +10,8 @@ import pytest
 from arena.config import Settings, load_settings, prepare_process
 from arena.database import Database, open_database
 from tests.chromium import CHROMIUM
-from tests.databases import SERVER, copy_of, database_of
+from tests.databases import SERVER, copy_of, database_of, dropped_at_the_end
+from tests.memory import memory_with_room
 
 pytest_plugins = ["tests.postgres_fixtures"]
 prepare_process()
@@ -21,6 +23,15 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     """Tell what kind of database the tests use wherever they use one."""
     kinds = ("sqlite", "postgresql")
     parser.addoption("--database", choices=kinds, default=kinds[0], help="the database behind all tests")
+
+
+def pytest_configure() -> None:
+    """Let the tests' folders be made in memory: SQLite waits for the disk with every vote.
+
+    `--basetemp` and `PYTEST_DEBUG_TEMPROOT` name another place, as always.
+    """
+    if (memory := memory_with_room()) is not None:
+        os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(memory))
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -46,7 +57,7 @@ def pytest_sessionfinish() -> None:
 
 
 @pytest.fixture(autouse=True)
-def _own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def _own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """No test reads the developer's environment or `.env`, or writes outside its own folder."""
     for name in (
         "OPENAI_API_KEY",
@@ -60,6 +71,8 @@ def _own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     if SERVER:
         monkeypatch.setenv("ARENA_DATABASE_URL", database_of(tmp_path / "data"))
     monkeypatch.chdir(tmp_path)
+    with dropped_at_the_end():
+        yield
 
 
 @pytest.fixture(autouse=True)

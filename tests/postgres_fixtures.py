@@ -7,13 +7,12 @@ tests of what only SQLite has are marked `sqlite`, and left out.
 import logging
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from uuid import uuid4
 
 import pytest
-from sqlalchemy import make_url
 
 from arena.database import Database, open_database
-from tests.databases import SERVER, copy_of, create
+from tests.databases import SERVER, TEMPLATE, a_new_one, copy_of, create
+from tests.memory import memory_with_room
 from tests.postgres_server import MISSING, private_postgres
 
 
@@ -21,6 +20,7 @@ from tests.postgres_server import MISSING, private_postgres
 def _database_everywhere(request: pytest.FixtureRequest) -> Iterator[None]:
     """Start the server before any test where all tests are to use it."""
     if request.config.getoption("--database") == "postgresql":
+        request.getfixturevalue("postgres_template")
         SERVER.append(request.getfixturevalue("postgres_socket"))
     yield
     SERVER.clear()
@@ -29,7 +29,7 @@ def _database_everywhere(request: pytest.FixtureRequest) -> Iterator[None]:
 @pytest.fixture(scope="session")
 def postgres_socket() -> Iterator[Path]:
     """The folder with the socket of a running server, made for this session."""
-    with private_postgres("-F -c max_connections=200") as socket:
+    with private_postgres("-F -c max_connections=200 -c max_wal_size=256MB", memory_with_room()) as socket:
         if socket is None:
             pytest.skip(MISSING)
         yield socket
@@ -38,20 +38,15 @@ def postgres_socket() -> Iterator[Path]:
 @pytest.fixture
 def new_postgres_url(postgres_socket: Path) -> Callable[[], str]:
     """Make a new, empty PostgreSQL database and return its SQLAlchemy URL; as many as a test asks for."""
-    return lambda: _create(postgres_socket, "template1")
+    return lambda: a_new_one(postgres_socket)
 
 
 @pytest.fixture(scope="session")
 def postgres_template(postgres_socket: Path) -> str:
     """The name of a database with all tables and nothing in them, to be copied."""
-    url = _create(postgres_socket, "template1")
     logging.getLogger("alembic").setLevel(logging.WARNING)
-    open_database(url).close()
-    return make_url(url).database or ""
-
-
-def _create(socket: Path, template: str) -> str:
-    return create(socket, f"arena_{uuid4().hex}", template)
+    open_database(create(postgres_socket, TEMPLATE)).close()
+    return TEMPLATE
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)])
@@ -59,7 +54,7 @@ def any_database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Dat
     """A fresh database with all tables, once of each kind that the arena supports."""
     if request.param == "postgresql":
         template = request.getfixturevalue("postgres_template")
-        url = _create(request.getfixturevalue("postgres_socket"), template)
+        url = a_new_one(request.getfixturevalue("postgres_socket"), template)
     else:
         url = copy_of(request.getfixturevalue("empty_database"), tmp_path / "any")
     store = open_database(url)

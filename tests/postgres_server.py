@@ -13,10 +13,11 @@ MISSING = "PostgreSQL's server programs are missing: apt-get install postgresql"
 
 
 @contextmanager
-def private_postgres(options: str = "") -> Iterator[Path | None]:
+def private_postgres(options: str = "", place: Path | None = None) -> Iterator[Path | None]:
     """The folder with the socket of a running server, for `databases.create`; `None` without the server's programs.
 
-    `options` are the server's own, beside PostgreSQL's defaults. It runs as an unprivileged user.
+    `options` are the server's own, beside PostgreSQL's defaults. It runs as an unprivileged user; its folder
+    is made in `place`, or where temporary files go.
     """
     programs = _programs()
     if programs is None:
@@ -24,7 +25,7 @@ def private_postgres(options: str = "") -> Iterator[Path | None]:
         return
     account = _unprivileged_account()
     # Not pytest's folder: PostgreSQL's user may not enter it, and a socket's path is limited to 107 characters.
-    with tempfile.TemporaryDirectory(prefix="arena-pg-", ignore_cleanup_errors=True) as name:
+    with tempfile.TemporaryDirectory(prefix="arena-pg-", dir=place, ignore_cleanup_errors=True) as name:
         folder = Path(name)
         if account is not None:
             os.chown(folder, account.pw_uid, account.pw_gid)

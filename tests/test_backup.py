@@ -21,6 +21,8 @@ from arena.tables import Vote, Winner
 from tests.arena_facts import add_models, add_vote, take_back
 from tests.conftest import SettingsFactory
 
+pytestmark = pytest.mark.sqlite
+
 
 def votes_in(file: Path) -> int:
     connection = sqlite3.connect(file)

@@ -195,6 +195,7 @@ def test_a_statement_that_is_wrong_is_a_bug_and_no_outage(database: Database) ->
     assert database.outages.present is None
 
 
+@pytest.mark.sqlite
 def test_an_outage_is_one_line_in_the_log_every_ten_seconds(
     database: Database, caplog: pytest.LogCaptureFixture
 ) -> None:

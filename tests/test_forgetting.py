@@ -24,6 +24,7 @@ from arena.tables import AnswerStyle, Base, Battle, Conversation, Side, Vote, Vo
 from arena.voter_decisions import decide
 from tests.arena_facts import add_models, add_vote
 from tests.battle_fixtures import ANNA, BEN, World, every, llm, make_world, world
+from tests.databases import SERVER
 from tests.scripted_openai import ScriptedOpenAI
 from tests.scripted_visitor import ScriptedVisitor
 from tests.scripting import Script
@@ -183,7 +184,7 @@ def test_a_voter_is_forgotten_from_their_own_page_and_nobody_elses(site: Site) -
         done = anna.client.post("/my-data", data={"sure": "yes"})
 
         assert "You are forgotten" in done.text
-        assert logged_as_forgotten(site.parts.settings) == 1
+        assert logged_as_forgotten(site.parts.settings) == (0 if SERVER else 1)  # SQLite's votes alone are logged
         assert "arena_voter" not in anna.client.cookies
         assert rows(database, Battle) == 1
         assert "<dt>Battles</dt><dd>1</dd>" in ben.client.get("/my-data").text

@@ -24,6 +24,7 @@ from arena.ui.html import render
 from arena.ui.report import Report, describe_database, write_report
 from tests.arena_facts import add_models, add_vote
 from tests.conftest import SettingsFactory
+from tests.databases import database_of
 from tests.scripted_visitor import ScriptedVisitor
 from tests.ui_fixtures import (
     FAST,
@@ -98,7 +99,7 @@ def test_the_operator_reads_how_models_and_battles_do(open_page: OpenPage, site:
     expect(not_ready).to_contain_text("Retired")
     expect(not_ready).to_contain_text("has no model api-velvet-77 (any more): correct model_name")
     expect(not_ready).to_contain_text("1 not found")
-    expect(page.get_by_text(f"sqlite:///{site.parts.settings.data_dir}/arena.db")).to_be_visible()
+    expect(page.get_by_text(database_of(site.parts.settings.data_dir))).to_be_visible()
     assert figure(page, "Battles") == "0"
     assert figure(page, "Completion") == "–"
     assert figure(page, "Uptime").endswith("min")
@@ -225,6 +226,7 @@ def quiet_report(
 
 
 @pytest.mark.usefixtures("database")
+@pytest.mark.sqlite
 def test_the_newest_backup_stands_among_the_facts(make_settings: SettingsFactory) -> None:
     def told() -> str:
         report = quiet_report(make_settings())
