@@ -1,5 +1,6 @@
 """Fixtures that every test may use: settings that touch only the test's own folder, and a database in it."""
 
+import gc
 import logging
 import os
 from collections.abc import Callable, Iterator
@@ -10,9 +11,10 @@ import pytest
 from arena.config import Settings, load_settings, prepare_process
 from arena.database import Database, open_database
 from tests.chromium import CHROMIUM
-from tests.databases import SERVER, copy_of, database_of, dropped_at_the_end
+from tests.databases import SERVER, database_of, dropped_at_the_end, prepared_database_of
 from tests.memory import memory_with_room
 
+gc.disable()  # importing everything makes hundreds of thousands of objects that stay; see `pytest_collection_finish`
 pytest_plugins = ["tests.postgres_fixtures"]
 prepare_process()
 
@@ -42,6 +44,13 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     marks = ("browser", "slow", "postgres")
     long = [{item.path for item in items if item.get_closest_marker(mark)} for mark in marks]
     items.sort(key=lambda item: [item.path not in paths for paths in long])
+
+
+def pytest_collection_finish() -> None:
+    """From here on garbage is collected, and not looked for in what was there before the first test."""
+    gc.collect()
+    gc.freeze()
+    gc.enable()
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -97,21 +106,9 @@ def make_settings(tmp_path: Path) -> SettingsFactory:
     return make
 
 
-@pytest.fixture(scope="session")
-def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A SQLite file with all tables and nothing in them, to be copied: making them takes longer than most tests."""
-    file = tmp_path_factory.mktemp("empty") / "arena.db"
-    logging.getLogger("alembic").setLevel(logging.WARNING)
-    open_database(f"sqlite:///{file}").close()
-    return file
-
-
 @pytest.fixture
-def database(empty_database: Path, tmp_path: Path) -> Iterator[Database]:
+def database(tmp_path: Path) -> Iterator[Database]:
     """A fresh database with all tables."""
-    data = tmp_path / "data"
-    if not SERVER:
-        copy_of(empty_database, data)
-    store = open_database(database_of(data))
+    store = open_database(prepared_database_of(tmp_path / "data"))
     yield store
     store.close()

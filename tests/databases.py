@@ -1,13 +1,17 @@
 """The database of a data folder: its SQLite file, or one on PostgreSQL with `pytest --database postgresql`."""
 
 import hashlib
-import shutil
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from uuid import uuid4
 
 import psycopg
+
+from arena.database import open_database
 
 SERVER: list[Path] = []
 """The folder with the socket of the PostgreSQL server that all tests use; empty where they use SQLite."""
@@ -33,10 +37,28 @@ def environment_of(data_dir: Path) -> dict[str, str]:
     return {"ARENA_DATABASE_URL": database_of(data_dir)} if SERVER else {}
 
 
-def copy_of(database: Path, folder: Path) -> str:
-    """The URL of a copy of a SQLite file that nobody has open."""
-    folder.mkdir(exist_ok=True)
-    return f"sqlite:///{shutil.copyfile(database, folder / 'arena.db')}"
+def prepared_database_of(data_dir: Path) -> str:
+    """The same; a new one has all tables and nothing in them: making them takes longer than most tests."""
+    return database_of(data_dir) if SERVER else sqlite_in(data_dir)
+
+
+def sqlite_in(folder: Path) -> str:
+    """The URL of the SQLite file in a folder; a new one has all tables and nothing in them."""
+    folder.mkdir(parents=True, exist_ok=True)
+    file = folder / "arena.db"
+    if not file.exists():
+        file.write_bytes(_empty_file())
+    return f"sqlite:///{file}"
+
+
+@cache
+def _empty_file() -> bytes:
+    """What a SQLite file with all tables and nothing in them holds."""
+    logging.getLogger("alembic").setLevel(logging.WARNING)
+    with TemporaryDirectory() as folder:
+        file = Path(folder) / "arena.db"
+        open_database(f"sqlite:///{file}").close()
+        return file.read_bytes()
 
 
 def a_new_one(socket: Path, template: str = "template1") -> str:

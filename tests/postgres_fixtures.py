@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from arena.database import Database, open_database
-from tests.databases import SERVER, TEMPLATE, a_new_one, copy_of, create
+from tests.databases import SERVER, TEMPLATE, a_new_one, create, sqlite_in
 from tests.memory import memory_with_room
 from tests.postgres_server import MISSING, private_postgres
 
@@ -56,7 +56,7 @@ def any_database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Dat
         template = request.getfixturevalue("postgres_template")
         url = a_new_one(request.getfixturevalue("postgres_socket"), template)
     else:
-        url = copy_of(request.getfixturevalue("empty_database"), tmp_path / "any")
+        url = sqlite_in(tmp_path / "any")
     store = open_database(url)
     yield store
     store.close()
