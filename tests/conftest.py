@@ -77,10 +77,10 @@ def _own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Non
     ):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("ARENA_DATA_DIR", str(tmp_path / "data"))
-    if SERVER:
-        monkeypatch.setenv("ARENA_DATABASE_URL", database_of(tmp_path / "data"))
     monkeypatch.chdir(tmp_path)
     with dropped_at_the_end():
+        if SERVER:
+            monkeypatch.setenv("ARENA_DATABASE_URL", database_of(tmp_path / "data"))
         yield
 
 

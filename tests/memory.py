@@ -4,7 +4,7 @@ import os
 import shutil
 from pathlib import Path
 
-_ROOM_BYTES = 2 << 30
+_ROOM_BYTES = 3 << 30
 """PostgreSQL's servers, one for each process of tests, take most."""
 
 

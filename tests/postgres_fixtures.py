@@ -29,7 +29,7 @@ def _database_everywhere(request: pytest.FixtureRequest) -> Iterator[None]:
 @pytest.fixture(scope="session")
 def postgres_socket() -> Iterator[Path]:
     """The folder with the socket of a running server, made for this session."""
-    with private_postgres("-F -c max_connections=200 -c max_wal_size=256MB", memory_with_room()) as socket:
+    with private_postgres("-F -c max_connections=200 -c max_wal_size=64MB", memory_with_room()) as socket:
         if socket is None:
             pytest.skip(MISSING)
         yield socket
