@@ -5,28 +5,32 @@ PYTEST = pytest -n $(PROCESSES) --dist loadfile --no-loadscope-reorder
 TRL ?= $(CURDIR)/.venv-trl/try
 
 .DEFAULT_GOAL := help
-.PHONY: audit help check check-fast check-postgresql check-trl lint test fmt run
+.PHONY: audit help check check-fast check-postgresql check-trl lint style types test fmt run
 
 help: ## list these commands
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-16s %s\n", $$1, $$2}'
 
-check: lint ## everything that must hold before a commit
-	$(PYTEST)
+check: style ## everything that must hold before a commit
+	@$(MAKE) --no-print-directory -j 2 types test
 
-check-fast: lint ## the same without Chromium, PostgreSQL and slow tests
-	$(PYTEST) -m "not browser and not postgres and not slow"
+check-fast: style ## the same without Chromium, PostgreSQL and slow tests
+	@$(MAKE) --no-print-directory -j 2 types test ONLY="not browser and not postgres and not slow"
 
 check-postgresql: ## the tests again, with PostgreSQL behind all of them
-	pytest -n $(PROCESSES) --dist loadfile --database postgresql
+	$(PYTEST) --database postgresql
 
-lint: ## format, rules, types, layers
+lint: style types ## format, rules, types, layers
+
+style: ## format and rules
 	ruff format --check .
 	ruff check .
-	mypy
-	lint-imports
 
-test: ## the tests alone
-	$(PYTEST)
+types: ## types and layers; beside the tests they take what those leave
+	nice mypy
+	nice lint-imports
+
+test: ## the tests alone; ONLY="not slow" for some of them
+	$(PYTEST) $(if $(ONLY),-m "$(ONLY)")
 
 audit: ## ask PyPI whether a pinned package has a known vulnerability; needs the network
 	pip-audit --strict --no-deps --disable-pip --progress-spinner off -r requirements.txt

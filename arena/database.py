@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
-from typing import ParamSpec, TypeVar
+from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 from sqlalchemy import (
     Connection,
@@ -24,6 +24,9 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from arena.errors import ConfigError
 from arena.outages import ADVICE, Outages, Trouble, tell_trouble
+
+if TYPE_CHECKING:
+    from psycopg.abc import Buffer
 
 log = logging.getLogger(__name__)
 Result = TypeVar("Result")
@@ -185,7 +188,11 @@ def open_database(url: str) -> Database:
 
     """
     database = Database(url)
-    database.migrate()
+    try:
+        database.migrate()
+    except ConfigError:
+        database.close()
+        raise
     return database
 
 
@@ -197,7 +204,9 @@ def _create_engine(url: str) -> Engine:
         raise ConfigError("ARENA_DATABASE_URL must be sqlite:///FILE or postgresql+psycopg://…") from error
     if engine.dialect.name == "sqlite":
         _prepare_sqlite(engine)
-    elif engine.dialect.name != "postgresql":
+    elif engine.dialect.name == "postgresql":
+        _prepare_postgresql(engine)
+    else:
         raise ConfigError("ARENA_DATABASE_URL must be sqlite:///FILE or postgresql+psycopg://…")
     return engine
 
@@ -206,7 +215,9 @@ def _create_glancing_engine(engine: Engine) -> Engine:
     """For `Database.glance`; on SQLite, where a transaction costs no round trip, the same as for everything else."""
     if engine.dialect.name == "sqlite":
         return engine
-    return create_engine(engine.url, isolation_level="AUTOCOMMIT", pool_size=2, hide_parameters=True)
+    glancing = create_engine(engine.url, isolation_level="AUTOCOMMIT", pool_size=2, hide_parameters=True)
+    _prepare_postgresql(glancing)
+    return glancing
 
 
 def _prepare_sqlite(engine: Engine) -> None:
@@ -232,3 +243,20 @@ def _prepare_sqlite(engine: Engine) -> None:
             connection.exec_driver_sql("BEGIN IMMEDIATE")
         else:  # looks at no file yet, so nothing can fail that would have to be told
             connection.connection.cursor().execute("BEGIN")
+
+
+def _prepare_postgresql(engine: Engine) -> None:
+    """Let text hold NUL, which PostgreSQL refuses and SQLite does not: it becomes the replacement mark.
+
+    A forged id is then looked for and not found, as on SQLite, and is no error of the arena's.
+    """
+    from psycopg import Connection as PostgresConnection  # noqa: PLC0415 - loaded with the engine, and only for it
+    from psycopg.types.string import StrDumperUnknown  # noqa: PLC0415
+
+    class Text(StrDumperUnknown):
+        def dump(self, obj: str) -> "Buffer | None":
+            return super().dump(obj.replace("\x00", "\ufffd"))
+
+    @event.listens_for(engine, "connect")
+    def _configure(connection: PostgresConnection, _: object) -> None:
+        connection.adapters.register_dumper(str, Text)

@@ -37,7 +37,8 @@ from arena.roster import ModelEntry  # noqa: E402
 from arena.rubric import NO_RUBRIC  # noqa: E402
 from arena.tables import BattleState, Mode, Winner, new_id  # noqa: E402
 from arena.voters import VoterIdentity  # noqa: E402
-from benchmarks.postgres import private_postgres  # noqa: E402
+from tests.databases import create  # noqa: E402
+from tests.postgres_server import private_postgres  # noqa: E402
 
 WARM_UP = 10
 """Battles before the clock: they compile statements and load scipy."""
@@ -97,7 +98,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder, private_postgres() as postgres:
         measure("SQLite", open_database(f"sqlite:///{Path(folder) / 'arena.db'}"), given, costs)
         if postgres:
-            measure("PostgreSQL", open_database(postgres), given, costs)
+            measure("PostgreSQL", open_database(create(postgres, "arena")), given, costs)
 
 
 def measure(name: str, database: Database, given: argparse.Namespace, costs: Costs) -> None:

@@ -19,12 +19,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
-from sqlalchemy import make_url
-
 from benchmarks.load import stream
 from benchmarks.load_site import Measured, cores, free_port, running
-from benchmarks.postgres import private_postgres
 from benchmarks.steady_server import FIRST_TICKS, TICK_S
+from tests.databases import create
+from tests.postgres_server import MISSING, private_postgres
 from tests.replica_fixtures import SECRETS, nginx
 
 _TICKS_PER_S = os.sysconf("SC_CLK_TCK")
@@ -60,9 +59,9 @@ def site(folder: Path, replicas: int, tokens: int) -> Iterator[Site]:
     """Arenas on a database of their own, and nginx before them, over a platform that streams 60 tokens a second."""
     measured_on, others = cores_of_all()
     with ExitStack() as stack:
-        url = stack.enter_context(private_postgres())
-        if url is None:
-            raise SystemExit("PostgreSQL's server programs are missing: apt-get install postgresql")
+        socket = stack.enter_context(private_postgres())
+        if socket is None:
+            raise SystemExit(MISSING)
         steady = free_port()
         command = ["-m", "benchmarks.steady_server", "--port", str(steady), "--tokens", str(tokens)]
         stack.enter_context(running(command, steady, "/v1/models/steady", others))
@@ -71,7 +70,7 @@ def site(folder: Path, replicas: int, tokens: int) -> Iterator[Site]:
         roster.write_text(json.dumps({name: {**entry, "model_name": name} for name in ("east", "west")}))
         settings = {
             **SECRETS,
-            "ARENA_DATABASE_URL": url,
+            "ARENA_DATABASE_URL": create(socket, "arena"),
             "ARENA_MODELS": str(roster),
             "ARENA_BATTLES_PER_MINUTE": "1000000",
             "ARENA_FORWARDED_HOPS": "1",
@@ -82,8 +81,7 @@ def site(folder: Path, replicas: int, tokens: int) -> Iterator[Site]:
             command = ["app.py", "--port", str(port), "--data", str(folder / str(number))]
             arenas.append(stack.enter_context(running(command, port, "/readyz", measured_on, settings)))
         address, process = stack.enter_context(nginx(folder / "nginx", [f"127.0.0.1:{a.port}" for a in arenas]))
-        socket_folder = Path(str(make_url(url).query["host"]))
-        postmaster = int((socket_folder / "data" / "postmaster.pid").read_text().split()[0])
+        postmaster = int((socket / "data" / "postmaster.pid").read_text().split()[0])
         yield Site(arenas, Measured(process.pid, int(address.rpartition(":")[2])), Measured(postmaster, 0))
 
 

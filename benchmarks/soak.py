@@ -32,6 +32,7 @@ from arena.tables import Battle, BattleState
 from arena.terminal import progress
 from benchmarks.load_site import Measured, cores, free_port, running
 from benchmarks.visitor import Protocol, Visitor
+from tests.databases import database_of
 from tests.scripted_openai import ScriptedOpenAI
 from tests.scripting import Fault, Recorded, Script
 
@@ -111,6 +112,7 @@ def soaked_arena(folder: Path, faults: float) -> Iterator[Measured]:
             "ARENA_BATTLES_PER_MINUTE": "1000000",
             "ARENA_SECRET": "a secret of this benchmark only, nobody's",
             "ARENA_METRICS_TOKEN": _TOKEN,
+            "ARENA_DATABASE_URL": database_of(folder),
         }
         with running(command, port, "/readyz", measured_on, settings) as process:
             yield process
@@ -191,7 +193,7 @@ async def soak(process: Measured, seconds: float, visitors: int) -> Tally:
 
 def completion(folder: Path) -> tuple[int, int, int]:
     """Battles that could be voted on, those that could not, and those that nobody ended."""
-    database = open_database(f"sqlite:///{folder / 'arena.db'}")
+    database = open_database(database_of(folder))
     try:
         with database.read() as session:
             rows = session.execute(select(Battle.state, func.count()).group_by(Battle.state)).all()

@@ -43,7 +43,8 @@ from arena.tables import (  # noqa: E402
     Winner,
 )
 from benchmarks.made_up import revision_row  # noqa: E402
-from benchmarks.postgres import private_postgres  # noqa: E402
+from tests.databases import create  # noqa: E402
+from tests.postgres_server import private_postgres  # noqa: E402
 
 KNOWN_VOTES = 4_000
 """Votes that are there in full, by a tenth as many people."""
@@ -63,10 +64,7 @@ def main() -> None:
         for models in given.models:
             report("SQLite", open_database(f"sqlite:///{Path(folder) / f'{models}.db'}"), models, given)
             if postgres:
-                with Database(postgres).engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-                    connection.exec_driver_sql(f"CREATE DATABASE arena_{models}")
-                url = postgres.replace("/postgres?", f"/arena_{models}?")
-                report("PostgreSQL", open_database(url), models, given)
+                report("PostgreSQL", open_database(create(postgres, f"arena_{models}")), models, given)
 
 
 def report(name: str, database: Database, models: int, given: argparse.Namespace) -> None:

@@ -1,6 +1,8 @@
 """Fixtures that every test may use: settings that touch only the test's own folder, and a database in it."""
 
+import gc
 import logging
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -9,8 +11,10 @@ import pytest
 from arena.config import Settings, load_settings, prepare_process
 from arena.database import Database, open_database
 from tests.chromium import CHROMIUM
-from tests.databases import SERVER, copy_of, database_of
+from tests.databases import SERVER, database_of, dropped_at_the_end, prepared_database_of
+from tests.memory import memory_with_room
 
+gc.disable()  # importing everything makes hundreds of thousands of objects that stay; see `pytest_collection_finish`
 pytest_plugins = ["tests.postgres_fixtures"]
 prepare_process()
 
@@ -23,6 +27,15 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--database", choices=kinds, default=kinds[0], help="the database behind all tests")
 
 
+def pytest_configure() -> None:
+    """Let the tests' folders be made in memory: SQLite waits for the disk with every vote.
+
+    `--basetemp` and `PYTEST_DEBUG_TEMPROOT` name another place, as always.
+    """
+    if (memory := memory_with_room()) is not None:
+        os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(memory))
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Long modules first, so that no process is left alone with one at the end."""
     if config.getoption("--database") != "sqlite":
@@ -31,6 +44,13 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     marks = ("browser", "slow", "postgres")
     long = [{item.path for item in items if item.get_closest_marker(mark)} for mark in marks]
     items.sort(key=lambda item: [item.path not in paths for paths in long])
+
+
+def pytest_collection_finish() -> None:
+    """From here on garbage is collected, and not looked for in what was there before the first test."""
+    gc.collect()
+    gc.freeze()
+    gc.enable()
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -46,7 +66,7 @@ def pytest_sessionfinish() -> None:
 
 
 @pytest.fixture(autouse=True)
-def _own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def _own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """No test reads the developer's environment or `.env`, or writes outside its own folder."""
     for name in (
         "OPENAI_API_KEY",
@@ -57,9 +77,11 @@ def _own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     ):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("ARENA_DATA_DIR", str(tmp_path / "data"))
-    if SERVER:
-        monkeypatch.setenv("ARENA_DATABASE_URL", database_of(tmp_path / "data"))
     monkeypatch.chdir(tmp_path)
+    with dropped_at_the_end():
+        if SERVER:
+            monkeypatch.setenv("ARENA_DATABASE_URL", database_of(tmp_path / "data"))
+        yield
 
 
 @pytest.fixture(autouse=True)
@@ -84,21 +106,9 @@ def make_settings(tmp_path: Path) -> SettingsFactory:
     return make
 
 
-@pytest.fixture(scope="session")
-def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A SQLite file with all tables and nothing in them, to be copied: making them takes longer than most tests."""
-    file = tmp_path_factory.mktemp("empty") / "arena.db"
-    logging.getLogger("alembic").setLevel(logging.WARNING)
-    open_database(f"sqlite:///{file}").close()
-    return file
-
-
 @pytest.fixture
-def database(empty_database: Path, tmp_path: Path) -> Iterator[Database]:
+def database(tmp_path: Path) -> Iterator[Database]:
     """A fresh database with all tables."""
-    data = tmp_path / "data"
-    if not SERVER:
-        copy_of(empty_database, data)
-    store = open_database(database_of(data))
+    store = open_database(prepared_database_of(tmp_path / "data"))
     yield store
     store.close()

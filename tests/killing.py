@@ -18,7 +18,7 @@ def wrongs(database: Database, acknowledged: Sequence[str], most: int) -> list[s
         voted = list(session.scalars(select(Vote.battle_id)))
         states = set(session.scalars(select(Battle.id).where(Battle.state == BattleState.VOTED)))
         sequences = session.scalar(select(func.count(Vote.sequence.distinct())))
-        sound = session.scalar(text("PRAGMA integrity_check"))
+        sound = session.scalar(text("PRAGMA integrity_check")) if database.file else "ok"
     kept = _counts(database)
     rebuilt = rebuild_counts(database)
     found = {

@@ -17,16 +17,19 @@ from pathlib import Path
 import httpx
 import pytest
 from gradio_client import Client  # type: ignore[import-untyped]
+from sqlalchemy import make_url, select
 
 from app import build_app, main
 from arena import closings
 from arena.config import SHIPPED_DIR, load_settings
 from arena.errors import ConfigError
 from arena.parts import build_parts
+from arena.tables import ModelRevision
 from arena.web.routes import safe_next
 from arena.web.server import bind
 from arena.web.session import LoginAttempts
 from tests.conftest import SettingsFactory
+from tests.databases import database_of
 from tests.serving import served
 
 PASSWORD = "open sesame"
@@ -95,7 +98,10 @@ def test_with_keys_for_two_models_it_is_the_real_thing(
         "coaia-gemini-b",
         "coaia-gemini-manual",
     ]
-    assert (tmp_path / "data" / "arena.db").exists()
+    assert parts.database.engine.url == make_url(database_of(tmp_path / "data"))
+    with parts.database.read() as session:
+        assert session.scalars(select(ModelRevision)).all() == []
+    parts.database.close()
 
 
 def test_no_platforms_library_is_imported_before_it_is_needed() -> None:

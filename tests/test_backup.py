@@ -21,6 +21,9 @@ from arena.errors import BackupError, ConfigError
 from arena.tables import Vote, Winner
 from tests.arena_facts import add_models, add_vote, take_back
 from tests.conftest import SettingsFactory
+from tests.databases import sqlite_in
+
+pytestmark = pytest.mark.sqlite
 
 
 def votes_in(file: Path) -> int:
@@ -44,7 +47,7 @@ def folder_of(file: Path) -> set[str]:
 @pytest.fixture
 def data(tmp_path: Path) -> Path:
     """A data folder whose arena has three votes and does not run."""
-    database = open_database(f"sqlite:///{tmp_path / 'data' / 'arena.db'}")
+    database = open_database(sqlite_in(tmp_path / "data"))
     vote(database, 3)
     database.close()
     return tmp_path / "data"

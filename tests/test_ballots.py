@@ -12,8 +12,6 @@ from arena.rubric import criterion_key
 from arena.tables import Battle, Conversation, Mode, Vote, VoteState, Winner
 from tests.arena_facts import add_models, add_vote, withdraw_vote
 
-pytest_plugins = ["tests.postgres_fixtures"]
-
 
 def describe(database: Database, battle: str, **columns: object) -> None:
     """Change what the conversation of a battle was about."""

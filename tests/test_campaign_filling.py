@@ -24,7 +24,6 @@ from tests.campaign_facts import add_campaign
 from tests.scripted_openai import ScriptedOpenAI, latest_prompt
 from tests.scripting import Recorded, Script, ScriptedServer
 
-pytest_plugins = ["tests.postgres_fixtures"]
 __all__ = ["llm", "make_world"]
 MODELS = ("hare", "tortoise")
 PRICE = {"price": {"input": 0.0, "output": 1.0}, "recommended_config": {"max_new_tokens": 100}}

@@ -37,7 +37,6 @@ from arena.tables import (
 from arena.voters import VoterIdentity
 from tests.campaign_facts import add_campaign, revisions_of
 
-pytest_plugins = ["tests.postgres_fixtures"]
 MakeJudging = Callable[[Database], Judging]
 ANNA, BEN, CLEO = (VoterIdentity(name) for name in ("anna", "ben", "cleo"))
 

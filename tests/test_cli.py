@@ -22,6 +22,7 @@ from arena.database import Database
 from arena.tables import Winner
 from arena.terminal import Progress
 from tests.arena_facts import add_models, add_vote
+from tests.databases import database_of, environment_of
 from tests.scripted_openai import ScriptedOpenAI
 from tests.scripting import Fault, Script
 
@@ -256,16 +257,18 @@ def test_votes_travel_from_one_arena_to_another_and_are_counted_once(votes: Data
     assert (exported.status, exported.out) == (0, "")
     assert exported.err == f"Wrote 5 votes to {log}.\n"
 
-    first = run("votes", "import", str(log), "--data", "elsewhere")
-    again = run("votes", "import", str(log), "--data", "elsewhere", "--json")
+    elsewhere = ("--data", "elsewhere", "--database", database_of(tmp_path / "elsewhere"))
+    first = run("votes", "import", str(log), *elsewhere)
+    again = run("votes", "import", str(log), *elsewhere, "--json")
     own = run("votes", "import", str(log), "--data", "data")
 
     assert (first.status, first.out) == (0, "read 5, imported 5, skipped 0\n")
     assert json.loads(again.out)["skipped"] == {"already imported": 5}
     assert own.out == "read 5, imported 0, skipped 5\n  skipped 5: this arena's own vote\n"
-    assert "5 votes by 1 voter" in run("leaderboard", "--data", "elsewhere").out
+    assert "5 votes by 1 voter" in run("leaderboard", *elsewhere).out
 
 
+@pytest.mark.sqlite
 def test_an_export_that_fails_leaves_the_old_file_alone(votes: Database, tmp_path: Path, run: Run) -> None:
     out = tmp_path / "votes.csv"
     out.write_text("the old file", encoding="utf-8")
@@ -291,7 +294,8 @@ def test_a_reader_that_has_seen_enough_is_no_error(tmp_path: Path, run: Run) -> 
     run("votes", "import", str(table), "--data", "data")
 
     command = f"{sys.executable} -m arena votes export --format jsonl --data data | head -1"
-    done = subprocess.run(command, shell=True, env=ENVIRONMENT, capture_output=True, text=True, check=True)
+    environment = {**ENVIRONMENT, **environment_of(tmp_path / "data")}
+    done = subprocess.run(command, shell=True, env=environment, capture_output=True, text=True, check=True)
 
     assert json.loads(done.stdout)["winner"] == "tie"
     assert done.stderr == ""

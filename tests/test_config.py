@@ -70,7 +70,8 @@ def test_an_empty_variable_counts_as_unset(tmp_path: Path, monkeypatch: pytest.M
     assert load_settings().resolved_database_url.endswith("arena.db")
 
 
-def test_settings_turned_into_a_demo_never_keep_the_real_database() -> None:
+def test_settings_turned_into_a_demo_never_keep_the_real_database(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("ARENA_DATABASE_URL", raising=False)
     real = load_settings()
     assert real.resolved_database_url.endswith("arena.db")
 

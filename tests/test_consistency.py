@@ -10,8 +10,6 @@ from arena.database import Database
 from arena.tables import Answer, AnswerStyle, Mode, VoteState, Winner
 from tests.arena_facts import RUBRIC, add_models, add_vote, judge_again
 
-pytest_plugins = ["tests.postgres_fixtures"]
-
 SIDE = {True: Winner.MODEL_A, False: Winner.MODEL_B}
 
 

@@ -16,8 +16,7 @@ from arena.database import Database, open_database
 from arena.stamps import latest_sequence
 from arena.tables import Mode, PairCount, VoteState, Winner
 from tests.arena_facts import add_models, add_vote, withdraw_vote
-
-pytest_plugins = ["tests.postgres_fixtures"]
+from tests.databases import database_of
 
 
 def test_an_empty_arena_has_no_counts(any_database: Database) -> None:
@@ -237,7 +236,7 @@ def test_live_counts_start_again_where_an_older_copy_was_restored(any_database: 
     for _ in range(3):
         add_vote(any_database, heron, wren, Winner.MODEL_A)
     assert read_live(live, any_database).votes == 4
-    older = open_database(f"sqlite:///{tmp_path / 'older.db'}")
+    older = open_database(database_of(tmp_path / "older"))
     heron, wren = add_models(older, "heron", "wren")
     add_vote(older, heron, wren, Winner.TIE)
 

@@ -12,6 +12,7 @@ from sqlalchemy.exc import IntegrityError, StatementError
 from arena.database import Database, open_database
 from arena.errors import ConfigError
 from arena.tables import Base, Conversation, ConversationKind, Voter
+from tests.databases import database_of
 
 
 def test_the_migrations_make_exactly_the_tables_of_the_code(database: Database) -> None:
@@ -22,7 +23,7 @@ def test_the_migrations_make_exactly_the_tables_of_the_code(database: Database) 
 
 
 def test_opening_twice_keeps_what_is_stored(tmp_path: Path) -> None:
-    url = f"sqlite:///{tmp_path / 'kept' / 'arena.db'}"
+    url = database_of(tmp_path / "kept")
     first = open_database(url)
     with first.write() as session:
         session.add(Voter(id="v1"))
@@ -35,7 +36,7 @@ def test_opening_twice_keeps_what_is_stored(tmp_path: Path) -> None:
 
 
 def test_a_database_of_a_newer_arena_is_refused(tmp_path: Path) -> None:
-    url = f"sqlite:///{tmp_path / 'arena.db'}"
+    url = database_of(tmp_path)
     store = open_database(url)
     with store.write() as session:
         session.execute(text("UPDATE alembic_version SET version_num = '9999'"))
@@ -45,6 +46,7 @@ def test_a_database_of_a_newer_arena_is_refused(tmp_path: Path) -> None:
         open_database(url)
 
 
+@pytest.mark.sqlite
 def test_every_connection_is_durable_and_checks_references(database: Database) -> None:
     with database.read() as session:
         assert session.execute(text("PRAGMA journal_mode")).scalar() == "wal"
@@ -102,6 +104,7 @@ def test_a_failed_transaction_leaves_nothing(database: Database) -> None:
         assert session.get(Voter, "v1") is None
 
 
+@pytest.mark.sqlite
 def test_two_writers_take_turns_so_that_no_update_is_lost(database: Database) -> None:
     """Each of 4 threads reads a number and writes it back one higher, 25 times."""
     from concurrent.futures import ThreadPoolExecutor

@@ -17,6 +17,7 @@ import pytest
 
 from arena.config import SHIPPED_DIR
 from arena.service import duration
+from tests.databases import environment_of
 
 SCRIPT = SHIPPED_DIR / "deploy_coaia_arena.sh"
 
@@ -39,6 +40,7 @@ class Deployment:
             "ARENA_VENV": sys.prefix,
             "ARENA_DATA_DIR": str(self.data),
             "ARENA_PORT": str(self.port),
+            **environment_of(self.data),
         }
 
     def run(self, *arguments: str, **environment: str) -> "subprocess.CompletedProcess[str]":

@@ -4,6 +4,7 @@ import sys
 from pathlib import Path
 
 from arena.database import open_database
+from tests.databases import database_of
 from tests.killing import wrongs
 from tests.vote_loop import THREADS
 
@@ -25,7 +26,7 @@ def _vote_until_killed(url: str, seed: int, rng: random.Random) -> list[str]:
 
 
 def test_a_killed_process_loses_no_acknowledged_vote_and_counts_none_twice(tmp_path: Path) -> None:
-    url = f"sqlite:///{tmp_path / 'data' / 'arena.db'}"
+    url = database_of(tmp_path / "data")
     open_database(url).close()
     rng = random.Random()
     acknowledged: list[str] = []

@@ -17,8 +17,7 @@ from arena.imports import import_votes
 from arena.leaderboard import Leaderboard
 from arena.tables import Answer, Conversation, Mode, VoteState, Winner
 from tests.arena_facts import add_models, add_vote, withdraw_vote
-
-pytest_plugins = ["tests.postgres_fixtures"]
+from tests.databases import database_of
 
 AT = datetime(2026, 3, 1, 12, 30, 15, 250_000, UTC)
 TURNS = (("Name a bird.", "A heron.", "A wren,\nor two."), ("Another?", 'A "gull".', "None; 日本の鳥."))
@@ -27,7 +26,7 @@ TURNS = (("Name a bird.", "A heron.", "A wren,\nor two."), ("Another?", 'A "gull
 @pytest.fixture
 def elsewhere(tmp_path: Path) -> Iterator[Database]:
     """Another arena's database."""
-    store = open_database(f"sqlite:///{tmp_path / 'elsewhere' / 'arena.db'}")
+    store = open_database(database_of(tmp_path / "elsewhere"))
     yield store
     store.close()
 

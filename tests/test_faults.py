@@ -31,7 +31,6 @@ from tests.battle_fixtures import ANNA, World, last, llm, make_world
 from tests.scripted_openai import ScriptedOpenAI
 from tests.scripting import Fault, Script
 
-pytest_plugins = ["tests.postgres_fixtures"]
 __all__ = ["llm", "make_world"]
 HOLD_THE_LOCK = """
 import sqlite3, sys
@@ -196,6 +195,7 @@ def test_a_statement_that_is_wrong_is_a_bug_and_no_outage(database: Database) ->
     assert database.outages.present is None
 
 
+@pytest.mark.sqlite
 def test_an_outage_is_one_line_in_the_log_every_ten_seconds(
     database: Database, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -35,8 +35,6 @@ from arena.tables import (
 )
 from tests.arena_facts import add_models, add_vote
 
-pytest_plugins = ["tests.postgres_fixtures"]
-
 Line = dict[str, Any]
 SECRET = "a secret of this test"
 

@@ -21,6 +21,7 @@ from arena.leaderboard import Leaderboard
 from arena.tables import Battle, JudgeVerdict, ModelRevision, PairCount, Vote, Winner
 from arena.voters import VoterIdentity
 from tests.campaign_facts import add_campaign
+from tests.databases import environment_of
 from tests.judge_facts import add_pairs, good_one, material_in, prefers, says, write_judged_arena
 from tests.scripted_openai import ScriptedOpenAI, latest_prompt
 from tests.scripting import Behaviour, Fault, Recorded, Script
@@ -65,6 +66,7 @@ def votes(database: Database) -> Sequence[Vote]:
 def start(roster: Path, folder: Path) -> subprocess.Popen[bytes]:
     """Begin to judge in another process, one question at a time."""
     environment = {"PATH": os.environ["PATH"], "PYTHONPATH": str(SHIPPED_DIR), "NO_PROXY": "127.0.0.1"}
+    environment |= environment_of(folder / "data")
     command = [sys.executable, "-m", "arena", "judge", "--yes", "--at-once", "1"]
     command += ["--models", str(roster), "--data", str(folder / "data")]
     return subprocess.Popen(command, env=environment, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE)

@@ -17,8 +17,6 @@ from arena.tables import Winner
 from tests.arena_facts import RUBRIC, take_back
 from tests.judge_facts import add_judged_pairs
 
-pytest_plugins = ["tests.postgres_fixtures"]
-
 A, EVEN, B = Winner.MODEL_A, Winner.TIE, Winner.MODEL_B
 
 

@@ -28,6 +28,7 @@ from tests.scripted_hub import TOKEN, ScriptedHub, scripted_hub
 from tests.scripted_openai import ScriptedOpenAI
 from tests.scripting import Script
 
+pytestmark = pytest.mark.sqlite
 VOTER = VoterIdentity("someone")
 REPO = "somebody/arena-backups"
 

@@ -15,8 +15,6 @@ from arena.leaderboard import Leaderboard, Slice, Standing, Standings
 from arena.tables import Mode, Vote, VoteState, Winner
 from tests.arena_facts import add_models, add_vote, withdraw_vote
 
-pytest_plugins = ["tests.postgres_fixtures"]
-
 
 def play(database: Database, first: int, second: int, wins: int, losses: int = 0) -> None:
     for winner in [Winner.MODEL_A] * wins + [Winner.MODEL_B] * losses:

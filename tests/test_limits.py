@@ -19,7 +19,6 @@ from tests.conftest import SettingsFactory
 from tests.scripted_openai import ScriptedOpenAI
 from tests.scripting import Fault, Script
 
-pytest_plugins = ["tests.postgres_fixtures"]
 __all__ = ["llm", "make_world"]  # fixtures
 
 NOON = 1_790_164_800.0

@@ -160,6 +160,7 @@ def test_the_file_system_of_a_folder_is_the_innermost_mount(
         ("", Level.FINE),
     ],
 )
+@pytest.mark.sqlite
 def test_a_database_on_a_network_or_bucket_mount_is_refused(
     kind: str, level: Level, make_settings: SettingsFactory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -175,6 +176,7 @@ def test_a_database_on_a_network_or_bucket_mount_is_refused(
         require_local_database(make_settings(database_url="postgresql+psycopg://arena@db/arena"), {})
 
 
+@pytest.mark.sqlite
 def test_a_spaces_bucket_is_refused_whatever_it_is_mounted_as(make_settings: SettingsFactory) -> None:
     settings = make_settings(data_dir=Path("/data/arena"))
 

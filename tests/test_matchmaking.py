@@ -35,8 +35,6 @@ from arena.tables import Mode, Winner
 from tests.arena_facts import add_models, add_vote
 from tests.conftest import SettingsFactory
 
-pytest_plugins = ["tests.postgres_fixtures"]
-
 FOUR = {"tortoise": 1.0, "hare": 1.0, "fox": 1.0, "heron": 1.0}
 DRAWS = 24_000
 
@@ -228,9 +226,9 @@ def _votes_until_separated(strategy: Strategy, seed: int) -> tuple[int, np.ndarr
     wins = np.zeros((4, 4), np.int64)
     none = np.zeros_like(wins)
     names = list(FOUR)
-    evidence = Evidence()
+    chances = _chances(FOUR, strategy=strategy, evidence=Evidence())
     for votes in range(1, 4000):
-        a, b = (names.index(name) for name in seat_pair(_chances(FOUR, strategy=strategy, evidence=evidence), chance))
+        a, b = (names.index(name) for name in seat_pair(chances, chance))
         won = rng.random() < 1 / (1 + np.exp(truth[b] - truth[a]))
         wins[(a, b) if won else (b, a)] += 1
         if votes % 20:
@@ -238,6 +236,7 @@ def _votes_until_separated(strategy: Strategy, seed: int) -> tuple[int, np.ndarr
         rated = rate(wins, none, none)
         met = wins + wins.T
         evidence = Evidence(names, met, met.sum(axis=1), rated.rating, rated.covariance)
+        chances = _chances(FOUR, strategy=strategy, evidence=evidence)
         if (met[~np.eye(4, dtype=bool)] >= FEW_VOTES).all() and not _chances(
             FOUR, strategy="separate", evidence=evidence
         ).open.any():

@@ -71,6 +71,7 @@ async def test_an_arena_is_ready_once_two_models_can_be_drawn(parts: Parts) -> N
     }
 
 
+@pytest.mark.sqlite
 async def test_an_arena_whose_database_is_gone_is_not_ready(parts: Parts, tmp_path: Path) -> None:
     await parts.fleet.prepare()
     parts.database.engine.dispose()

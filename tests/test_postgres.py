@@ -23,7 +23,6 @@ from arena.tables import Vote, VoteState, Winner
 from tests.arena_facts import add_models, add_vote, withdraw_vote
 from tests.battle_fixtures import ANNA, BEN, World, llm, make_world
 
-pytest_plugins = ["tests.postgres_fixtures"]
 __all__ = ["llm", "make_world"]
 
 
@@ -154,6 +153,14 @@ def test_votes_withdrawals_and_readers_at_once_end_with_counts_that_equal_the_vo
     rebuilt = read_counts(any_database, ["battle"])
     for name in ("wins", "ties", "both_bad"):
         assert (getattr(rebuilt, name) == getattr(kept, name)).all()
+
+
+def test_a_forged_id_that_no_text_may_hold_is_found_nowhere(any_database: Database) -> None:
+    forged = select(Vote.battle_id).where(Vote.battle_id == "\x00")
+
+    with any_database.read() as session:
+        assert session.get(Vote, "\x00") is None
+    assert any_database.glance(lambda connection: connection.execute(forged).all()) == []
 
 
 @pytest.mark.postgres

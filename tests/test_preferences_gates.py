@@ -20,7 +20,6 @@ from arena.voter_decisions import decide
 from tests.arena_facts import add_models, add_vote
 from tests.preference_facts import GOOD, PROMPT, SECRET_GARDEN, TURNS, WORSE, change_answer, select
 
-pytest_plugins = ["tests.postgres_fixtures"]
 A, B, TIE, BOTH_BAD = Winner
 HISTORY = ({"role": "user", "content": "I feel lost."}, {"role": "assistant", "content": "Where would you be?"})
 

@@ -17,7 +17,6 @@ from arena.tables import Battle, PairCount, Vote
 from tests.replica_fixtures import Replicas, replicas
 from tests.scripted_visitor import ScriptedVisitor
 
-pytest_plugins = ["tests.postgres_fixtures"]
 pytestmark = [pytest.mark.postgres, pytest.mark.timeout(180)]
 VISITORS = 8
 A_MINUTE = 8

@@ -11,8 +11,6 @@ from arena.revisions import ensure_revision
 from arena.roster import ModelEntry, SamplingDefaults
 from arena.tables import ModelRevision
 
-pytest_plugins = ["tests.postgres_fixtures"]
-
 HERON = ModelEntry(id="heron", api_type="vertex", model_name="projects/p/locations/l/models/1", display_name="Heron")
 
 

@@ -16,8 +16,8 @@ from sqlalchemy import event, select
 from arena.logs import PrintedLines, start_log
 from arena.refusals import Refusals
 from arena.tables import Battle, Vote
+from tests.scripted_visitor import ScriptedVisitor
 from tests.scripting import Script
-from tests.stranger import Stranger
 from tests.ui_fixtures import NAMES, Site, arena_site, shared_site, site
 
 __all__ = ["shared_site", "site"]
@@ -49,7 +49,7 @@ def log() -> Iterator[io.StringIO]:
 
 
 def test_another_ones_battle_takes_no_vote_and_a_vote_is_not_replayed(site: Site, log: io.StringIO) -> None:
-    with Stranger(site.url) as anna, Stranger(site.url) as ben:
+    with ScriptedVisitor(site.url) as anna, ScriptedVisitor(site.url) as ben:
         anna.fight("Whose is this?")
         battle = newest_battle(site)
         before = {reason: refused(site, reason) for reason in ("not_yours", "voted_already")}
@@ -86,7 +86,7 @@ def test_a_forged_vote_is_refused_and_counted_on_every_page_that_has_votes(site:
 
 
 def test_the_operator_reads_how_much_was_refused_and_why(site: Site) -> None:
-    with Stranger(site.url) as stranger:
+    with ScriptedVisitor(site.url) as stranger:
         stranger.client.get("/gradio_api/file=/etc/passwd")
         stranger.client.post("/gradio_api/queue/join", json={}, headers={"Origin": "https://evil.example"})
         stranger.client.post("/login", data={"password": "guess"})
@@ -108,7 +108,7 @@ def test_no_file_is_read_and_no_address_fetched_for_a_stranger(site: Site, tmp_p
         {"path": "bait", "url": f"file://{secret}", "meta": meta},
         [{"role": "user", "content": {"path": str(secret), "meta": meta}}],
     ]
-    with Stranger(site.url) as stranger:
+    with ScriptedVisitor(site.url) as stranger:
         asked = len(site.llm.requests)
         send = stranger.function("send")
         for bait in baits:
@@ -132,7 +132,7 @@ def test_an_error_tells_a_visitor_nothing_and_the_log_nothing_of_the_visitor(
 
     event.listen(site.parts.database.engine, "before_cursor_execute", fail)
     try:
-        with Stranger(site.url) as stranger:
+        with ScriptedVisitor(site.url) as stranger:
             told = stranger.fight("a prompt to keep private")
     finally:
         event.remove(site.parts.database.engine, "before_cursor_execute", fail)
@@ -184,7 +184,7 @@ def test_the_log_knows_battles_but_no_prompt_no_answer_no_key_and_no_address(
     with arena_site(tmp_path, models=models, forwarded_hops=1, log_level="debug") as site:
         site.script(Script(fault=500, message=f"Cannot answer '{prompt}' for {key}"), "velvet-77")
         site.script(Script(text="marker of an answer " * 20), "quartz-9000")
-        with Stranger(site.url, {"X-Forwarded-For": address}) as stranger:
+        with ScriptedVisitor(site.url, headers={"X-Forwarded-For": address}) as stranger:
             stranger.fight(prompt)
             battle = newest_battle(site)
             stranger.vote(battle)

@@ -22,8 +22,6 @@ from arena.voter_decisions import decide
 from benchmarks.style import TRUE, Votes, arranged, coverage, part_of, simulate
 from tests.arena_facts import add_models, add_vote
 
-pytest_plugins = ["tests.postgres_fixtures"]
-
 LONG = "# Heron\n\n- **grey**\n- patient\n\n" + "It stands in shallow water and waits for a fish. " * 20
 SHORT = "A heron."
 WORDY = "A heron that stands in shallow water and waits for a fish. " * 10

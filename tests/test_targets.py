@@ -16,7 +16,6 @@ from arena.tables import Battle, BattleState, Minute, Winner
 from arena.targets import KEPT, MINUTE, Kept, Targets
 from tests.arena_facts import add_models, add_vote
 
-pytest_plugins = ["tests.postgres_fixtures"]
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
 

@@ -23,7 +23,6 @@ from tests.tuning_fixtures import Workshop, workshop, write_training_file
 from tests.tuning_scripts import JobScript, Mishap, Trouble
 
 __all__ = ["workshop"]
-pytest_plugins = ["tests.postgres_fixtures"]
 
 
 def test_a_preference_job_at_openai_is_sent_and_followed_to_its_model(workshop: Workshop) -> None:

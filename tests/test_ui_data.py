@@ -25,8 +25,8 @@ from tests.scripted_openai_tuning import BASE, KEY, ScriptedOpenAITuning
 from tests.scripted_storage import ScriptedStorage
 from tests.scripted_vertex_tuning import BASE as GEMINI
 from tests.scripted_vertex_tuning import BUCKET, PROJECT, ScriptedVertexTuning
+from tests.scripted_visitor import ScriptedVisitor
 from tests.scripting import Script
-from tests.stranger import Stranger
 from tests.test_accessibility import assert_accessible
 from tests.tuning_fixtures import rewrite_manifest, write_training_file, write_tuning_config
 from tests.tuning_scripts import JobScript
@@ -277,7 +277,7 @@ def test_none_of_the_pages_functions_does_or_tells_a_stranger_anything(works: Wo
     battle = works.battles[GARDENS[5]]
     jobs = len(works.site.parts.tuning.jobs())
     files = fetchable(works.site.parts.settings)
-    with Stranger(works.site.url, {"Cookie": "arena_operator=forged"}) as stranger:
+    with ScriptedVisitor(works.site.url, headers={"Cookie": "arena_operator=forged"}) as stranger:
         functions = stranger.functions_on("data")
         assert len(functions) >= 11
         for number, data in functions.items():

@@ -24,7 +24,8 @@ from arena.ui.html import render
 from arena.ui.report import Report, describe_database, write_report
 from tests.arena_facts import add_models, add_vote
 from tests.conftest import SettingsFactory
-from tests.stranger import Stranger
+from tests.databases import database_of
+from tests.scripted_visitor import ScriptedVisitor
 from tests.ui_fixtures import (
     FAST,
     NAMES,
@@ -78,7 +79,7 @@ def test_nothing_of_the_report_is_in_the_page_as_it_is_served(site: Site) -> Non
 
 
 def test_none_of_the_pages_functions_tells_a_stranger_anything(site: Site) -> None:
-    with Stranger(site.url, {"Cookie": "arena_operator=forged"}) as stranger:
+    with ScriptedVisitor(site.url, headers={"Cookie": "arena_operator=forged"}) as stranger:
         functions = stranger.functions_on("operations")
         assert len(functions) >= 5
         for number, data in functions.items():
@@ -98,7 +99,7 @@ def test_the_operator_reads_how_models_and_battles_do(open_page: OpenPage, site:
     expect(not_ready).to_contain_text("Retired")
     expect(not_ready).to_contain_text("has no model api-velvet-77 (any more): correct model_name")
     expect(not_ready).to_contain_text("1 not found")
-    expect(page.get_by_text(f"sqlite:///{site.parts.settings.data_dir}/arena.db")).to_be_visible()
+    expect(page.get_by_text(database_of(site.parts.settings.data_dir))).to_be_visible()
     assert figure(page, "Battles") == "0"
     assert figure(page, "Completion") == "–"
     assert figure(page, "Uptime").endswith("min")
@@ -196,7 +197,7 @@ def decisions(site: Site) -> list[tuple[str, str, str, int]]:
 
 
 def test_a_strangers_decision_changes_nothing(tmp_path: Path) -> None:
-    with arena_site(tmp_path) as site, Stranger(site.url) as stranger:
+    with arena_site(tmp_path) as site, ScriptedVisitor(site.url) as stranger:
         vote_alike(site)
         for number, data in stranger.functions_on("operations").items():
             assert "anna" not in "".join(stranger.tell(number, data))
@@ -225,6 +226,7 @@ def quiet_report(
 
 
 @pytest.mark.usefixtures("database")
+@pytest.mark.sqlite
 def test_the_newest_backup_stands_among_the_facts(make_settings: SettingsFactory) -> None:
     def told() -> str:
         report = quiet_report(make_settings())

@@ -134,6 +134,7 @@ def test_five_megabytes_of_a_prompt_are_refused_with_a_sentence(site: Site, visi
     assert answer.json() == {"detail": "This is larger than the arena takes: shorten it, and send it again."}
 
 
+@pytest.mark.sqlite
 def test_while_the_database_takes_no_votes_the_page_and_the_operator_are_told_and_the_figures_go_on(
     site: Site, visitor: ScriptedVisitor
 ) -> None:

@@ -21,8 +21,7 @@ from arena.voter_decisions import decide, find_voter
 from arena.voter_patterns import CheckState
 from arena.voter_review import review_voters
 from tests.arena_facts import add_models, add_vote, take_back
-
-pytest_plugins = ["tests.postgres_fixtures"]
+from tests.databases import database_of
 
 
 def _counts(database: Database) -> tuple[PairCounts, PairCounts]:
@@ -286,8 +285,7 @@ def test_the_review_puts_who_waits_for_a_decision_first_and_remembers_what_was_d
     assert "14 voters" in first.sentence
 
 
-def test_the_commands_show_decide_and_only_foresee(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    database = open_database(f"sqlite:///{tmp_path / 'data' / 'arena.db'}")
+def test_the_commands_show_decide_and_only_foresee(database: Database, capsys: pytest.CaptureFixture[str]) -> None:
     _suspicious(database)
 
     assert main(["voters"]) == 0
@@ -308,13 +306,12 @@ def test_the_commands_show_decide_and_only_foresee(tmp_path: Path, capsys: pytes
     assert {vote.state for vote in _votes(database, "left-hander")} == {VoteState.HELD}
     assert len(review["voters"]) == 14
     assert next(v for v in review["voters"] if v["voter"] == "left-hander")["decision"] == "hold"
-    database.close()
 
 
 def test_the_database_named_before_decide_is_the_one_that_is_changed(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    elsewhere = f"sqlite:///{tmp_path / 'elsewhere.db'}"
+    elsewhere = database_of(tmp_path / "elsewhere")
     database = open_database(elsewhere)
     heron, wren = add_models(database, "heron", "wren")
     add_vote(database, heron, wren, Winner.TIE, voter="anna")

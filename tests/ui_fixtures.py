@@ -16,7 +16,7 @@ from app import build_app
 from arena.config import load_settings
 from arena.parts import Parts
 from tests.chromium import CHROMIUM
-from tests.databases import database_of
+from tests.databases import prepared_database_of
 from tests.scripted_openai import ScriptedOpenAI
 from tests.scripting import Behaviour, Script
 from tests.serving import served
@@ -77,7 +77,7 @@ def arena_site(
         roster = folder / "roster.json"
         roster.write_text(json.dumps(entries))
         data = folder / "data"
-        given = {**FAST, "data_dir": data, "database_url": database_of(data), "models": roster, **overrides}
+        given = {**FAST, "data_dir": data, "database_url": prepared_database_of(data), "models": roster, **overrides}
         app = build_app(load_settings(**given))
         url = stack.enter_context(served(app))
         yield Site(url, llm, parts_of(app), folder)

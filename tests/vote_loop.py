@@ -1,6 +1,6 @@
 """Cast votes for ever and print each battle once its vote is acknowledged; for being killed.
 
-`python -m tests.vote_loop sqlite:///FILE SEED`
+`python -m tests.vote_loop URL SEED`
 """
 
 import random
