@@ -73,7 +73,7 @@ def test_another_ones_battle_takes_no_vote_and_a_vote_is_not_replayed(site: Site
 
 def test_a_forged_vote_is_refused_and_counted_on_every_page_that_has_votes(site: Site) -> None:
     before = refused(site, "not_yours")
-    with Stranger(site.url) as stranger:
+    with ScriptedVisitor(site.url) as stranger:
         buttons = {part["id"] for part in stranger.config["components"] if part["props"].get("elem_id") == "vote-tie"}
         votes = [d for d in stranger.config["dependencies"] if buttons & {target for target, _ in d["targets"]}]
         assert len(votes) == 3  # Battle, Side by side, Campaign
@@ -145,7 +145,7 @@ def test_an_error_tells_a_visitor_nothing_and_the_log_nothing_of_the_visitor(
 
 def test_whoever_provokes_the_same_error_again_and_again_does_not_fill_the_log(site: Site, log: io.StringIO) -> None:
     before = refused(site, "mistake")
-    with Stranger(site.url) as stranger:
+    with ScriptedVisitor(site.url) as stranger:
         for length in range(300, 320):  # longer than a file's name can be
             assert stranger.client.get("/static/" + "x" * length).text == "Internal Server Error"
             stranger.client.get("/", headers={"Connection": "Upgrade", "Upgrade": "websocket"})
@@ -161,7 +161,7 @@ def test_what_a_page_that_is_out_of_date_sends_is_not_in_the_log(
 ) -> None:
     """Its prompt comes where a choice is expected, or with too few values: Gradio would print it."""
     before = refused(site, "mistake")
-    with Stranger(site.url) as stranger:
+    with ScriptedVisitor(site.url) as stranger:
         function = stranger.function("vote-model_a")
         told = [*stranger.tell(function, ["marker of a prompt"]), *stranger.tell(function, ["marker of a prompt"] * 99)]
         radios = [d for d in stranger.config["dependencies"] if len(d["inputs"]) > 1]
