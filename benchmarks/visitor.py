@@ -68,7 +68,6 @@ class Visitor:
     def __init__(self, port: int) -> None:
         self._port = port
         self._cookie = ""
-        self._kept: list[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = []
         self.session = secrets.token_hex(6)
 
     async def open(self) -> Protocol:
@@ -105,11 +104,6 @@ class Visitor:
             writer.close()
         return watched
 
-    def leave(self) -> None:
-        """Close what a browser would have kept open."""
-        while self._kept:
-            self._kept.pop()[1].close()
-
     async def vote(self, protocol: Protocol, watched: Watched) -> None:
         """Vote on a battle, and time it."""
         started = time.perf_counter()
@@ -121,49 +115,27 @@ class Visitor:
         """Call a function that has no queue."""
         return await self._ask("POST", "/gradio_api/run/predict", self._event(function, data))
 
-    async def _connection(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-        while self._kept:
-            reader, writer = self._kept.pop()
-            if not reader.at_eof() and not writer.is_closing():
-                return reader, writer
-        return await asyncio.open_connection("127.0.0.1", self._port, limit=2**22)
-
     def _event(self, function: int, data: list[Any]) -> bytes:
         return json.dumps({"data": data, "fn_index": function, "session_hash": self.session}).encode()
 
     async def _ask(self, method: str, path: str, body: bytes = b"") -> tuple[bytes, bytes]:
         reader, writer = await self._send(method, path, body)
         try:
-            head = await reader.readuntil(b"\r\n\r\n")
-            answer = await _body(reader, head.lower())
-        except BaseException:
+            answer = await reader.read()
+        finally:
             writer.close()
-            raise
-        self._kept.append((reader, writer))
-        return head, answer
+        head, _, rest = answer.partition(b"\r\n\r\n")
+        return head, rest if b"chunked" not in head.lower() else _unchunked(rest)
 
     async def _send(
         self, method: str, path: str, body: bytes = b""
     ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-        """Ask over a connection that is open already where there is one, as a browser does."""
-        reader, writer = await self._connection()
-        head = f"{method} {path} HTTP/1.1\r\nHost: 127.0.0.1:{self._port}\r\n"
+        reader, writer = await asyncio.open_connection("127.0.0.1", self._port, limit=2**22)
+        head = f"{method} {path} HTTP/1.1\r\nHost: 127.0.0.1:{self._port}\r\nConnection: close\r\n"
         head += f"Cookie: {self._cookie}\r\n" if self._cookie else ""
         head += f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n" if body else ""
         writer.write(head.encode() + b"\r\n" + body)
         return reader, writer
-
-
-async def _body(reader: asyncio.StreamReader, head: bytes) -> bytes:
-    """The rest of an answer, of which `head` in small letters has been read."""
-    if b"chunked" not in head:
-        lengths = [line.split(b":")[1] for line in head.split(b"\r\n") if line.startswith(b"content-length:")]
-        return await reader.readexactly(int(lengths[0]))
-    whole = b""
-    while size := int(await reader.readline(), 16):
-        whole += (await reader.readexactly(size + 2))[:-2]
-    await reader.readline()
-    return whole
 
 
 def _cookie_of(head: bytes) -> str:
@@ -194,3 +166,14 @@ async def _watch(reader: asyncio.StreamReader, watched: Watched, sent: float, ba
             first = now
             watched.first_text = now - sent
         latest = now
+
+
+def _unchunked(body: bytes) -> bytes:
+    whole = b""
+    while body:
+        size, _, body = body.partition(b"\r\n")
+        length = int(size or b"0", 16)
+        if not length:
+            break
+        whole, body = whole + body[:length], body[length + 2 :]
+    return whole

@@ -48,7 +48,8 @@ BEYOND = """() => [...document.querySelectorAll("table")]
   .map((table) => `${table.className}: ${table.offsetWidth} in ${table.closest(".sheet").offsetWidth}`)"""
 """Tables that are wider than what they stand in, which may hide the rest without a way to scroll there."""
 TINY = """(least) => [...document.querySelectorAll("a, button, input:not([type=range]), select, summary, textarea")]
-  .filter((target) => target.checkVisibility() && !target.disabled && !target.closest(".skip-link, .reader-only"))
+  .filter((target) => target.checkVisibility({contentVisibilityAuto: true}))
+  .filter((target) => !target.disabled && !target.closest(".skip-link, .reader-only"))
   .filter((target) => {
     if (target.tagName !== "A") return true;
     const around = target.closest("p, li, dd, td, th");

@@ -8,7 +8,7 @@ from typing import Any
 
 import httpx
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Locator, Page, expect
 from sqlalchemy import select
 
 from arena.backup import back_up
@@ -54,9 +54,14 @@ def sign_in(visitor: Visitor) -> Page:
     return page
 
 
+def figure_of(page: Page, name: str) -> Locator:
+    """Where the value beside a figure's name stands."""
+    return page.locator("dl.figures div", has=page.get_by_text(name, exact=True)).locator("dd")
+
+
 def figure(page: Page, name: str) -> str:
-    """The value beside a figure's name."""
-    return page.locator("dl.figures div", has=page.get_by_text(name, exact=True)).locator("dd").inner_text()
+    """The value beside a figure's name, now."""
+    return figure_of(page, name).inner_text()
 
 
 SECRETS = (*NAMES, *NAMES.values(), "correct model_name", "arena.db", "sqlite:", "Uptime", "Deployment")
@@ -118,8 +123,9 @@ def test_an_open_page_follows_what_happens(browser: Browser, tmp_path: Path) -> 
             visitor.button("Tie").click()
             expect(visitor.button("Continue from this answer").first).to_be_visible()
         page.bring_to_front()
-        expect(page.locator("dl.figures")).to_contain_text("100.0%")
-        assert [figure(page, name) for name in ("Battles", "Votable", "Voted", "Rated votes")] == ["1", "1", "1", "1"]
+        for name in ("Battles", "Votable", "Voted", "Rated votes"):
+            expect(figure_of(page, name)).to_have_text("1")
+        assert figure(page, "Completion") == "100.0%"
         assert figure(page, "In line") == "0"
         expect(page.get_by_role("table", name="Models").get_by_role("row").nth(1)).to_contain_text(" s")
 
