@@ -125,16 +125,19 @@ class Targets:
     def _served(self, minute: datetime, length: timedelta) -> tuple[float | None, float | None]:
         """Share of the window's minutes that were served, and of its models that were ready in them.
 
-        Minutes of the future were recorded before the clock was put back, and tell nothing.
+        Minutes of the future were recorded before the clock was put back, and tell nothing. One that has just begun
+        and is not recorded yet is no minute that was missed.
         """
         start = minute - length + MINUTE
         columns = select(func.count(), func.sum(Minute.ready), func.sum(Minute.models))
         with self._database.read() as session:
-            first = session.scalar(select(func.min(Minute.at)).where(Minute.at <= minute))
+            first, last = session.execute(
+                select(func.min(Minute.at), func.max(Minute.at)).where(Minute.at <= minute)
+            ).one()
             served, ready, models = session.execute(columns.where(Minute.at.between(start, minute))).one()
         if first is None:
             return None, None
-        all_minutes = (minute - max(first, start)) // MINUTE + 1
+        all_minutes = (max(last, minute - MINUTE) - max(first, start)) // MINUTE + 1
         return served / all_minutes, ready / models if models else None
 
     def _answer_steps(self, since: datetime) -> Sequence[tuple[int, int]]:
