@@ -8,19 +8,23 @@ the event loop nor aiohttp wakes up for each token.
 import asyncio
 import ssl
 import urllib.request
-from collections.abc import Iterator, Sequence
+from collections.abc import AsyncGenerator, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass
+from typing import Protocol
 from urllib.parse import urlsplit
 
 import aiohttp
 from aiohttp.http_exceptions import HttpProcessingError
 from yarl import URL
 
-from arena.errors import FailureKind
+from arena.errors import FailureKind, ProviderError
+from arena.providers.base import Gathering
 from arena.providers.failures import failure
 
+_TAIL_S = 2.0
+"""How long an answer that has its finish reason is read on, for its usage and for a connection that can be kept."""
 _BODY_HEADERS = frozenset({"content-encoding", "content-length", "transfer-encoding"})
 """What aiohttp has undone, so that the SDK's client must not undo it again."""
 
@@ -67,6 +71,36 @@ class AnswerBody:
         """Hang up, unless the body has been read to its end: that connection is kept."""
         if self.response is not None:
             self.response.close()
+
+
+class AnswerSoFar(Protocol):
+    """What was read of an answer."""
+
+    finish_reason: str | None
+    begun: bool
+    """Text came."""
+
+
+async def pieces_of(body: AnswerBody, answer: AnswerSoFar, gathering: Gathering) -> AsyncGenerator[bytes]:
+    """The body as it arrives, gathered once text came; whoever takes a piece reads it into `answer` before the next.
+
+    What goes wrong after the finish reason no longer matters, so it ends quietly there. Until then raises what
+    `AnswerBody.read` does.
+    """
+    while True:
+        try:
+            async with asyncio.timeout(None if answer.finish_reason is None else _TAIL_S):
+                data = await body.read()
+        except (TimeoutError, ProviderError):
+            if answer.finish_reason is None:
+                raise
+            return
+        if not data:
+            return
+        begun = answer.begun  # a stream that breaks right after its first piece is found out at once
+        yield data
+        if begun and answer.finish_reason is None:
+            await body.gather(gathering.seconds())
 
 
 wanted_answer: ContextVar[AnswerBody | None] = ContextVar("wanted_answer", default=None)

@@ -23,9 +23,6 @@ if TYPE_CHECKING:
 _DROPPABLE = ("stream_options", "temperature", "top_p", "response_format")
 """Parameters without which a request still means the same, or nearly so: a model that refuses one is asked without."""
 
-_TAIL_S = 2.0
-"""How long an answer that has its finish reason is read on, for its usage and for a connection that can be kept."""
-
 _BLOCKED_CODES = {"content_filter", "content_policy_violation"}
 
 
@@ -119,12 +116,12 @@ class OpenAIProvider:
 
 async def _answer(client: "openai.AsyncOpenAI", request: dict[str, Any], gathering: Gathering) -> AsyncGenerator[Event]:
     """Send the request and read its answer; raises the SDK's and its transport's own errors."""
-    from arena.providers.answer_bodies import AnswerBody
+    from arena.providers.answer_bodies import AnswerBody, pieces_of
 
     body, events = AnswerBody(), ServerSentEvents()
     try:
         completion = Completion(request_id=await _send(client, request, body))
-        async with aclosing(_received(body, completion, gathering)) as received:
+        async with aclosing(pieces_of(body, completion, gathering)) as received:
             async for data in received:
                 for delta in completion.gather(events.feed(data)):
                     yield delta
@@ -150,24 +147,6 @@ async def _send(client: "openai.AsyncOpenAI", request: dict[str, Any], body: "An
     with wanting(body):
         told = await client.post("/chat/completions", cast_to=httpx2.Response, body=request)
     return told.headers.get("x-request-id")
-
-
-async def _received(body: "AnswerBody", completion: Completion, gathering: Gathering) -> AsyncGenerator[bytes]:
-    """The body as it arrives. What goes wrong after the finish reason no longer matters, so it ends quietly there."""
-    while True:
-        try:
-            async with asyncio.timeout(None if completion.finish_reason is None else _TAIL_S):
-                data = await body.read()
-        except (TimeoutError, ProviderError):
-            if completion.finish_reason is None:
-                raise
-            return
-        if not data:
-            return
-        begun = completion.begun  # a stream that breaks right after its first piece is found out at once
-        yield data
-        if begun and completion.finish_reason is None:
-            await body.gather(gathering.seconds())
 
 
 def _request(model: ModelEntry, messages: Sequence[Message], sampling: Sampling) -> dict[str, Any]:

@@ -24,8 +24,6 @@ if TYPE_CHECKING:
 _RESOURCE = re.compile(r"^projects/(?P<project>[^/]+)/locations/(?P<location>[^/]+)/(?P<kind>models|endpoints)/[^/]+$")
 _FORMAT = re.compile(r"response_?(?:schema|mime_?type)|\bjson mode\b|\bcontrolled generation\b", re.IGNORECASE)
 """How a refusal names the parameters that ask for JSON."""
-_TAIL_S = 2.0
-"""How long an answer that has its finish reason is read on, for its usage and for a connection that can be kept."""
 
 
 @dataclass(slots=True)
@@ -97,12 +95,12 @@ class VertexProvider:
 
     async def _answer(self, request: _Request) -> AsyncGenerator[Event]:
         """Send one request and read its answer; raises `ProviderError` for whatever goes wrong."""
-        from arena.providers.answer_bodies import AnswerBody
+        from arena.providers.answer_bodies import AnswerBody, pieces_of
 
         answer, events, body = VertexAnswer(), VertexEvents(), AnswerBody()
         try:
             await self._send(request, body)
-            async with aclosing(_received(body, answer, self._gathering)) as received:
+            async with aclosing(pieces_of(body, answer, self._gathering)) as received:
                 async for data in received:
                     for delta in answer.gather(events.feed(data)):
                         yield delta
@@ -212,24 +210,6 @@ class VertexProvider:
                 f"{model.model_name} is not deployed: deploy it to an endpoint in Vertex AI's Model Registry.",
             )
         return (near or endpoints)[0]
-
-
-async def _received(body: "AnswerBody", answer: VertexAnswer, gathering: Gathering) -> AsyncGenerator[bytes]:
-    """The body as it arrives. What goes wrong after the finish reason no longer matters, so it ends quietly there."""
-    while True:
-        try:
-            async with asyncio.timeout(_TAIL_S if answer.finish_reason else None):
-                data = await body.read()
-        except (TimeoutError, ProviderError):
-            if answer.finish_reason is None:
-                raise
-            return
-        if not data:
-            return
-        begun = answer.begun  # a stream that breaks right after its first piece is found out at once
-        yield data
-        if begun and answer.finish_reason is None:
-            await body.gather(gathering.seconds())
 
 
 def _place(model: ModelEntry, target: str) -> Place:
