@@ -37,41 +37,62 @@ _HEAD = (
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """What came of so many visitors at once."""
+    """What came of so many visitors at once, while all of them were about."""
 
-    watched: Sequence[Watched]
-    took_s: float
+    ended: Sequence[Watched]
+    """The battles that ended in the measured time."""
+    others: Sequence[Watched]
+    """Those before it, while one visitor after the other came, and after it, when nobody began another."""
+    seconds: float
+    """The measured time."""
     cpu_s: float
 
 
 async def stream(process: Measured, at_once: int, seconds: float, battle_s: float, path: str, reading: float) -> Row:
-    """Let `at_once` visitors open their pages, then fight, vote and read for so long, starting evenly over one battle.
+    """Let `at_once` visitors open their pages, then fight, vote and read, starting evenly over one such round.
 
-    Measured from when all pages are open.
+    Measured for `seconds` from when the last of them came.
     """
     visitors = [Visitor(process.port) for _ in range(at_once)]
     protocol = Protocol(0, 0, 0, 0, 0) if path else await Visitor(process.port).open()
     for start in range(0, 0 if path else at_once, _TOGETHER):
         await asyncio.gather(*(visitor.settle(protocol) for visitor in visitors[start : start + _TOGETHER]))
-    watched: list[Watched] = []
-    began, cpu = time.monotonic(), process.cpu_s()
-    until = began + battle_s + reading + seconds
+    round_s = battle_s + reading
+    everyone_s = time.monotonic() + round_s
+    until = everyone_s + seconds
+    ended: list[Watched] = []
+    others: list[Watched] = []
 
     async def visit(number: int) -> None:
         visitor = visitors[number]
-        await asyncio.sleep((battle_s + reading) * number / at_once)
+        await asyncio.sleep(round_s * number / at_once)
         while time.monotonic() < until:
-            seen = Watched()
-            watched.append(seen)
-            with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
-                watched[watched.index(seen)] = seen = await visitor.fight(protocol, path)
-                if not path:
-                    await visitor.vote(protocol, seen)
+            seen = await _battle(visitor, protocol, path)
+            (ended if everyone_s <= time.monotonic() < until else others).append(seen)
             if reading:
                 await asyncio.sleep(reading * random.uniform(0.5, 1.5))
 
+    async def measured_cpu_s() -> float:
+        await asyncio.sleep(everyone_s - time.monotonic())
+        before = process.cpu_s()
+        await asyncio.sleep(until - time.monotonic())
+        return process.cpu_s() - before
+
+    measuring = asyncio.create_task(measured_cpu_s())
     await asyncio.gather(*(visit(number) for number in range(at_once)))
-    return Row(watched, time.monotonic() - began, process.cpu_s() - cpu)
+    for visitor in visitors:
+        visitor.leave()
+    return Row(ended, others, seconds, await measuring)
+
+
+async def _battle(visitor: Visitor, protocol: Protocol, path: str) -> Watched:
+    """One battle and its vote, as far as they came."""
+    seen = Watched()
+    with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
+        await visitor.fight(protocol, path, seen)
+        if not path:
+            await visitor.vote(protocol, seen)
+    return seen
 
 
 def percentile(values: Sequence[float], share: float) -> float:
@@ -84,21 +105,20 @@ def measure(what: str, process: Measured, at_once: int, given: argparse.Namespac
     """Run one row of the table and print it."""
     battle_s = (FIRST_TICKS + given.tokens) * TICK_S
     row = asyncio.run(stream(process, at_once, given.seconds, battle_s, path, given.reading))
-    seen, took = row.watched, row.took_s
-    share = row.cpu_s / took
+    seen, every = row.ended, [*row.ended, *row.others]
+    share = row.cpu_s / row.seconds
     added = [(w.first_text - FIRST_TICKS * TICK_S) * 1000 for w in seen if w.first_text is not None]
     rates = [w.frames / w.shown for w in seen if w.shown]
     votes = [w.vote * 1000 for w in seen if w.vote is not None]
-    # The last round has fewer and fewer visitors: the rate is that of a visitor's own cycle.
-    failed = sum(not (w.complete and w.first_text) for w in seen)
-    failed += 0 if path else sum(w.vote is None for w in seen if w.complete and w.first_text)
+    failed = sum(not (w.complete and w.first_text) for w in every)
+    failed += 0 if path else sum(w.vote is None for w in every if w.complete and w.first_text)
     gap = max((w.longest_gap for w in seen), default=0.0)
     size = sum(w.size for w in seen) / max(1, sum(w.frames + 1 for w in seen))
     print(
-        f"{what:<16}{at_once:>7}  {len(seen) / took:>6.1f} ({at_once / (battle_s + given.reading):>5.1f})  "
+        f"{what:<16}{at_once:>7}  {len(seen) / row.seconds:>6.1f} ({at_once / (battle_s + given.reading):>5.1f})  "
         f"{percentile(added, 0.5):>7.0f}  {percentile(added, 0.99):>7.0f}   "
         f"{percentile(rates, 0.5):>7.1f} {percentile(rates, 0.01):>4.1f}  {gap:>6.2f}  "
-        f"{failed:>5}/{len(seen):<5} {percentile(votes, 0.5):>5.0f} {percentile(votes, 0.99):>5.0f}  "
+        f"{failed:>5}/{len(every):<5} {percentile(votes, 0.5):>5.0f} {percentile(votes, 0.99):>5.0f}  "
         f"{share:>6.0%}  {process.memory_mb():>8.0f} {size:>7.0f}",
         flush=True,
     )

@@ -102,8 +102,9 @@ def measure(replicas: int, given: argparse.Namespace) -> float:
         time.sleep(_IDLE_S)
         idle = (measured.cpu_s()[0] - before[0]) / _IDLE_S * 1000
         before = measured.cpu_s()
-        seen = asyncio.run(stream(measured.nginx, given.at_once, given.seconds, battle_s, "", 0)).watched
+        row = asyncio.run(stream(measured.nginx, given.at_once, given.seconds, battle_s, "", 0))
         spent = [after - earlier for earlier, after in zip(before, measured.cpu_s(), strict=True)]
+    seen = [*row.ended, *row.others]
     incomplete = sum(not w.complete or w.vote is None for w in seen)
     frames = sum(w.frames for w in seen) / len(seen)  # a core that is too busy draws fewer, and each costs
     arenas, proxy, postgres = (1000 * s / len(seen) for s in spent)

@@ -139,6 +139,7 @@ async def visit(port: int, protocol: Protocol, tally: Tally, chance: random.Rand
     except ConnectionError:
         tally.refused += 1
     finally:
+        visitor.leave()
         heart.close()
 
 

@@ -4,7 +4,7 @@ import asyncio
 import json
 import secrets
 import time
-from collections.abc import Mapping
+from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -68,6 +68,7 @@ class Visitor:
     def __init__(self, port: int) -> None:
         self._port = port
         self._cookie = ""
+        self._kept: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
         self.session = secrets.token_hex(6)
 
     async def open(self) -> Protocol:
@@ -77,6 +78,7 @@ class Visitor:
         _, body = await self._ask("GET", "/config")
         protocol = read_protocol(json.loads(body))
         await self.predict(protocol.load, [])
+        self.leave()
         return protocol
 
     async def settle(self, protocol: Protocol) -> None:
@@ -87,21 +89,26 @@ class Visitor:
 
     async def hold(self) -> asyncio.StreamWriter:
         """Keep the page's heartbeat open, as long as the writer is."""
-        _, writer = await self._send("GET", f"/gradio_api/heartbeat/{self.session}")
+        await self._send("GET", f"/gradio_api/heartbeat/{self.session}")
+        assert self._kept is not None
+        writer, self._kept = self._kept[1], None  # the next request needs another connection
         return writer
 
-    async def fight(self, protocol: Protocol, path: str = "") -> Watched:
-        """Send a challenge and watch both answers to their end; `path` is another stream (the bare relay's)."""
-        watched = Watched()
+    async def fight(self, protocol: Protocol, path: str = "", watched: Watched | None = None) -> Watched:
+        """Send a challenge and watch both answers to their end; `path` is another stream (the bare relay's).
+
+        `watched` learns what came even where the end does not.
+        """
+        watched = watched or Watched()
         sent = time.perf_counter()
         if not path:
             await self._ask("POST", "/gradio_api/queue/join", self._event(protocol.fight, ["What do I want?"]))
             path = f"/gradio_api/queue/data?session_hash={self.session}"
-        reader, writer = await self._send("GET", path)
         try:
-            await _watch(reader, watched, sent, protocol.battle_at)
-        finally:
-            writer.close()
+            await _watch(await self._send("GET", path), watched, sent, protocol.battle_at)
+        except BaseException:  # half an answer is left to read
+            self.leave()
+            raise
         return watched
 
     async def vote(self, protocol: Protocol, watched: Watched) -> None:
@@ -115,27 +122,54 @@ class Visitor:
         """Call a function that has no queue."""
         return await self._ask("POST", "/gradio_api/run/predict", self._event(function, data))
 
+    def leave(self) -> None:
+        """Close the connection."""
+        if self._kept is not None:
+            self._kept[1].close()
+            self._kept = None
+
     def _event(self, function: int, data: list[Any]) -> bytes:
         return json.dumps({"data": data, "fn_index": function, "session_hash": self.session}).encode()
 
     async def _ask(self, method: str, path: str, body: bytes = b"") -> tuple[bytes, bytes]:
-        reader, writer = await self._send(method, path, body)
-        try:
-            answer = await reader.read()
-        finally:
-            writer.close()
-        head, _, rest = answer.partition(b"\r\n\r\n")
-        return head, rest if b"chunked" not in head.lower() else _unchunked(rest)
+        answer = await self._send(method, path, body)
+        return answer.head, b"".join([part async for part in answer.parts()])
 
-    async def _send(
-        self, method: str, path: str, body: bytes = b""
-    ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-        reader, writer = await asyncio.open_connection("127.0.0.1", self._port, limit=2**22)
-        head = f"{method} {path} HTTP/1.1\r\nHost: 127.0.0.1:{self._port}\r\nConnection: close\r\n"
+    async def _send(self, method: str, path: str, body: bytes = b"") -> "_Answer":
+        """Ask, over the connection that is kept, as a browser does; over a new one where the arena has closed it."""
+        head = f"{method} {path} HTTP/1.1\r\nHost: 127.0.0.1:{self._port}\r\n"
         head += f"Cookie: {self._cookie}\r\n" if self._cookie else ""
         head += f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n" if body else ""
+        if self._kept is not None and (self._kept[0].at_eof() or self._kept[1].is_closing()):
+            self.leave()
+        if self._kept is None:
+            self._kept = await asyncio.open_connection("127.0.0.1", self._port, limit=2**22)
+        reader, writer = self._kept
         writer.write(head.encode() + b"\r\n" + body)
-        return reader, writer
+        try:
+            return _Answer(await reader.readuntil(b"\r\n\r\n"), reader)
+        except BaseException:
+            self.leave()
+            raise
+
+
+class _Answer:
+    """An HTTP answer whose body is still to be read, to its end."""
+
+    def __init__(self, head: bytes, reader: asyncio.StreamReader) -> None:
+        self.head = head
+        self._reader = reader
+
+    async def parts(self) -> AsyncGenerator[bytes]:
+        """The body, in chunks as they come."""
+        lower = self.head.lower()
+        if b"transfer-encoding: chunked" in lower:
+            while size := int(await self._reader.readline(), 16):
+                yield (await self._reader.readexactly(size + 2))[:-2]
+            await self._reader.readline()
+        else:
+            length = int(lower.partition(b"content-length:")[2].split(b"\r\n", 1)[0])
+            yield await self._reader.readexactly(length)
 
 
 def _cookie_of(head: bytes) -> str:
@@ -143,14 +177,11 @@ def _cookie_of(head: bytes) -> str:
     return b"; ".join(line.split(b";")[0] for line in lines).decode()
 
 
-async def _watch(reader: asyncio.StreamReader, watched: Watched, sent: float, battle_at: int) -> None:
+async def _watch(answer: _Answer, watched: Watched, sent: float, battle_at: int) -> None:
     first = latest = 0.0
-    while line := await reader.readline():
-        if not line.startswith(b"data:"):
-            continue
+    async for line in _lines(answer):
         if b'"process_completed"' in line:
             watched.complete = b'"success": false' not in line and b'"success":false' not in line
-            return
         if b'"process_generating"' not in line:
             continue
         now = time.perf_counter()
@@ -168,12 +199,10 @@ async def _watch(reader: asyncio.StreamReader, watched: Watched, sent: float, ba
         latest = now
 
 
-def _unchunked(body: bytes) -> bytes:
-    whole = b""
-    while body:
-        size, _, body = body.partition(b"\r\n")
-        length = int(size or b"0", 16)
-        if not length:
-            break
-        whole, body = whole + body[:length], body[length + 2 :]
-    return whole
+async def _lines(answer: _Answer) -> AsyncGenerator[bytes]:
+    rest = b""
+    async for part in answer.parts():
+        *lines, rest = (rest + part).split(b"\n")
+        for line in lines:
+            if line.startswith(b"data:"):
+                yield line

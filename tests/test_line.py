@@ -51,6 +51,8 @@ async def test_while_visitors_wait_in_line_votes_and_pages_are_answered(tmp_path
         assert watched.queued
         await waiting.vote(protocol, watched)
         assert watched.vote is not None
+        for visitor in (voter, reader, waiting):
+            visitor.leave()
 
 
 @pytest.mark.timeout(180)
