@@ -77,6 +77,22 @@ def test_a_kept_connection_is_not_given_up_between_and_during_requests(site: Sit
         assert connection.recv(1) == b""
 
 
+def test_a_head_without_end_is_cut_off_while_one_as_large_as_browsers_send_is_taken(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connections, "HEAD_S", 60.0)
+    with closing(socket.create_connection(address(site))) as endless:
+        endless.settimeout(20)
+        with suppress(ConnectionError):
+            endless.sendall(HALF_A_REQUEST + b"x" * 2 * connections.HEAD_BYTES)
+            assert endless.recv(1) == b""
+
+    with closing(socket.create_connection(address(site))) as usual:
+        usual.settimeout(20)
+        usual.sendall(HALF_A_REQUEST.replace(b"GET / ", b"GET /healthz ") + b"x" * 30_000 + b"\r\n\r\n")
+        assert usual.recv(12) == b"HTTP/1.1 200"
+
+
 def test_a_client_that_never_reads_holds_up_nobody_and_its_battle_comes_to_an_end(
     site: Site, visitor: ScriptedVisitor
 ) -> None:

@@ -4,20 +4,23 @@ import asyncio
 import socket
 from typing import Any
 
-from uvicorn.protocols.http.h11_impl import H11Protocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 HEAD_S = 10.0
 """Within this time a request's head must be there, from the connection's or the request's first byte."""
+HEAD_BYTES = 64 * 1024
+"""What of a request's head may come before its end does."""
 UNREAD_S = 60.0
 """For so long a client may leave what was sent to it unread, before its connection is given up."""
 
 
-class PatientProtocol(H11Protocol):
-    """HTTP with a limit on waiting for a request's head; uvicorn itself waits for ever."""
+class PatientProtocol(HttpToolsProtocol):
+    """HTTP with limits on a request's head, its time and its size; uvicorn itself waits for ever, and keeps all."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - uvicorn's own
         super().__init__(*args, **kwargs)
         self._head_due: asyncio.TimerHandle | None = None
+        self._head_bytes = 0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Start waiting for the first request."""
@@ -29,9 +32,10 @@ class PatientProtocol(H11Protocol):
         before = self.cycle
         super().data_received(data)
         if self.cycle is not before:
+            self._head_bytes = 0
             self._stop_waiting()
-        elif self._between_requests and self._head_due is None:
-            self._head_due = self.loop.call_later(HEAD_S, self._give_up)
+        elif self._between_requests:
+            self._wait_for_the_rest(len(data))
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Stop waiting."""
@@ -41,6 +45,13 @@ class PatientProtocol(H11Protocol):
     @property
     def _between_requests(self) -> bool:
         return self.cycle is None or self.cycle.response_complete
+
+    def _wait_for_the_rest(self, came: int) -> None:
+        self._head_bytes += came
+        if self._head_bytes > HEAD_BYTES:
+            self.transport.abort()
+        elif self._head_due is None:
+            self._head_due = self.loop.call_later(HEAD_S, self._give_up)
 
     def _stop_waiting(self) -> None:
         if self._head_due is not None:
