@@ -17,7 +17,7 @@ from arena.ui.panes import asked, said
 from arena.ui.running_frames import UNCHANGED, RunningFrames
 
 Frame = dict[str, Any]
-_TIMES = ("event_id", "duration", "average_duration", "avg_time", "cache_duration", "eta", "rank_eta")
+_DIFFERENT = ("event_id", "duration", "average_duration", "avg_time", "cache_duration", "eta", "rank_eta", "title")
 
 STORY: Sequence[Frame] = (
     {"pane": [], "text": "begun", "box": "typed"},
@@ -32,19 +32,23 @@ STORY: Sequence[Frame] = (
 
 
 class Page:
-    """A page whose event tells a story."""
+    """A page whose event tells a story, or as far as it gets before something goes wrong."""
 
-    def __init__(self, blocks: type[gr.Blocks]) -> None:
+    def __init__(self, blocks: type[gr.Blocks], trouble: Exception | None = None, after: int = 0) -> None:
+        self._trouble, self._after = trouble, after
         with blocks(analytics_enabled=False) as self.demo:
             self._parts = {"pane": gr.Chatbot(), "text": gr.Markdown(), "box": gr.Textbox()}
             gr.Button().click(self._tell, None, [*self._parts.values()], postprocess=False, concurrency_limit=None)
         (self._function,) = self.demo.fns.values()
+        self.demo.show_error = False
         self.demo.queue()
         self.demo._queue.start()
         self.demo._queue.set_server_app(self.demo.app)
 
     async def _tell(self) -> AsyncGenerator[dict[Any, Any]]:
-        for frame in STORY:
+        for number, frame in enumerate(STORY):
+            if self._trouble is not None and number == self._after:
+                raise self._trouble
             yield {self._parts[name]: value for name, value in frame.items()}
 
     async def told(self) -> list[dict[str, Any]]:
@@ -73,13 +77,23 @@ def _plain(message: BaseMessage | bytes) -> dict[str, Any]:
     spelled = message if isinstance(message, bytes) else orjson.dumps(message.model_dump())
     told: dict[str, Any] = orjson.loads(spelled)
     for times in (told, told.get("output") or {}):
-        for name in _TIMES:
+        for name in _DIFFERENT:
             times.pop(name, None)
     return told
 
 
 async def test_a_page_hears_the_story_as_gradio_would_tell_it() -> None:
     assert await Page(LeanBlocks).told() == await Page(gr.Blocks).told()
+
+
+@pytest.mark.parametrize("after", [0, 1, 5])
+@pytest.mark.parametrize("trouble", [gr.Error("Not today."), RuntimeError("secret")], ids=["told", "untold"])
+async def test_what_goes_wrong_is_told_as_gradio_would_tell_it(trouble: Exception, after: int) -> None:
+    heard = await Page(LeanBlocks, trouble, after).told()
+
+    assert heard == await Page(gr.Blocks, trouble, after).told()
+    assert heard[-1]["success"] is False
+    assert "secret" not in str(heard)
 
 
 def test_a_conversation_that_grows_is_told_by_what_was_added() -> None:

@@ -12,8 +12,8 @@ from collections.abc import AsyncGenerator, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Protocol
-from urllib.parse import urlsplit
 
 import aiohttp
 from aiohttp.http_exceptions import HttpProcessingError
@@ -25,6 +25,8 @@ from arena.providers.failures import failure
 
 _TAIL_S = 2.0
 """How long an answer that has its finish reason is read on, for its usage and for a connection that can be kept."""
+_HOSTS = 64
+"""For so many hosts it is remembered which proxy leads to them."""
 _BODY_HEADERS = frozenset({"content-encoding", "content-length", "transfer-encoding"})
 """What aiohttp has undone, so that the SDK's client must not undo it again."""
 
@@ -89,8 +91,11 @@ async def pieces_of(body: AnswerBody, answer: AnswerSoFar, gathering: Gathering)
     """
     while True:
         try:
-            async with asyncio.timeout(None if answer.finish_reason is None else _TAIL_S):
+            if answer.finish_reason is None:
                 data = await body.read()
+            else:
+                async with asyncio.timeout(_TAIL_S):
+                    data = await body.read()
         except (TimeoutError, ProviderError):
             if answer.finish_reason is None:
                 raise
@@ -135,6 +140,7 @@ class Connections:
         self._certificates = certificates
         self._connect_s = connect_s
         self._session: aiohttp.ClientSession | None = None
+        self._proxy_for = lru_cache(_HOSTS)(_proxy_for)  # the environment is that of the first request
 
     async def ask(self, method: str, url: str, headers: Sequence[tuple[str, str]], body: bytes) -> Reply:
         """Send a request; the body of an answer that is wanted goes there, every other one into the reply."""
@@ -159,22 +165,22 @@ class Connections:
             connector = aiohttp.TCPConnector(limit=0, ssl=self._certificates)
             timeout = aiohttp.ClientTimeout(total=None, sock_connect=self._connect_s)
             self._session = aiohttp.ClientSession(connector=connector, timeout=timeout)
+        address = URL(url, encoded=True)
         return await self._session.request(
             method,
-            URL(url, encoded=True),
+            address,
             headers=headers,
             data=body or None,
             allow_redirects=False,
-            proxy=_proxy_for(url),
+            proxy=self._proxy_for(address.scheme, address.host or ""),
         )
 
 
-def _proxy_for(url: str) -> str | None:
-    """The proxy that the environment names for `url`: aiohttp's own way reads .netrc as well, which is not wanted."""
-    parts = urlsplit(url)
+def _proxy_for(scheme: str, host: str) -> str | None:
+    """The proxy that the environment names: aiohttp's own way reads .netrc as well, which is not wanted."""
     proxies = urllib.request.getproxies()
-    proxy = proxies.get(parts.scheme) or proxies.get("all")
-    return None if proxy is None or urllib.request.proxy_bypass(parts.hostname or "") else proxy
+    proxy = proxies.get(scheme) or proxies.get("all")
+    return None if proxy is None or urllib.request.proxy_bypass(host) else proxy
 
 
 @contextmanager

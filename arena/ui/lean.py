@@ -1,8 +1,9 @@
 """Gradio's blocks, without the work that Gradio does for parts of a page that stay as they are."""
 
+import inspect
 import time
 from collections import ChainMap
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import suppress
 from copy import copy
 from datetime import datetime, timedelta
@@ -13,8 +14,11 @@ import gradio as gr
 from gradio.block_function import BlockFunction
 from gradio.blocks import BlocksConfig
 from gradio.context import Context, set_render_context
+from gradio.events import EventData
+from gradio.helpers import special_args
 from gradio.routes import App
 from gradio.state_holder import SessionState, StateHolder
+from gradio.utils import get_function_with_locals
 
 from arena.ui.lean_queue import LeanQueue
 from arena.ui.running_frames import UNCHANGED, RunningFrames
@@ -93,6 +97,28 @@ class LeanBlocks(gr.Blocks):
         if plain and all(isinstance(part, _TEXTS) and _is_text(sent) for part, sent in zip(parts, inputs, strict=True)):
             return [part.preprocess(sent) for part, sent in zip(parts, inputs, strict=True)]
         return list(await super().preprocess_data(block_fn, inputs, state, explicit_call))
+
+    async def call_function(
+        self,
+        block_fn: BlockFunction | int,
+        processed_input: list[Any],
+        iterator: AsyncIterator[Any] | None = None,
+        requests: Any = None,  # noqa: ANN401 - as Gradio's
+        event_id: str | None = None,
+        event_data: EventData | None = None,
+        in_event_listener: bool = False,
+        state: SessionState | None = None,
+        oauth_token: Any = None,  # noqa: ANN401 - as Gradio's
+    ) -> dict[str, Any]:
+        """Call an event's function; one that goes on is begun here, where Gradio would start a thread for it."""
+        handler = block_fn.fn if isinstance(block_fn, BlockFunction) and _goes_on(block_fn) else None
+        if iterator is None and handler is not None:
+            inputs, *_ = special_args(handler, processed_input, requests, event_data, token=oauth_token)
+            begin = get_function_with_locals(handler, self, event_id, in_event_listener, requests, state)
+            iterator = begin(*inputs)
+        rest = requests, event_id, event_data, in_event_listener, state, oauth_token
+        told: dict[str, Any] = await super().call_function(block_fn, processed_input, iterator, *rest)
+        return told
 
     async def process_api(self, block_fn: BlockFunction | int, *args: Any, **kwargs: Any) -> dict[str, Any]:  # noqa: ANN401
         """Run an event; of one that goes on, tell its page frame after frame until it ends.
@@ -261,6 +287,12 @@ def _as_gradio_answers(frames: AsyncGenerator[Any], data: list[Any], duration: f
         "changed_state_ids": [],
         "used_cache": None,
     }
+
+
+def _goes_on(block_fn: BlockFunction) -> bool:
+    """Whether its function yields frames, and takes its inputs as they are."""
+    as_they_are = not block_fn.inputs_as_dict and not block_fn.component_prop_inputs
+    return as_they_are and inspect.isasyncgenfunction(block_fn.fn)
 
 
 def _in_session(part: Any, state: SessionState | None) -> Any:  # noqa: ANN401 - what Gradio takes

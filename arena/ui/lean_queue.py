@@ -4,8 +4,14 @@ import asyncio
 import time
 from typing import Any
 
+from gradio import queueing, route_utils
+from gradio.block_function import BlockFunction
+from gradio.data_classes import PredictBodyInternal
+from gradio.exceptions import Error
 from gradio.queueing import Event, Queue
-from gradio.utils import set_task_name
+from gradio.routes import App
+from gradio.server_messages import ProcessCompletedMessage, ProcessGeneratingMessage, ProcessStartsMessage
+from gradio.utils import error_payload, set_task_name
 
 _LOOK_FOR_THE_END_S = 1.0
 
@@ -46,6 +52,48 @@ class LeanQueue(Queue):
     async def start_progress_updates(self) -> None:
         """Do nothing: no event of the arena has a progress bar of Gradio's."""
 
+    async def process_events(self, events: list[Event], batch: bool, begin_time: float, fn: BlockFunction) -> None:
+        """Run an event to its end, and tell its page.
+
+        Gradio's own also keeps figures of every event, for which it starts a thread each time, and knows batches and
+        streams that are sent; the arena has none of these.
+        """
+        del batch
+        (event,) = events
+        try:
+            if event.alive:
+                self.send_message(event, ProcessStartsMessage())
+                await self._run(event, fn)
+        finally:
+            self._free(events, begin_time, fn)
+            self._app.get_blocks()._drop_run_streams(event.session_hash, self._app.iterators.get(event._id))
+            await self.reset_iterators(event._id)
+            self.event_ids_to_events.pop(event._id, None)
+
+    async def _run(self, event: Event, fn: BlockFunction) -> None:
+        body = event.data
+        if body is None:
+            raise ValueError("an event without data")
+        body.event_id, body.request = event._id, event.request
+        try:
+            while event.alive:
+                answer = await self._answer(event, body, fn)
+                if not answer.get("is_generating"):
+                    self.send_message(event, ProcessCompletedMessage(output=answer, success=True))
+                    return
+                self.send_message(event, ProcessGeneratingMessage(output=answer, success=True))
+        except Exception as error:  # noqa: BLE001 - as Gradio tells it; what is told is its decision
+            if not isinstance(error, Error) or error.print_exception:
+                queueing.traceback.print_exc()  # type: ignore[attr-defined]  # which `gradio_errors` has replaced
+            told = error_payload(error, self._app.get_blocks().show_error)
+            title = str(told.get("title", "Error"))
+            self.send_message(event, ProcessCompletedMessage(output=told, title=title, success=False))
+
+    async def _answer(self, event: Event, body: PredictBodyInternal, fn: BlockFunction) -> dict[str, Any]:
+        asked = route_utils.compile_gr_request(body, fn, event.username, None)
+        answer: dict[str, Any] = await route_utils.call_process_api(self._app, body, asked, fn, "")
+        return answer
+
     def _start_events(self) -> None:
         while not self.stopped and None in self.active_jobs and (found := self.get_events()):
             self._start(*found)
@@ -56,9 +104,7 @@ class LeanQueue(Queue):
         queue = self.event_queue_per_concurrency_id[concurrency_id]
         queue.current_concurrency += 1
         queue.start_times_per_fn[first.fn].add(began)
-        for event in events:
-            if (told := self.event_analytics.get(event._id)) is not None:
-                told["status"] = "processing"
+        self.event_analytics.clear()
         task = asyncio.create_task(self.process_events(events, batch, began, first.fn))
         set_task_name(task, first.session_hash, first.fn._id, first._id, batch)
         self._asyncio_tasks.add(task)
@@ -67,3 +113,18 @@ class LeanQueue(Queue):
     def _ended(self, task: "asyncio.Task[None]") -> None:
         self._asyncio_tasks.discard(task)
         self._start_events()
+
+    def _free(self, events: list[Event], began: float, fn: BlockFunction) -> None:
+        """Give the event's place to others."""
+        self.active_jobs[self.active_jobs.index(events)] = None
+        queue = self.event_queue_per_concurrency_id[events[0].concurrency_id]
+        queue.current_concurrency -= 1
+        queue.start_times_per_fn[fn].discard(began)
+        if not queue.start_times_per_fn[fn]:
+            del queue.start_times_per_fn[fn]
+
+    @property
+    def _app(self) -> App:
+        if self.server_app is None:
+            raise RuntimeError("the pages are not mounted")
+        return self.server_app
