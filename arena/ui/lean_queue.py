@@ -104,7 +104,7 @@ class LeanQueue(Queue):
         queue = self.event_queue_per_concurrency_id[concurrency_id]
         queue.current_concurrency += 1
         queue.start_times_per_fn[first.fn].add(began)
-        self.event_analytics.clear()
+        self.event_analytics.clear()  # what Gradio noted of the event: nobody reads it
         task = asyncio.create_task(self.process_events(events, batch, began, first.fn))
         set_task_name(task, first.session_hash, first.fn._id, first._id, batch)
         self._asyncio_tasks.add(task)
