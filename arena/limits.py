@@ -21,6 +21,7 @@ from sqlalchemy.sql.dml import ReturningInsert
 from arena.config import Settings
 from arena.database import Database
 from arena.errors import BattleError
+from arena.passwords import forget_old_passwords
 from arena.tables import StartCount, StartSlot
 from arena.voters import VoterIdentity
 
@@ -188,6 +189,7 @@ def _tidy(session: Session, now: float) -> None:
     yesterday = (datetime.fromtimestamp(now, UTC).date() - timedelta(days=1)).isoformat()
     session.execute(delete(StartCount).where(StartCount.day < yesterday))
     session.execute(delete(StartSlot).where(StartSlot.at < now - WINDOW_S))
+    forget_old_passwords(session, now)
 
 
 def _too_many_today(subject: _Subject, now: float) -> BattleError:

@@ -24,10 +24,10 @@ from arena import closings
 from arena.config import SHIPPED_DIR, load_settings
 from arena.errors import ConfigError
 from arena.parts import build_parts
+from arena.passwords import PER_ADDRESS, WINDOW_S
 from arena.tables import ModelRevision
 from arena.web.routes import safe_next
 from arena.web.server import bind
-from arena.web.session import LoginAttempts
 from tests.conftest import SettingsFactory
 from tests.databases import database_of
 from tests.serving import served
@@ -250,14 +250,14 @@ def test_a_session_that_was_signed_out_stays_closed_at_the_next_start_and_at_eve
 
 
 def test_too_many_wrong_passwords_close_the_door_for_a_while(locked: str) -> None:
-    for _ in range(LoginAttempts.PER_ADDRESS):
+    for _ in range(PER_ADDRESS):
         assert httpx.post(locked + "/login", data={"password": "guess"}).status_code == 401
 
     answer = httpx.post(locked + "/login", data={"password": PASSWORD})
 
     assert answer.status_code == 429
     assert "Try again in 15 minutes." in answer.text
-    assert 0 < int(answer.headers["retry-after"]) <= LoginAttempts.WINDOW_S
+    assert 0 < int(answer.headers["retry-after"]) <= WINDOW_S
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Two arenas on one PostgreSQL behind nginx: one vote a battle, one leaderboard, and nothing lost with a replica."""
+"""Two arenas on one PostgreSQL behind nginx share votes, limits and guesses, and lose nothing with one of them."""
 
 import json
 import threading
@@ -13,8 +13,9 @@ from sqlalchemy import func, select
 
 from arena.counts import rebuild_counts
 from arena.database import Database
+from arena.passwords import PER_ADDRESS
 from arena.tables import Battle, PairCount, Vote
-from tests.replica_fixtures import Replicas, replicas
+from tests.replica_fixtures import SECRETS, Replicas, replicas
 from tests.scripted_visitor import ScriptedVisitor
 
 pytestmark = [pytest.mark.postgres, pytest.mark.timeout(180)]
@@ -68,6 +69,8 @@ def test_replicas_share_votes_and_limits_and_lose_nothing_when_one_is_killed(
         insist_at_both(running, config)
         assert most_battles_of_one_voter(database) == A_MINUTE
 
+        guess_at_both(running)
+
         acknowledged += vote_while_one_is_killed(running, config)
 
     kept = counts_of(database)
@@ -98,6 +101,16 @@ def insist_at_both(running: Replicas, config: dict[str, Any]) -> None:
         with ThreadPoolExecutor(2) as pool:
             refused = sum(pool.map(insist, running.addresses))
     assert refused == 2 * (A_MINUTE - 1) - A_MINUTE
+
+
+def guess_at_both(running: Replicas) -> None:
+    """A stranger shares five wrong passwords out among the replicas: after that both are closed, to everybody there."""
+    for number in range(PER_ADDRESS):
+        guessed = httpx.post(running.addresses[number % 2] + "/login", data={"password": "a guess"})
+        assert guessed.status_code == httpx.codes.UNAUTHORIZED
+    for address in running.addresses:
+        answer = httpx.post(address + "/login", data={"password": SECRETS["ARENA_ADMIN_PASSWORD"]})
+        assert answer.status_code == httpx.codes.TOO_MANY_REQUESTS
 
 
 def vote_once_each(running: Replicas, config: dict[str, Any]) -> list[str]:

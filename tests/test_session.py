@@ -1,4 +1,4 @@
-"""Signed cookies, visitors' addresses, and how often a password may be tried."""
+"""Signed cookies, and visitors' addresses."""
 
 import pytest
 from starlette.datastructures import Headers
@@ -7,7 +7,6 @@ from arena.web.session import (
     OPERATOR_COOKIE,
     VOTER_COOKIE,
     CookieRules,
-    LoginAttempts,
     Sessions,
     is_https,
     visitor_address,
@@ -169,36 +168,3 @@ def test_cookies_are_out_of_reach_of_scripts_and_other_sites() -> None:
     assert plain == "arena_voter=x; Path=/; Max-Age=60; HttpOnly; SameSite=Lax"
     assert https == plain + "; Secure"
     assert framed == "arena_voter=x; Path=/; Max-Age=60; HttpOnly; SameSite=None; Secure; Partitioned"
-
-
-@pytest.fixture
-def attempts() -> LoginAttempts:
-    return LoginAttempts()
-
-
-def test_five_wrong_passwords_close_the_door_for_an_address(attempts: LoginAttempts) -> None:
-    for second in range(LoginAttempts.PER_ADDRESS):
-        assert attempts.wait_s("one", float(second)) == 0
-        attempts.failed("one", float(second))
-
-    assert attempts.wait_s("one", 10.0) == LoginAttempts.WINDOW_S - 10
-    assert attempts.wait_s("two", 10.0) == 0
-    assert attempts.wait_s("one", LoginAttempts.WINDOW_S + 0.5) == 0
-
-
-def test_many_addresses_together_are_limited_too(attempts: LoginAttempts) -> None:
-    for number in range(LoginAttempts.IN_ALL):
-        attempts.failed(f"address {number}", 0.0)
-
-    assert attempts.wait_s("a fresh address", 1.0) == LoginAttempts.WINDOW_S - 1
-
-
-def test_the_right_password_forgets_the_wrong_ones_of_that_address(attempts: LoginAttempts) -> None:
-    for _ in range(LoginAttempts.PER_ADDRESS):
-        attempts.failed("one", 0.0)
-        attempts.failed("two", 0.0)
-
-    attempts.succeeded("one")
-
-    assert attempts.wait_s("one", 1.0) == 0
-    assert attempts.wait_s("two", 1.0) > 0

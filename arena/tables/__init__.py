@@ -16,6 +16,7 @@ from arena.tables.history import StandingHistory
 from arena.tables.judge import JudgeVerdict
 from arena.tables.limits import StartCount, StartSlot
 from arena.tables.minutes import Minute
+from arena.tables.passwords import WrongPassword
 from arena.tables.preferences import WithheldBattle
 from arena.tables.sessions import ClosedSession
 from arena.tables.tuning import TunedModel, TuningEvent, TuningExample, TuningJob
@@ -62,6 +63,7 @@ __all__ = [
     "VoterVerdict",
     "Winner",
     "WithheldBattle",
+    "WrongPassword",
     "counted_in",
     "new_id",
     "now",

@@ -16,8 +16,9 @@ from arena.config import Settings
 from arena.database import Database
 from arena.monitoring import Monitor
 from arena.outages import DatabaseUnavailable
+from arena.passwords import PasswordAttempts
 from arena.web.plain import NEVER_STORED, plain_page
-from arena.web.session import ACCOUNT, OPERATOR_COOKIE, VOTER_COOKIE, CookieRules, LoginAttempts, Sessions, is_https
+from arena.web.session import ACCOUNT, OPERATOR_COOKIE, VOTER_COOKIE, CookieRules, Sessions, is_https
 
 HOME = "/operations"
 """Where a signed-in operator lands who asked for no page in particular."""
@@ -44,7 +45,7 @@ class Door:
         self._hops = settings.forwarded_hops
         token = settings.metrics_token
         self._metrics_token = token.get_secret_value().encode() if token is not None else b""
-        self._attempts = LoginAttempts()
+        self._attempts = PasswordAttempts(database)
 
     def router(self) -> APIRouter:
         """Every route."""
@@ -85,15 +86,14 @@ class Door:
         form = parse_qs((await request.body()).decode(errors="replace"), keep_blank_values=True)
         next_page = safe_next(form.get("next", [""])[0])
         address = self._sessions.address_hash(request.headers, request.client.host if request.client else "")
-        if wait := self._attempts.wait_s(address, time.monotonic()):
+        if wait := await self._attempts.begin(address):
             self._refused("too_many_passwords")
             sentence = f"Too many wrong passwords. Try again in {_in_words(wait)}."
             return self._page(next_page, error=sentence, status=429, headers={"Retry-After": str(math.ceil(wait))})
         if not self._sessions.password_matches(form.get("password", [""])[0]):
             self._refused("wrong_password")
-            self._attempts.failed(address, time.monotonic())
             return self._page(next_page, error="That is not the password.", status=401)
-        self._attempts.succeeded(address)
+        await self._attempts.succeeded(address)
         answer = RedirectResponse(next_page, 303)
         self._set_cookie(request, answer, self._sessions.open_operator(), self._sessions.session_s)
         return answer

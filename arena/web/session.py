@@ -1,4 +1,4 @@
-"""Who is asking: the visitor's and the operator's signed cookies, and how often a password may be tried."""
+"""Who is asking: the visitor's and the operator's signed cookies, and the address they come from."""
 
 import hashlib
 import hmac
@@ -195,36 +195,6 @@ class Sessions:
 
     def _hash(self, purpose: str, value: str) -> str:
         return hmac.new(self._secret, f"{purpose}\0{value}".encode(), hashlib.sha256).hexdigest()[:32]
-
-
-class LoginAttempts:
-    """Failed passwords in the last quarter of an hour, by address and in all. In this process's memory."""
-
-    PER_ADDRESS = 5
-    IN_ALL = 100
-    WINDOW_S = 900.0
-
-    def __init__(self) -> None:
-        self._failures: list[tuple[float, str]] = []
-
-    def wait_s(self, address: str, now_s: float) -> float:
-        """Seconds until this address may try again; 0 when it may now."""
-        self._failures = [failure for failure in self._failures if failure[0] > now_s - self.WINDOW_S]
-        own = [at for at, whose in self._failures if whose == address]
-        waits = [0.0]
-        if len(own) >= self.PER_ADDRESS:
-            waits.append(own[-self.PER_ADDRESS] + self.WINDOW_S - now_s)
-        if len(self._failures) >= self.IN_ALL:
-            waits.append(self._failures[-self.IN_ALL][0] + self.WINDOW_S - now_s)
-        return max(waits)
-
-    def failed(self, address: str, now_s: float) -> None:
-        """Count a wrong password."""
-        self._failures.append((now_s, address))
-
-    def succeeded(self, address: str) -> None:
-        """Forget what this address got wrong."""
-        self._failures = [failure for failure in self._failures if failure[1] != address]
 
 
 def read_cookies(headers: Headers) -> Mapping[str, str]:
