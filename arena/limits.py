@@ -40,7 +40,7 @@ _WHOSE: Mapping[str, str] = {"voter": "you", "address": "your network", ALL: "al
 
 @dataclass(frozen=True, slots=True)
 class Reservation:
-    """Money set aside for a turn that runs; given back, less what the turn cost, by `Limits.settle`."""
+    """Money set aside for a turn that runs, all its attempts; given back, less what they cost, by `Limits.settle`."""
 
     day: str
     millionths: int
@@ -113,6 +113,20 @@ class Limits:
             if counted[ALL][1] == 1:
                 _tidy(session, now)
         return Reservation(today, reserved) if self._cap is not None else None
+
+    def extend(self, reservation: Reservation, more: int) -> Reservation | None:
+        """Set more money aside for a turn that runs, in the same account; `None` if the cap does not leave so much.
+
+        A turn that outlasts its day goes on as it began: that account is closed, and nobody counts in it any more.
+        """
+        account = (StartCount.subject == ALL, StartCount.day == reservation.day)
+        with self._database.write() as session:
+            # Locked, so that of two turns which ask at once the second sees what the first was given.
+            spent = session.scalar(select(StartCount.spent).where(*account).with_for_update())
+            if spent is not None and self._cap is not None and spent + more > self._cap:
+                return None
+            session.execute(update(StartCount).where(*account).values(spent=StartCount.spent + more))
+        return Reservation(reservation.day, reservation.millionths + more)
 
     def settle(self, reservation: Reservation, cost: int) -> None:
         """Replace a turn's estimate by its cost, in the account of the day on which it was admitted."""

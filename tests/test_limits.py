@@ -1,7 +1,7 @@
 """Limits on battles and money, in the database that every process shares."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -9,12 +9,15 @@ import pytest
 from sqlalchemy import func, select
 
 from arena.battle import Phase
+from arena.battle.bills import Bill
+from arena.battle.chats import FAILED_NOTICE
 from arena.database import Database, open_database
 from arena.errors import BattleError
-from arena.limits import ADDRESS_SHARE, Limits
+from arena.limits import ADDRESS_SHARE, Limits, Reservation
+from arena.providers.base import Sampling
 from arena.tables import StartCount, StartSlot
 from arena.voters import VoterIdentity
-from tests.battle_fixtures import ANNA, BEN, World, last, llm, make_world
+from tests.battle_fixtures import ANNA, BEN, World, entry, last, llm, make_world
 from tests.conftest import SettingsFactory
 from tests.scripted_openai import ScriptedOpenAI
 from tests.scripting import Fault, Script
@@ -204,6 +207,33 @@ def test_money_that_is_spent_or_set_aside_counts_until_midnight(make_limits: Mak
     limits.admit(ben, estimate=1000)
 
 
+def test_more_is_set_aside_only_while_the_cap_leaves_so_much(
+    any_database: Database, make_settings: SettingsFactory, clock: Clock
+) -> None:
+    """Two arenas, eight threads, forty further attempts at once: exactly as many as the money reaches for."""
+    settings = make_settings(spend_per_day=0.001)
+    other = open_database(any_database.engine.url.render_as_string(hide_password=False))
+    arenas = [Limits(any_database, settings, clock), Limits(other, settings, clock)]
+    first = arenas[0].admit(VoterIdentity("anna"), estimate=900)
+    assert first is not None
+
+    with ThreadPoolExecutor(8) as threads:
+        given = list(threads.map(lambda number: arenas[number % 2].extend(first, 9), range(40)))
+
+    assert [extended.millionths for extended in given if extended] == [909] * 11
+    assert arenas[1].today().dollars == 0.000999
+    arenas[1].settle(Reservation(first.day, 999), 500)
+    assert arenas[0].today().dollars == 0.0005
+
+    clock.now += 86_400
+    second = arenas[1].admit(VoterIdentity("ben"), estimate=900)
+    assert second is not None
+    assert arenas[0].extend(first, 500) is not None  # yesterday's account is closed
+    assert arenas[0].extend(second, 101) is None
+    assert arenas[0].today().dollars == 0.0009
+    other.close()
+
+
 @pytest.fixture
 async def priced_world(make_world: Callable[..., Any]) -> World:
     entries = {name: PRICED for name in ("tortoise", "hare", "fox", "heron")}
@@ -294,3 +324,90 @@ async def test_a_turn_that_was_never_asked_costs_nothing(make_world: Callable[..
     await first.aclose()
 
     await spent(world, 2 * 2 * 1.0 / 1e6)
+
+
+@pytest.fixture
+async def two_worlds(
+    make_world: Callable[..., Any], any_database: Database, llm: ScriptedOpenAI
+) -> AsyncIterator[Callable[[int], Any]]:
+    """Two arenas with a database and a cap in common, whose two models write nothing and cost all they may write."""
+    other = open_database(any_database.engine.url.render_as_string(hide_password=False))
+    entries = {name: PRICED for name in ("tortoise", "hare")}
+    for name in entries:
+        llm.scripts[name] = Script(fault=Fault.EMPTY)
+
+    async def make(cap: int) -> list[World]:
+        given = {"models": tuple(entries), "entries": entries, "spend_per_day": cap / 1e6}
+        return [await make_world(store=store, **given) for store in (any_database, other)]
+
+    yield make
+    other.close()
+
+
+MOST, EMPTY = (5 + 64) * 1 + 2000 * 10, 2 * 1 + 2000 * 10
+"""Millionths of a dollar: what asking Hello may cost at most, and what an empty answer to it costs."""
+
+
+async def test_failing_battles_never_pass_the_cap_that_two_arenas_share(two_worlds: Callable[[int], Any]) -> None:
+    """Each seat would ask four times."""
+    cap = 4 * MOST + 2 * EMPTY
+    worlds = await two_worlds(cap)
+    voters = zip(worlds, (ANNA, BEN), strict=True)
+
+    views = await asyncio.gather(*(world.battle("Hello", voter) for world, voter in voters))
+
+    assert [view.phase for view in views] == [Phase.VOID, Phase.VOID]
+    spent_today = Limits(worlds[0].database, worlds[0].settings).today().dollars
+    assert spent_today is not None
+    assert 4 * EMPTY <= spent_today * 1e6 <= cap
+
+
+async def test_a_further_attempt_is_made_only_where_the_shared_cap_can_pay_it(
+    two_worlds: Callable[[int], Any], llm: ScriptedOpenAI
+) -> None:
+    worlds = await two_worlds(2 * MOST + EMPTY)
+    sampling = Sampling(1.0, 1.0, 2000)
+    voters = zip(worlds, (ANNA, BEN), strict=True)
+
+    views = await asyncio.gather(*(last(world.arena.chat("Hello", who, "hare", sampling)) for world, who in voters))
+
+    assert [view.notice for view in views] == [FAILED_NOTICE, FAILED_NOTICE]
+    assert len(llm.requests) == 3
+    await spent(worlds[0], 3 * EMPTY / 1e6)
+
+
+async def test_a_failed_attempt_that_cost_nothing_is_followed_by_another_one_without_more_money(
+    make_world: Callable[..., Any], llm: ScriptedOpenAI
+) -> None:
+    entries = {name: PRICED for name in ("tortoise", "hare")}
+    exactly_one = 2 * ((5 + 64) * 1.0 + 2000 * 10.0) / 1e6
+    world: World = await make_world(models=tuple(entries), entries=entries, spend_per_day=exactly_one)
+    good = dict(llm.scripts)
+    for name in entries:
+        llm.scripts[name] = Script(fault=503)
+    battle = asyncio.create_task(world.battle("Hello"))
+    await llm.until(lambda server: len(server.requests) >= 2)
+    llm.scripts.update(good)
+
+    assert (await battle).phase is Phase.VOTABLE
+
+
+async def test_what_is_being_set_aside_when_the_visitor_leaves_is_given_back_too(llm: ScriptedOpenAI) -> None:
+    asked, answered = asyncio.Event(), asyncio.Event()
+
+    async def extend(reservation: Reservation, more: int) -> Reservation | None:
+        asked.set()
+        await answered.wait()
+        return Reservation(reservation.day, reservation.millionths + more)
+
+    bill = Bill(Reservation("2026-11-23", 0), 0, extend)
+    model = entry(llm, "hare", **PRICED)
+    leaving = asyncio.create_task(bill.affords(model, [], None))
+    await asked.wait()
+    leaving.cancel()
+    settled = asyncio.create_task(bill.settled())
+    answered.set()
+
+    assert await settled == Reservation("2026-11-23", 64 + 2000 * 10)
+    with pytest.raises(asyncio.CancelledError):
+        await leaving

@@ -10,7 +10,7 @@ from arena.battle.runs import Runs
 from arena.config import Settings
 from arena.database import Database
 from arena.fleet import Fleet
-from arena.limits import Limits
+from arena.limits import Limits, Reservation
 from arena.moderation import Moderation
 from arena.providers.base import Message, Sampling
 from arena.voters import VoterIdentity
@@ -57,13 +57,20 @@ class Admission:
         self._runs.admit(voter)
         sent = tokens_sent(messages) if self._limits.counts_money else 0
         most = self._estimate(messages, models, sampling) if self._limits.counts_money else 0
-        bill = Bill(await self._database.run(self._limits.admit, voter, most), sent)
+        bill = Bill(await self._database.run(self._limits.admit, voter, most), sent, self._extend)
         try:
             await self._moderation.check(prompt)
             yield bill
         finally:
             if bill.reservation is not None:
-                await asyncio.shield(self._database.run(self._limits.settle, bill.reservation, bill.cost))
+                await asyncio.shield(self._settle(bill))
+
+    async def _extend(self, reservation: Reservation, more: int) -> Reservation | None:
+        return await self._database.run(self._limits.extend, reservation, more)
+
+    async def _settle(self, bill: Bill) -> None:
+        if reservation := await bill.settled():
+            await self._database.run(self._limits.settle, reservation, bill.cost)
 
     def _estimate(self, messages: Sequence[Message], models: Sequence[str] | None, sampling: Sampling | None) -> int:
         """The most that the turn may cost; if the models are yet to be drawn, as if the two dearest were."""

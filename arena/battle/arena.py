@@ -174,7 +174,7 @@ class Arena:
             run = ChatRun(
                 voter=voter,
                 database=self._database,
-                seat=lambda unseen: Seat(self._fleet, self._settings, part, may_restart=unseen),
+                seat=lambda unseen: Seat(self._fleet, self._settings, part, may_restart=unseen, affords=bill.affords),
                 chat=chat,
                 prompt=prompt,
                 frame_s=self._runs.frame_s,
@@ -317,7 +317,8 @@ class Arena:
     def _stage(self, parts: tuple[Part, Part], bill: Bill, *, replaceable: bool) -> Stage:
         replacement = self._casting.replacement if replaceable else None
         try:
-            stage = Stage(self._fleet, self._settings, parts, replacement, frame_s=self._runs.frame_s)
+            frame_s = self._runs.frame_s
+            stage = Stage(self._fleet, self._settings, parts, replacement, frame_s=frame_s, affords=bill.affords)
         except KeyError as error:
             raise BattleError("This conversation cannot go on: a model has left. You can still vote.") from error
         bill.seats = stage.seats

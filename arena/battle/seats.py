@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
@@ -24,6 +24,14 @@ MOST_ALONE = 4
 """How often one model is asked at most, in the seat's time, where no other one is left to take its seat."""
 
 _ATTEMPTS_THAT_TELL = 2
+
+Afford = Callable[[ModelEntry, Sequence[Message], Sampling], Awaitable[bool]]
+"""Sets aside what one more request may cost; `False` where there is no money for it."""
+
+
+async def free(*_: object) -> bool:
+    """Afford everything."""
+    return True
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,13 +72,18 @@ class Seat:
         *,
         may_restart: Callable[[], bool] = lambda: True,
         replacement: Callable[[], str | None] | None = None,
+        affords: Afford = free,
     ) -> None:
-        """`may_restart` tells whether an attempt may still be replaced unseen; `replacement` draws another model."""
+        """`may_restart` tells whether an attempt may still be replaced unseen; `replacement` draws another model.
+
+        `affords` is asked before each further attempt: the first one was paid for before.
+        """
         self._fleet = fleet
         self._settings = settings
         self._part = part
         self._may_restart = may_restart
         self._replacement = replacement
+        self._affords = affords
         self.attempts: list[Attempt] = []
         self.failed = False
         """Failed for good."""
@@ -82,6 +95,11 @@ class Seat:
     def current(self) -> Attempt:
         """The latest attempt."""
         return self.attempts[-1]
+
+    @property
+    def messages(self) -> Sequence[Message]:
+        """What is asked, of whomever."""
+        return self._part.messages
 
     @property
     def complete(self) -> bool:
@@ -106,12 +124,22 @@ class Seat:
                 break
             if successor == self.current.model.id:
                 await asyncio.sleep(RETRY_PAUSE_S)
+            if not await self._pay(successor):
+                self.failed = True
+                break
             self._open(successor)
         self.ended_at = loop.time()
 
+    async def _pay(self, model_id: str) -> bool:
+        model = self._fleet.entry(model_id)
+        return await self._affords(model, self.messages, self._sampling(model))
+
+    def _sampling(self, model: ModelEntry) -> Sampling:
+        return self._part.sampling or recommended_sampling(model)
+
     def _open(self, model_id: str) -> None:
         model = self._fleet.entry(model_id)
-        sampling = self._part.sampling or recommended_sampling(model)
+        sampling = self._sampling(model)
         number = len(self.attempts) + 1
         self.attempts.append(Attempt(model, self._fleet.deployment(model_id), sampling, number))
 

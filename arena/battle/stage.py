@@ -6,7 +6,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from arena.battle.pacing import CommonPace, LivePace, Pace
-from arena.battle.seats import Attempt, Part, Seat
+from arena.battle.seats import Afford, Attempt, Part, Seat, free
 from arena.config import Settings
 from arena.fleet import Fleet
 
@@ -38,10 +38,11 @@ class Stage:
         replacement: Replacement | None = None,
         *,
         frame_s: Callable[[], float],
+        affords: Afford = free,
     ) -> None:
         """`replacement` is `None` where nobody may take a seat: named models, and turns after the first.
 
-        `frame_s` are the seconds to the next frame.
+        `frame_s` are the seconds to the next frame; `affords` is asked before each further attempt.
         """
         self._frame_s = frame_s
         self._pace: Pace = (
@@ -54,7 +55,8 @@ class Stage:
 
         def seat(index: int) -> Seat:
             draw = (lambda: self._replace(index, replacement)) if replacement else None
-            return Seat(fleet, settings, parts[index], may_restart=self._may_restart, replacement=draw)
+            may = self._may_restart
+            return Seat(fleet, settings, parts[index], may_restart=may, replacement=draw, affords=affords)
 
         self.seats = (seat(0), seat(1))
 
