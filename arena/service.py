@@ -10,7 +10,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from arena.backup_folder import describe_backups
@@ -19,7 +19,7 @@ from arena.errors import ConfigError
 from arena.keys import load_admin_password, load_secret
 from arena.machine_check import Level, inspect
 from arena.running import Files, alive, alone, running
-from arena.terminal import tell
+from arena.terminal import count_of, tell
 from arena.web.session import OPERATOR_COOKIE, Sessions
 
 START_S = 90.0
@@ -77,7 +77,7 @@ class Service:
         return 0
 
     def status(self) -> int:
-        """Tell how it does; 0 only if it is healthy."""
+        """Tell how it does; 0 only if it is healthy, which is what `/readyz` says."""
         running = self.running()
         if running is None:
             if self._files.pid.exists():
@@ -146,10 +146,10 @@ class Service:
     def _tell_report(self, report: dict[str, Any]) -> int:
         models = report["models"]
         ready = sum(model["state"] == "ready" for model in models)
-        healthy = bool(report["checks"]["database"]["ok"])
+        healthy = report["status"] == "ready"
         say(f"uptime    {duration(report['uptime_s'])}")
         say(f"address   {self._address()}")
-        say(f"health    {'ok' if healthy else report['checks']['database']['detail']}")
+        say(f"health    {'ok' if healthy else trouble_in(report)}")
         say(f"models    {ready} of {len(models)} ready")
         self._tell_models(report)
         say(f"votes     {report['votes']}")
@@ -222,6 +222,14 @@ def wait_until(true: Callable[[], bool], seconds: float) -> bool:
             return False
         time.sleep(0.1)
     return True
+
+
+def trouble_in(report: Mapping[str, Any]) -> str:
+    """Why an arena is not ready, as its operator's report has it."""
+    told = [check["detail"] for check in report["checks"].values() if not check["ok"]]
+    if asked := sum(model["state"] == "starting" for model in report["models"]):
+        told.append(f"{count_of(asked, 'model')} still being asked: look again in a moment.")
+    return " ".join(told)
 
 
 def duration(seconds: float) -> str:

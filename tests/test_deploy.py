@@ -1,5 +1,6 @@
 """`deploy_coaia_arena.sh`, run as people run it, with the virtual environment that runs these tests."""
 
+import json
 import os
 import re
 import shutil
@@ -108,6 +109,52 @@ def test_a_service_starts_once_tells_how_it_does_and_stops(arena: Deployment) ->
     with pytest.raises(httpx.ConnectError):
         httpx.get(arena.address)
     assert arena.run("stop").stdout == "The arena does not run.\n"
+
+
+@pytest.mark.slow
+def test_status_is_healthy_only_while_two_models_can_be_drawn(arena: Deployment, tmp_path: Path) -> None:
+    retired = {
+        "api_type": "openai",
+        "api_base": "http://127.0.0.1:9/v1",
+        "model_name": "x",
+        "api_key": "x",
+        "weight": 0,
+    }
+    roster = tmp_path / "models.json"
+    roster.write_text(json.dumps({"one": retired, "two": retired}))
+    assert arena.run("start", ARENA_MODELS=str(roster)).returncode == 0
+    assert httpx.get(f"{arena.address}/healthz").status_code == 200
+    assert httpx.get(f"{arena.address}/readyz").status_code == 503
+
+    status = arena.run("status", ARENA_MODELS=str(roster))
+
+    assert status.returncode == 1
+    assert "health    0 models are ready to be drawn; a battle needs two.\n" in status.stdout
+    assert "models    0 of 2 ready\n" in status.stdout
+
+
+@pytest.mark.slow
+def test_status_tells_that_models_are_still_being_asked(arena: Deployment, tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        base = f"http://127.0.0.1:{silent.getsockname()[1]}/v1"
+        entry = {"api_type": "openai", "api_base": base, "model_name": "x", "api_key": "x"}
+        roster = tmp_path / "models.json"
+        roster.write_text(json.dumps({"one": entry, "two": entry}))
+        arena.data.mkdir()
+        environment = {**arena.environment, "ARENA_MODELS": str(roster), "ARENA_FIRST_TOKEN_S": "100"}
+        command = [sys.executable, str(SCRIPT.parent / "app.py"), "--service", str(arena.data)]
+        with subprocess.Popen(command, env=environment, cwd="/", stdout=subprocess.DEVNULL) as process:
+            (arena.data / "arena.pid").write_text(f"{process.pid}\n")
+            try:
+                wait_until((arena.data / "arena.address").exists)
+                status = arena.run("status", ARENA_MODELS=str(roster))
+            finally:
+                process.kill()
+        (arena.data / "arena.pid").unlink()
+
+    assert status.returncode == 1
+    assert "a battle needs two. 2 models still being asked: look again in a moment." in status.stdout
+    assert "  one: starting." in status.stdout
 
 
 @pytest.mark.slow
