@@ -1,6 +1,7 @@
 """The whole application: what it is made of, its routes over a real socket, and its process."""
 
 import asyncio
+import http.client
 import json
 import os
 import pty
@@ -11,7 +12,7 @@ import subprocess
 import sys
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import httpx
@@ -281,6 +282,40 @@ def test_every_page_is_served_with_its_scripts_marked(arena: httpx.Client, path:
     assert nonce is not None
     assert set(re.findall(r"<script nonce=\"([^\"]+)\"", answer.text)) == {nonce[1]}
     assert not re.search(r"<script(?! nonce=)", answer.text)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "no-such-file.js",
+        "x" * 200,
+        "x" * 256,
+        "x" * 5000,
+        "/".join("x" * 8),
+        "x/" * 3000 + "x",
+        "x/" * 20_000 + "x",
+        "a%00b.js",
+        "%00",
+        "%2e%2e%2f%2e%2e%2fapp.py",
+        "%ff%fe.js",
+        "%C3%A9.js",
+        "%",
+        "%zz.js",
+    ],
+    ids=lambda name: f"{name[:12]} ({len(name)})",
+)
+def test_a_file_that_is_not_there_is_not_found_however_it_is_called(arena: httpx.Client, name: str) -> None:
+    for folder in ("assets", "static", "export"):
+        assert raw_status(arena, f"/{folder}/{name}") == 404
+    assert raw_status(arena, f"/data/files/{name}") < 500
+
+
+def raw_status(arena: httpx.Client, path: str) -> int:
+    """What is answered to `path` as it is written: a client would spell it in its own way."""
+    connection = http.client.HTTPConnection(arena.base_url.host, arena.base_url.port or 80)
+    with closing(connection):
+        connection.request("GET", path)
+        return connection.getresponse().status
 
 
 def test_a_page_asks_no_other_origin_for_anything(arena: httpx.Client) -> None:

@@ -43,10 +43,13 @@ _GRADIO_GETS = frozenset(
         "/gradio_api/queue/data",
     }
 )
+_NAME = r"[A-Za-z0-9_][A-Za-z0-9_.@+-]{0,199}"
+"""A file or folder among scripts and styles; what is longer, or leads elsewhere, need not be looked for."""
 _GRADIO_GET_PATTERN = re.compile(
     r"/export/(?:leaderboard|matchups|history|versions|calibration)\.(?:csv|json)|"
     r"/data/files/[A-Za-z0-9][A-Za-z0-9._-]{0,199}|"
-    r"/(?:assets|static)/(?!.*(?:\.\.|//))[\w.][\w./@+-]*|/gradio_api/heartbeat/\w{1,64}|/gradio_api/call/leaderboard/\w{1,64}"
+    rf"/(?:assets|static)/(?:{_NAME}/){{0,7}}{_NAME}|"
+    r"/gradio_api/heartbeat/\w{1,64}|/gradio_api/call/leaderboard/\w{1,64}"
 )
 _JSON_POSTS = frozenset({"/gradio_api/queue/join", "/gradio_api/run/predict", "/gradio_api/call/leaderboard"})
 """Events with a queue, events without one, and the one endpoint for programs."""
