@@ -14,6 +14,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
+from uuid import uuid4
 
 import httpx
 import pytest
@@ -31,6 +32,7 @@ from arena.web.routes import safe_next
 from arena.web.server import bind
 from tests.conftest import SettingsFactory
 from tests.databases import database_of
+from tests.scripted_visitor import ScriptedVisitor
 from tests.serving import served
 
 PASSWORD = "open sesame"
@@ -324,6 +326,30 @@ def test_a_page_asks_no_other_origin_for_anything(arena: httpx.Client) -> None:
     loaded = re.findall(r'<(?:script|link|img)[^>]*?\s(?:src|href)="(https?:[^"]*)"', answer.text)
     assert loaded == []
     assert "githubusercontent" not in answer.text
+
+
+def test_a_program_that_asks_for_a_call_that_is_not_there_is_told_so(arena: httpx.Client) -> None:
+    joined = arena.post("/gradio_api/call/leaderboard", json={"data": []}).json()
+    heard = f"/gradio_api/call/leaderboard/{joined['event_id']}"
+    assert "event: complete" in arena.get(heard).text
+
+    for path in (heard, "/gradio_api/call/leaderboard/0123456789abcdef"):
+        answer = arena.get(path)
+        assert answer.status_code == 404
+        assert answer.text == "There is no such call, or it was answered before: call again."
+
+
+def test_the_name_of_somebodys_page_is_no_call_that_one_could_hear(address: str) -> None:
+    """Gradio looks for a page's connection where it finds no call of that name."""
+    with ScriptedVisitor(address) as visitor, ScriptedVisitor(address) as stranger:
+        session = uuid4().hex
+        visitor.join(visitor.function("send"), ["A private challenge"], session).raise_for_status()
+
+        overheard = stranger.client.get(f"/gradio_api/call/leaderboard/{session}")
+        _, heard = visitor.listen(session)
+
+    assert overheard.status_code == 404
+    assert heard[-1].event["msg"] == "close_stream"
 
 
 def test_programs_read_the_leaderboard(arena: httpx.Client) -> None:

@@ -7,7 +7,7 @@ import gradio as gr
 from fastapi import FastAPI
 from gradio.routes import App
 from starlette.requests import Request
-from starlette.routing import BaseRoute
+from starlette.routing import BaseRoute, Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -17,7 +17,7 @@ from arena.ui.campaign_page import build_campaign_page
 from arena.ui.chat_page import build_chat_page
 from arena.ui.context import PageContext
 from arena.ui.data_page import build_data_page
-from arena.ui.event_calls import CALL, JOIN, EventCalls
+from arena.ui.event_calls import CALL, HEAR, JOIN, CalledEvents, EventCalls
 from arena.ui.event_stream import PATH, EventStream
 from arena.ui.gradio_errors import tell_errors, teller
 from arena.ui.heartbeat import Heartbeat
@@ -98,6 +98,7 @@ def mount_pages(app: FastAPI, context: PageContext) -> ASGIApp:
     demo.queue(default_concurrency_limit=None, max_size=2 * streams + _SPARE_EVENTS, api_open=False)
     tell = teller(context.refused)
     calls = EventCalls(demo, tell)
+    app.router.routes.append(Route(HEAR, CalledEvents(demo, lambda: calls.app), methods=["GET"]))
     app.mount(ASSETS_URL, StaticFiles(directory=ASSETS_DIR), name="arena-assets")
     app.add_middleware(PageFrame, demo=context.demo, openings=openings, sign_in=context.sign_in)
     with warnings.catch_warnings():

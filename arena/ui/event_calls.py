@@ -16,9 +16,11 @@ from gradio.exceptions import Error
 from gradio.routes import App, ORJSONResponse
 from gradio.utils import error_payload
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import PlainTextResponse, Response
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 JOIN, CALL = "/gradio_api/queue/join", "/gradio_api/run/predict"
+HEAR = "/gradio_api/call/leaderboard/{event_id}"
 
 _REFUSED = {"queue_full": 503, "validator_error": 422, "error": 400}
 _UNREADABLE = "The event cannot be read: reload the page."
@@ -75,6 +77,34 @@ class EventCalls:
             return route_utils.get_fn(self._blocks, None, body) if body.fn_index is not None else None
         except KeyError:
             return None
+
+
+class CalledEvents:
+    """Pure ASGI: tells a program of the call that it made, as Gradio does; of any other there is nothing to hear.
+
+    Gradio cuts the connection where it knows no such event. And it takes the name of a page's connection for one, whose
+    messages it would tell to whoever knows the name.
+    """
+
+    def __init__(self, blocks: gr.Blocks, gradio: Callable[[], ASGIApp | None]) -> None:
+        """`gradio` gives Gradio's application, once the pages are mounted."""
+        self._blocks = blocks
+        self._gradio = gradio
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one program's request."""
+        gradio = self._gradio()
+        if gradio is not None and self._is_called(scope["path_params"]["event_id"]):
+            await gradio(scope, receive, send)
+        else:
+            sentence = "There is no such call, or it was answered before: call again."
+            await PlainTextResponse(sentence, 404)(scope, receive, send)
+
+    def _is_called(self, event_id: str) -> bool:
+        """Whether it was called without a page, and nobody has heard its answer: its connection then has its name."""
+        queue = self._blocks._queue
+        called = event_id in queue.pending_event_ids_session.get(event_id, ())
+        return called and event_id in queue.pending_messages_per_session
 
 
 async def _read(request: Request) -> PredictBodyInternal | None:
