@@ -13,7 +13,6 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from arena.config import Settings, load_settings, prepare_process, read_environment
 from arena.errors import ConfigError
 from arena.late import import_without
 from arena.terminal import Parser
@@ -22,6 +21,7 @@ if TYPE_CHECKING:
     from fastapi import APIRouter, FastAPI
 
     from arena.boards import Boards
+    from arena.config import Settings
     from arena.parts import Parts
     from arena.ui.context import PageContext
     from arena.web.huggingface import Registration
@@ -34,13 +34,15 @@ BACKLOG = 2048
 _WHY_DEMO = "fewer than two models of the roster have credentials; `python -m arena check` tells what is missing."
 
 
-def build_app(settings: Settings) -> "FastAPI":
+def build_app(settings: "Settings") -> "FastAPI":
     """Wire the parts together; whatever is wrong with them is raised here, before the port opens.
 
     Raises:
         ConfigError: the roster, the database or a secret is unusable; says what to change.
 
     """
+    from arena.config import prepare_process, read_environment
+
     prepare_process()
     # Gradio takes 35 MB of pandas for tables and plots, which the pages draw themselves.
     import_without("gradio", "pandas")
@@ -189,7 +191,7 @@ async def _prepare(parts: "Parts") -> None:
     await parts.targets.record()
 
 
-def serve(settings: Settings, service: Path | None = None) -> None:
+def serve(settings: "Settings", service: Path | None = None) -> None:
     """Serve until stopped: the port is reserved first, so that one in use is told at once.
 
     `service` is the folder of a service in the background, which learns the address from a file there.
@@ -226,6 +228,8 @@ def serve(settings: Settings, service: Path | None = None) -> None:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Serve the arena; exit status 2 for an unusable configuration."""
     given = _parser().parse_args(arguments)
+    from arena.config import load_settings
+
     try:
         settings = load_settings(
             host=given.host,
@@ -261,8 +265,9 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _look_around(settings: Settings) -> None:
+def _look_around(settings: "Settings") -> None:
     """Tell what is wrong with the machine, the environment or the roster; `start` has done so for a service."""
+    from arena.config import read_environment
     from arena.machine_check import Level, inspect
 
     findings = inspect(settings, read_environment())
@@ -274,7 +279,7 @@ def _look_around(settings: Settings) -> None:
         raise ConfigError("\n".join(wrong))
 
 
-def _start_log(settings: Settings, service: Path | None) -> None:
+def _start_log(settings: "Settings", service: Path | None) -> None:
     """Log to standard error, or for a service in the background to files that are rotated."""
     from arena.logs import rotated, start_log
     from arena.running import Files

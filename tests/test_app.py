@@ -404,6 +404,24 @@ def running(folder: Path, *arguments: str) -> Iterator[tuple["subprocess.Popen[s
         process.communicate()
 
 
+def test_help_imports_nothing_that_takes_long() -> None:
+    slow = ("pydantic", "dotenv", "numpy", "sqlalchemy", "uvicorn", "fastapi", "gradio")
+    script = f"""if True:
+        import sys
+        from app import main
+        try:
+            main(["--help"])
+        except SystemExit:
+            pass
+        sys.stderr.write(",".join(name for name in {slow!r} if name in sys.modules))
+    """
+    environment = {**os.environ, "PYTHONPATH": str(SHIPPED_DIR)}
+    told = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=True)
+
+    assert told.stderr == ""
+    assert "--port" in told.stdout
+
+
 def test_help_answers_with_every_option_and_an_example() -> None:
     told = subprocess.run(
         [sys.executable, SHIPPED_DIR / "app.py", "--help"], capture_output=True, text=True, check=True
