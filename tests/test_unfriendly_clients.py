@@ -1,6 +1,7 @@
 """Clients that send too much, half of something or nothing, or read nothing: everybody else keeps being served."""
 
 import json
+import logging
 import re
 import socket
 import sqlite3
@@ -91,6 +92,144 @@ def test_a_head_without_end_is_cut_off_while_one_as_large_as_browsers_send_is_ta
         usual.settimeout(20)
         usual.sendall(HALF_A_REQUEST.replace(b"GET / ", b"GET /healthz ") + b"x" * 30_000 + b"\r\n\r\n")
         assert usual.recv(12) == b"HTTP/1.1 200"
+
+
+def told(site: Site, *parts: bytes) -> bytes:
+    """All that is answered to these pieces, up to the end of the connection."""
+    heard = b""
+    with closing(socket.create_connection(address(site))) as connection:
+        connection.settimeout(20)
+        for part in parts:
+            connection.sendall(part)
+        while more := connection.recv(65536):
+            heard += more
+    return heard
+
+
+def statuses(heard: bytes) -> list[int]:
+    return [int(status) for status in re.findall(rb"HTTP/1\.1 (\d+)", heard)]
+
+
+def get(path: str, *headers: str) -> bytes:
+    return "\r\n".join([f"GET {path} HTTP/1.1", "Host: arena", *headers, "", ""]).encode()
+
+
+def post(path: str, *headers: str) -> bytes:
+    return get(path, *headers).replace(b"GET", b"POST", 1)
+
+
+JSON = "Content-Type: application/json"
+CLOSE = "Connection: close"
+CALL = "/gradio_api/call/leaderboard"
+LAST = get("/healthz", CLOSE)
+CHUNKED = (
+    post(CALL, JSON, CLOSE, "Transfer-Encoding: chunked") + b'4\r\n{"da\r\n8;of=2\r\nta": []}\r\n0\r\nX: y\r\n\r\n'
+)
+UPGRADES = ("Upgrade: h2c", "Connection: Upgrade, HTTP2-Settings", "HTTP2-Settings: AAMAAABkAAQAAP__")
+
+
+@pytest.mark.parametrize(
+    ("parts", "answers"),
+    [
+        pytest.param([get("/healthz") * 2 + LAST], [200, 200, 200], id="several at once"),
+        pytest.param([get("/healthz") + b"no HTTP\x00\r\n\r\n"], [200], id="and then garbage"),
+        pytest.param([b"\x16\x03\x01\x02\x00\r\n\r\n"], [400], id="TLS"),
+        pytest.param([b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"], [400], id="HTTP/2"),
+        pytest.param([CHUNKED], [200], id="a body in chunks"),
+        pytest.param([CHUNKED[at : at + 1] for at in range(len(CHUNKED))], [200], id="byte by byte"),
+        pytest.param(
+            [post(CALL, JSON, CLOSE, "Content-Length: 12", "Expect: 100-continue"), b'{"data": []}'],
+            [100, 200],
+            id="a body that waits to be asked for",
+        ),
+        pytest.param([get("/healthz").replace(b"GET", b"HEAD") + LAST], [200, 200], id="no body wanted"),
+        pytest.param([get("/healthz", "Upgrade: websocket", "Connection: Upgrade") + LAST], [200, 200], id="websocket"),
+        pytest.param([get("/healthz", *UPGRADES) + LAST], [200, 200], id="HTTP/2 if that can be had"),
+        pytest.param(
+            [post(CALL, JSON, "Content-Length: 12", *UPGRADES), b'{"data": []}' + LAST],
+            [200, 200],
+            id="HTTP/2 if that can be had, with a body",
+        ),
+        pytest.param([LAST.replace(b"\r\n", b"\n")], [400], id="bare line feeds"),
+        pytest.param([b"\r\n" + LAST], [200], id="an empty line before"),
+        pytest.param([LAST.replace(b"/healthz", b"/\xff\xfe")], [400], id="an address that is no text"),
+        pytest.param(
+            [LAST.replace(b"Host: arena", b"Host: arena\r\nX: \xff\xfe")], [200], id="a header that is no text"
+        ),
+        pytest.param([LAST.replace(b"Host: arena", b"Host: arena\r\nX: \x00")], [400], id="NUL in a header"),
+        pytest.param([get("/" + "x" * 60_000, CLOSE)], [404], id="a long address"),
+        pytest.param([get("/healthz" + "?" + "x" * 65_536, CLOSE)], [400], id="too long an address"),
+        pytest.param([get("/healthz", CLOSE, *["a:"] * 20_000)], [400], id="too many headers"),
+        pytest.param(
+            [post(CALL, JSON, "Content-Length: 3", "Transfer-Encoding: chunked") + b"0\r\n\r\n" + LAST],
+            [400],
+            id="two lengths",
+        ),
+        pytest.param([get("/healthz", CLOSE) + get("/healthz")], [200], id="more than was announced"),
+        pytest.param([b"GET /healthz HTTP/1.0\r\n\r\n"], [200], id="HTTP/1.0"),
+        pytest.param([b"CONNECT arena:443 HTTP/1.1\r\nHost: arena\r\n\r\n"], [400], id="a tunnel"),
+        pytest.param([get("http://arena/healthz", CLOSE)], [200], id="a whole address"),
+    ],
+)
+def test_each_request_is_answered_once_and_no_other_one(
+    site: Site, caplog: pytest.LogCaptureFixture, parts: list[bytes], answers: list[int]
+) -> None:
+    assert statuses(told(site, *parts)) == answers
+    assert [line.message for line in caplog.records if line.levelno >= logging.ERROR] == []
+
+
+def test_requests_without_end_on_one_connection_wait_in_a_line_that_is_not_endless(site: Site) -> None:
+    heard = told(site, get("/healthz") * 3_000)
+
+    assert statuses(heard) == [200] * (1 + connections.MOST_PIPELINED)
+    assert heard.count(b"connection: close") == 1
+
+
+def test_an_answer_without_a_length_reaches_a_client_of_http_1_0_as_it_is(site: Site) -> None:
+    asked = f"/gradio_api/queue/data?session_hash={uuid4().hex}"
+
+    head, _, body = told(site, f"GET {asked} HTTP/1.0\r\n\r\n".encode()).partition(b"\r\n\r\n")
+
+    assert b"transfer-encoding" not in head.lower()
+    assert body.startswith(b"data: {")
+    assert body.endswith(b"}\n\n")
+
+
+def test_a_body_that_is_still_being_sent_after_its_refusal_leaves_the_connection_as_it_was(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connections, "HEAD_S", 60.0)
+    with closing(socket.create_connection(address(site))) as connection:
+        connection.settimeout(20)
+        connection.sendall(post("/nowhere", "Content-Length: 200000"))
+        assert connection.recv(65536).startswith(b"HTTP/1.1 404")
+        for _ in range(4):
+            connection.sendall(b"x" * 50_000)
+        connection.sendall(LAST)
+        assert connection.recv(12) == b"HTTP/1.1 200"
+
+
+@pytest.mark.parametrize(
+    ("head", "endless"),
+    [
+        pytest.param("GET /healthz HTTP/1.1\r\nX: ", "x", id="a header"),
+        pytest.param("GET /healthz HTTP/1.1\r\n", "X: y\r\n", id="headers"),
+        pytest.param("GET /", "x", id="an address"),
+    ],
+)
+def test_a_head_without_end_is_cut_off_also_while_an_earlier_answer_is_being_sent(
+    site: Site, monkeypatch: pytest.MonkeyPatch, head: str, endless: str
+) -> None:
+    monkeypatch.setattr(connections, "HEAD_S", 60.0)
+    stream = get(f"/gradio_api/heartbeat/{uuid4().hex}")
+    piece = (endless * 8_192).encode()
+    with closing(socket.create_connection(address(site))) as connection, pytest.raises(ConnectionError):
+        connection.settimeout(20)
+        connection.sendall(stream)
+        assert connection.recv(12) == b"HTTP/1.1 200"
+        connection.sendall(head.encode())
+        for _ in range(1_000):
+            connection.sendall(piece)
 
 
 def test_a_client_that_never_reads_holds_up_nobody_and_its_battle_comes_to_an_end(
