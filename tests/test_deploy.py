@@ -146,7 +146,7 @@ def test_status_tells_that_models_are_still_being_asked(arena: Deployment, tmp_p
         with subprocess.Popen(command, env=environment, cwd="/", stdout=subprocess.DEVNULL) as process:
             (arena.data / "arena.pid").write_text(f"{process.pid}\n")
             try:
-                wait_until((arena.data / "arena.address").exists)
+                wait_until((arena.data / "arena.address").exists, 90)
                 status = arena.run("status", ARENA_MODELS=str(roster))
             finally:
                 process.kill()
@@ -175,8 +175,8 @@ def test_after_a_crash_status_says_so_and_start_starts(arena: Deployment) -> Non
     assert arena.pid != crashed
 
 
-def wait_until(true: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 30
+def wait_until(true: Callable[[], bool], seconds: float = 30) -> None:
+    deadline = time.monotonic() + seconds
     while not true():
         assert time.monotonic() < deadline
         threading.Event().wait(0.02)
