@@ -1,13 +1,10 @@
 """What open Analytics pages cost, and what they may show: nothing moves but after a vote."""
 
-from collections.abc import Callable
-from typing import Any
-
 from arena.errors import FailureKind
 from arena.tables import Winner
 from arena.ui.analytics_page import REFRESH_S, AnalyticsCache
 from tests.arena_facts import add_models, add_vote
-from tests.battle_fixtures import World, llm, make_world
+from tests.battle_fixtures import MakeWorld, World, llm, make_world
 from tests.test_leaderboard_refresh import Clock, context_of
 
 __all__ = ["llm", "make_world"]
@@ -17,7 +14,7 @@ def page_of(world: World, clock: Clock) -> AnalyticsCache:
     return AnalyticsCache(context_of(world), clock)
 
 
-async def test_the_page_is_made_again_after_a_vote_and_by_nothing_else(make_world: Callable[..., Any]) -> None:
+async def test_the_page_is_made_again_after_a_vote_and_by_nothing_else(make_world: MakeWorld) -> None:
     world: World = await make_world()
     clock = Clock()
     page = page_of(world, clock)

@@ -3,7 +3,6 @@
 import asyncio
 import json
 from collections import Counter
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +18,7 @@ from arena.database import Database
 from arena.errors import ConfigError, FailureKind
 from arena.roster import Roster
 from arena.tables import Answer, CampaignAnswer, ModelRevision
-from tests.battle_fixtures import World, llm, make_world
+from tests.battle_fixtures import MakeWorld, World, llm, make_world
 from tests.campaign_facts import add_campaign
 from tests.scripted_openai import ScriptedOpenAI, latest_prompt
 from tests.scripting import Recorded, Script, ScriptedServer
@@ -49,7 +48,7 @@ def asked(llm: ScriptedOpenAI) -> Counter[tuple[str, str]]:
 
 
 async def test_a_model_that_fails_a_third_of_the_time_is_asked_again(
-    make_world: Callable[..., Any], llm: ScriptedOpenAI
+    make_world: MakeWorld, llm: ScriptedOpenAI
 ) -> None:
     world = await make_world(models=MODELS)
     llm.scripts["hare"] = Script(text="First see what you want.", fault=500, fail_share=1 / 3)
@@ -75,7 +74,7 @@ async def test_a_model_that_fails_a_third_of_the_time_is_asked_again(
 
 
 async def test_what_was_stored_before_an_interruption_is_never_asked_again(
-    make_world: Callable[..., Any], llm: ScriptedOpenAI
+    make_world: MakeWorld, llm: ScriptedOpenAI
 ) -> None:
     world = await make_world(models=MODELS)
     stalled = asyncio.Event()
@@ -105,7 +104,7 @@ async def test_what_was_stored_before_an_interruption_is_never_asked_again(
     assert again == {(model, "Prompt number 3?") for model in MODELS}  # those that were being written
 
 
-async def test_the_budget_is_never_exceeded(make_world: Callable[..., Any], llm: ScriptedOpenAI) -> None:
+async def test_the_budget_is_never_exceeded(make_world: MakeWorld, llm: ScriptedOpenAI) -> None:
     world = await make_world(models=MODELS, entries=dict.fromkeys(MODELS, PRICE))
     llm.default = None
     for model in MODELS:
@@ -123,7 +122,7 @@ async def test_the_budget_is_never_exceeded(make_world: Callable[..., Any], llm:
     assert len(llm.requests) == 6
 
 
-async def test_a_budget_in_dollars_needs_prices(make_world: Callable[..., Any]) -> None:
+async def test_a_budget_in_dollars_needs_prices(make_world: MakeWorld) -> None:
     world = await make_world(models=MODELS)
     add_campaign(world.database, answered=False, budget_usd=1.0)
 
@@ -132,7 +131,7 @@ async def test_a_budget_in_dollars_needs_prices(make_world: Callable[..., Any]) 
 
 
 async def test_a_model_that_is_gone_takes_part_with_its_earlier_answers(
-    make_world: Callable[..., Any], llm: ScriptedOpenAI
+    make_world: MakeWorld, llm: ScriptedOpenAI
 ) -> None:
     world = await make_world(models=MODELS)
     add_campaign(world.database, answered=False)
@@ -151,7 +150,7 @@ async def test_a_model_that_is_gone_takes_part_with_its_earlier_answers(
     assert progress.cost.tokens == 4 * 11  # what the tortoise read and wrote; a refusal costs nothing
 
 
-async def test_a_model_that_only_fails_is_left_alone(make_world: Callable[..., Any], llm: ScriptedOpenAI) -> None:
+async def test_a_model_that_only_fails_is_left_alone(make_world: MakeWorld, llm: ScriptedOpenAI) -> None:
     world = await make_world(models=MODELS)
     llm.scripts["hare"] = Script(fault=400)
     add_campaign(world.database, prompts=12, answered=False)

@@ -12,7 +12,6 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 import psycopg
 import pytest
@@ -27,7 +26,7 @@ from arena.outages import ADVICE, DatabaseUnavailable, Outages, Trouble
 from arena.parts import build_parts
 from arena.soundness import damage_in, keep_looking
 from arena.tables import Battle, BattleState, Vote, Winner
-from tests.battle_fixtures import ANNA, World, last, llm, make_world
+from tests.battle_fixtures import ANNA, MakeWorld, World, last, llm, make_world
 from tests.scripted_openai import ScriptedOpenAI
 from tests.scripting import Fault, Script
 
@@ -140,7 +139,7 @@ async def becomes(world: World, battle_id: str, state: BattleState) -> None:
 
 async def test_while_the_database_fails_nothing_is_acknowledged_and_afterwards_everything_works_without_a_restart(
     breakable: Breakable,
-    make_world: Callable[..., Any],
+    make_world: MakeWorld,
     llm: ScriptedOpenAI,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
@@ -233,7 +232,7 @@ def test_a_damaged_database_is_told_at_the_start_in_one_sentence(tmp_path: Path,
 
 
 async def test_a_database_that_is_damaged_while_it_runs_is_found_unread_and_refuses_votes_with_a_sentence(
-    make_world: Callable[..., Any], tmp_path: Path, caplog: pytest.LogCaptureFixture
+    make_world: MakeWorld, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     file = tmp_path / "damaged.db"
     database = open_database(f"sqlite:///{file}")
@@ -297,7 +296,7 @@ async def test_votes_are_counted_in_their_order_while_the_clock_stands_still_and
 
 
 @pytest.fixture
-async def world_on_a_watch(make_world: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> World:
+async def world_on_a_watch(make_world: MakeWorld, monkeypatch: pytest.MonkeyPatch) -> World:
     """An arena whose wall clock stands still."""
     monkeypatch.setattr("arena.tables.base.datetime", Watch)
     made: World = await make_world()
@@ -305,7 +304,7 @@ async def world_on_a_watch(make_world: Callable[..., Any], monkeypatch: pytest.M
 
 
 async def test_a_model_that_nobody_can_replace_is_asked_again_until_it_answers(
-    make_world: Callable[..., Any], llm: ScriptedOpenAI
+    make_world: MakeWorld, llm: ScriptedOpenAI
 ) -> None:
     world: World = await make_world(models=("hare", "fox"), rest_after_failures=10)
     failures = iter([Script(fault=500), Script(fault=Fault.CUT, fault_after=0), Script(fault=503)])

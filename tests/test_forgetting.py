@@ -1,7 +1,7 @@
 """A voter is forgotten: what goes, what stays, and that the ratings stay right."""
 
-from collections.abc import Callable, Iterator
-from typing import Any, get_args
+from collections.abc import Iterator
+from typing import get_args
 
 import httpx
 import pytest
@@ -23,7 +23,7 @@ from arena.style import StyleControl
 from arena.tables import AnswerStyle, Base, Battle, Conversation, Side, Vote, Voter, VoterVerdict, Winner
 from arena.voter_decisions import decide
 from tests.arena_facts import add_models, add_vote
-from tests.battle_fixtures import ANNA, BEN, World, every, llm, make_world, world
+from tests.battle_fixtures import ANNA, BEN, MakeWorld, World, every, llm, make_world, world
 from tests.databases import SERVER
 from tests.scripted_openai import ScriptedOpenAI
 from tests.scripted_visitor import ScriptedVisitor
@@ -155,7 +155,7 @@ async def test_a_conversation_that_goes_on_a_chat_and_a_running_battle_are_forgo
 
 
 async def test_a_running_battle_whose_voter_another_process_forgets_ends_in_peace(
-    make_world: Callable[..., Any],
+    make_world: MakeWorld,
 ) -> None:
     world: World = await make_world()
     views = world.arena.fight("Hello", ANNA)

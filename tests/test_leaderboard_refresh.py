@@ -1,8 +1,6 @@
 """What open leaderboards cost: the page is made once for each change, and many pages ask at a bounded rate."""
 
 import asyncio
-from collections.abc import Callable
-from typing import Any
 
 import pytest
 
@@ -22,7 +20,7 @@ from arena.ui.board_cache import BoardCache
 from arena.ui.context import PageContext
 from arena.ui.leaderboard_page import REFRESH_S, RefreshPace
 from tests.arena_facts import add_models, add_vote
-from tests.battle_fixtures import World, llm, make_world
+from tests.battle_fixtures import MakeWorld, World, llm, make_world
 
 __all__ = ["llm", "make_world"]
 
@@ -67,7 +65,7 @@ def board_of(world: World, clock: Clock) -> BoardCache:
     return BoardCache(context_of(world), clock)
 
 
-async def test_the_page_is_made_again_after_a_vote_and_not_before(make_world: Callable[..., Any]) -> None:
+async def test_the_page_is_made_again_after_a_vote_and_not_before(make_world: MakeWorld) -> None:
     world: World = await make_world()
     clock = Clock()
     board = board_of(world, clock)
@@ -83,7 +81,7 @@ async def test_the_page_is_made_again_after_a_vote_and_not_before(make_world: Ca
     assert page.mark != empty.mark
 
 
-async def test_the_page_is_made_again_when_a_model_stops_being_ready(make_world: Callable[..., Any]) -> None:
+async def test_the_page_is_made_again_when_a_model_stops_being_ready(make_world: MakeWorld) -> None:
     world: World = await make_world()
     clock = Clock()
     board = board_of(world, clock)
@@ -98,13 +96,13 @@ async def test_the_page_is_made_again_when_a_model_stops_being_ready(make_world:
     assert later.mark != ready.mark
 
 
-async def test_pages_that_ask_at_once_get_the_same_answer(make_world: Callable[..., Any]) -> None:
+async def test_pages_that_ask_at_once_get_the_same_answer(make_world: MakeWorld) -> None:
     board = board_of(await make_world(), Clock())
     answers = await asyncio.gather(*(board.current() for _ in range(50)))
     assert len(set(answers)) == 1
 
 
-async def test_a_restart_does_not_give_an_old_mark_to_a_new_page(make_world: Callable[..., Any]) -> None:
+async def test_a_restart_does_not_give_an_old_mark_to_a_new_page(make_world: MakeWorld) -> None:
     world: World = await make_world()
     before, after = board_of(world, Clock()), board_of(world, Clock())
     assert (await before.current()).mark != (await after.current()).mark

@@ -1,6 +1,6 @@
 """Prompts are checked before they are asked, through the real SDK against a scripted endpoint."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import aclosing, asynccontextmanager
 from typing import Any
 
@@ -11,20 +11,23 @@ from arena.battle import Phase
 from arena.errors import BattleError, ConfigError
 from arena.providers.factory import build_moderation
 from arena.tables import Conversation, Prompt, StartCount, Voter
-from tests.battle_fixtures import ANNA, World, llm, make_world
+from tests.battle_fixtures import ANNA, MakeWorld, World, llm, make_world
 from tests.conftest import SettingsFactory
 from tests.scripted_openai import ScriptedOpenAI
 from tests.scripting import Fault, Script
 
 __all__ = ["llm", "make_world"]
 MODEL = "omni-moderation-latest"
-Make = Callable[..., Any]
 HARMFUL = "a prompt that somebody objects to"
 
 
 @asynccontextmanager
 async def moderated(
-    make_world: Make, make_settings: SettingsFactory, llm: ScriptedOpenAI, monkeypatch: pytest.MonkeyPatch, **given: Any
+    make_world: MakeWorld,
+    make_settings: SettingsFactory,
+    llm: ScriptedOpenAI,
+    monkeypatch: pytest.MonkeyPatch,
+    **given: Any,
 ) -> AsyncIterator[World]:
     """An arena whose prompts are shown to the scripted server first."""
     monkeypatch.setenv("OPENAI_API_KEY", "sk-moderation-key")
@@ -40,7 +43,7 @@ def stored(world: World, table: type) -> int:
 
 
 async def test_a_prompt_that_is_objected_to_is_told_why_and_neither_asked_nor_stored(
-    make_world: Make, make_settings: SettingsFactory, llm: ScriptedOpenAI, monkeypatch: pytest.MonkeyPatch
+    make_world: MakeWorld, make_settings: SettingsFactory, llm: ScriptedOpenAI, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     llm.scripts[MODEL] = Script(text="violence, hate/threatening")
     async with moderated(make_world, make_settings, llm, monkeypatch) as world:
@@ -58,7 +61,7 @@ async def test_a_prompt_that_is_objected_to_is_told_why_and_neither_asked_nor_st
 
 
 async def test_a_prompt_that_nobody_objects_to_is_asked_in_every_mode(
-    make_world: Make, make_settings: SettingsFactory, llm: ScriptedOpenAI, monkeypatch: pytest.MonkeyPatch
+    make_world: MakeWorld, make_settings: SettingsFactory, llm: ScriptedOpenAI, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     llm.scripts[MODEL] = Script(text="")
     async with moderated(make_world, make_settings, llm, monkeypatch) as world:
@@ -76,7 +79,7 @@ async def test_a_prompt_that_nobody_objects_to_is_asked_in_every_mode(
 async def test_what_happens_when_the_check_cannot_run_is_the_operators_choice(
     otherwise: str,
     fault: Fault | int,
-    make_world: Make,
+    make_world: MakeWorld,
     make_settings: SettingsFactory,
     llm: ScriptedOpenAI,
     monkeypatch: pytest.MonkeyPatch,

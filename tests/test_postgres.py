@@ -6,7 +6,6 @@ import sys
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
 
 import pytest
 from sqlalchemy import select, text
@@ -21,13 +20,13 @@ from arena.leaderboard import Leaderboard
 from arena.stamps import latest_sequence
 from arena.tables import Vote, VoteState, Winner
 from tests.arena_facts import add_models, add_vote, withdraw_vote
-from tests.battle_fixtures import ANNA, BEN, World, llm, make_world
+from tests.battle_fixtures import ANNA, BEN, MakeWorld, World, llm, make_world
 
 __all__ = ["llm", "make_world"]
 
 
 @pytest.fixture
-async def stored_world(make_world: Callable[..., Any], any_database: Database) -> World:
+async def stored_world(make_world: MakeWorld, any_database: Database) -> World:
     """An arena of four models on each kind of database."""
     made: World = await make_world(store=any_database)
     return made

@@ -1,7 +1,7 @@
 import asyncio
 import random
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 from itertools import count, pairwise
 from typing import Any
 
@@ -12,7 +12,7 @@ from arena.battle.seats import Part
 from arena.battle.stage import Frame, Stage
 from arena.errors import FailureKind
 from arena.providers.base import Message
-from tests.battle_fixtures import World, hung_up, llm, make_world, world
+from tests.battle_fixtures import LONG, MakeWorld, World, hung_up, llm, make_world, world
 from tests.scripted_openai import ScriptedOpenAI
 from tests.scripting import Behaviour, Fault, Recorded, Script
 
@@ -20,7 +20,6 @@ __all__ = ["llm", "make_world", "world"]
 
 FRAME_S = 0.1
 HELLO = (Message("user", "Hello"),)
-LONG = "Step by step the picture of what you want becomes clear. " * 20
 
 
 # ── the pace, as a pure rule ────────────────────────────────────────────────────────────────────────────────────────
@@ -222,9 +221,7 @@ async def test_a_fast_answer_is_not_seen_before_the_slow_one_begins(world: World
     await stage.stopped_streams()
 
 
-async def test_two_streams_of_different_speed_advance_together(
-    make_world: Callable[..., Any], llm: ScriptedOpenAI
-) -> None:
+async def test_two_streams_of_different_speed_advance_together(make_world: MakeWorld, llm: ScriptedOpenAI) -> None:
     world = await make_world(pace_characters_per_s=4000)
     llm.scripts["tortoise"] = Script(text=LONG, chunk_characters=20, chunk_delay_s=0.01)
     llm.scripts["hare"] = Script(text=LONG.upper())
@@ -279,9 +276,7 @@ async def test_a_failure_that_would_come_again_is_not_retried(
     assert _asked(stage, 1) == [("hare", kind), ("fox", None)]
 
 
-async def test_a_stalled_model_is_given_up_and_not_asked_again(
-    make_world: Callable[..., Any], llm: ScriptedOpenAI
-) -> None:
+async def test_a_stalled_model_is_given_up_and_not_asked_again(make_world: MakeWorld, llm: ScriptedOpenAI) -> None:
     world = await make_world(first_token_s=0.2)
     llm.scripts["tortoise"] = Script(fault=Fault.STALL_FIRST)
     stage = _stage(world, ["fox"])
@@ -294,7 +289,7 @@ async def test_a_stalled_model_is_given_up_and_not_asked_again(
     await llm.until(lambda server: "tortoise" in server.hung_up)
 
 
-async def test_all_attempts_at_a_seat_share_one_deadline(make_world: Callable[..., Any], llm: ScriptedOpenAI) -> None:
+async def test_all_attempts_at_a_seat_share_one_deadline(make_world: MakeWorld, llm: ScriptedOpenAI) -> None:
     world = await make_world(first_token_s=0.25, first_text_s=0.4)
     for name in ("tortoise", "fox", "heron"):
         llm.scripts[name] = Script(fault=Fault.STALL_HEADERS)
@@ -311,7 +306,7 @@ async def test_all_attempts_at_a_seat_share_one_deadline(make_world: Callable[..
     await llm.until(lambda server: not server.open_streams)
 
 
-async def test_thinking_is_no_text(make_world: Callable[..., Any], llm: ScriptedOpenAI) -> None:
+async def test_thinking_is_no_text(make_world: MakeWorld, llm: ScriptedOpenAI) -> None:
     world = await make_world(first_token_s=5, first_text_s=0.3)
     llm.scripts["tortoise"] = Script(reasoning="Let me think.", fault=Fault.STALL_FIRST)
     stage = _stage(world)
@@ -356,7 +351,7 @@ async def test_the_text_of_a_failed_attempt_is_not_shown_while_the_next_one_is_a
 
 
 async def test_a_failure_after_text_was_shown_ends_the_battle_and_the_other_answer_stays(
-    make_world: Callable[..., Any], llm: ScriptedOpenAI
+    make_world: MakeWorld, llm: ScriptedOpenAI
 ) -> None:
     world = await make_world(silence_s=0.3, pace_characters_per_s=2000)
     llm.scripts["tortoise"] = Script(text=LONG, fault=Fault.STALL_MIDWAY, fault_after=4)
@@ -420,7 +415,7 @@ async def test_every_failed_attempt_counts_against_its_model(world: World, llm: 
     assert (statuses["hare"].answers, statuses["hare"].failures) == (1, {})
 
 
-async def test_live_text_of_the_fast_model_does_not_wait(make_world: Callable[..., Any], llm: ScriptedOpenAI) -> None:
+async def test_live_text_of_the_fast_model_does_not_wait(make_world: MakeWorld, llm: ScriptedOpenAI) -> None:
     world = await make_world(pace="live")
     llm.scripts["tortoise"] = Script(fault=Fault.STALL_FIRST)
     stage = _stage(world)
