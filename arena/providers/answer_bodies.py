@@ -13,15 +13,15 @@ from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Protocol
 
 import aiohttp
 from aiohttp.http_exceptions import HttpProcessingError
 from yarl import URL
 
 from arena.errors import FailureKind, ProviderError
-from arena.providers.base import Gathering
+from arena.providers.base import Delta, Gathering
 from arena.providers.failures import failure
+from arena.providers.reading import AnswerSoFar, EventReader
 
 _TAIL_S = 2.0
 """How long an answer that has its finish reason is read on, for its usage and for a connection that can be kept."""
@@ -75,37 +75,32 @@ class AnswerBody:
             self.response.close()
 
 
-class AnswerSoFar(Protocol):
-    """What was read of an answer."""
-
-    finish_reason: str | None
-    begun: bool
-    """Text came."""
-
-
-async def pieces_of(body: AnswerBody, answer: AnswerSoFar, gathering: Gathering) -> AsyncGenerator[bytes]:
-    """The body as it arrives, gathered once text came; whoever takes a piece reads it into `answer` before the next.
+async def deltas_of(
+    body: AnswerBody, events: EventReader, answer: AnswerSoFar, gathering: Gathering
+) -> AsyncGenerator[Delta]:
+    """What the body's events add to `answer`, as it arrives; gathered once text came.
 
     What goes wrong after the finish reason no longer matters, so it ends quietly there. Until then raises what
-    `AnswerBody.read` does.
+    `AnswerBody.read` and `AnswerSoFar.read` do.
     """
-    while True:
-        try:
-            if answer.finish_reason is None:
-                data = await body.read()
-            else:
-                async with asyncio.timeout(_TAIL_S):
-                    data = await body.read()
-        except (TimeoutError, ProviderError):
-            if answer.finish_reason is None:
-                raise
-            return
-        if not data:
-            return
+    while data := await _next_bytes(body, answer):
         begun = answer.begun  # a stream that breaks right after its first piece is found out at once
-        yield data
+        for delta in answer.gather(events.feed(data)):
+            yield delta
         if begun and answer.finish_reason is None:
             await body.gather(gathering.seconds())
+    for delta in answer.gather(events.close()):
+        yield delta
+
+
+async def _next_bytes(body: AnswerBody, answer: AnswerSoFar) -> bytes:
+    """What has come; nothing at the end, and where a finished answer's body does not end well."""
+    if answer.finish_reason is None:
+        return await body.read()
+    with suppress(TimeoutError, ProviderError):
+        async with asyncio.timeout(_TAIL_S):
+            return await body.read()
+    return b""
 
 
 wanted_answer: ContextVar[AnswerBody | None] = ContextVar("wanted_answer", default=None)

@@ -145,11 +145,6 @@ class AnswerProgress:
         return bool(self.text)
 
     @property
-    def done(self) -> bool:
-        """Finished or failed: nothing will be added."""
-        return self.finish is not None or self.error is not None
-
-    @property
     def complete(self) -> bool:
         """Finished with an answer in it: what a vote may be given on."""
         return self.finish is not None and self.error is None and bool(self.text.strip())

@@ -116,17 +116,14 @@ class OpenAIProvider:
 
 async def _answer(client: "openai.AsyncOpenAI", request: dict[str, Any], gathering: Gathering) -> AsyncGenerator[Event]:
     """Send the request and read its answer; raises the SDK's and its transport's own errors."""
-    from arena.providers.answer_bodies import AnswerBody, pieces_of
+    from arena.providers.answer_bodies import AnswerBody, deltas_of
 
     body, events = AnswerBody(), ServerSentEvents()
     try:
         completion = Completion(request_id=await _send(client, request, body))
-        async with aclosing(pieces_of(body, completion, gathering)) as received:
-            async for data in received:
-                for delta in completion.gather(events.feed(data)):
-                    yield delta
-        for delta in completion.gather(events.close()):
-            yield delta
+        async with aclosing(deltas_of(body, events, completion, gathering)) as deltas:
+            async for delta in deltas:
+                yield delta
     finally:
         body.close()
     if completion.finish_reason is not None:

@@ -1,17 +1,15 @@
 """OpenAI's stream of chat completion chunks, read from its raw bytes: half the cost of the SDK's own parsing."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import orjson
 
 from arena.errors import FailureKind, ProviderError
-from arena.providers.base import Delta, Finish
 from arena.providers.failures import failure, kind_of_status
+from arena.providers.reading import LONGEST_EVENT, AnswerSoFar
 
-_LONGEST_EVENT = 4_000_000
-"""Bytes; whoever sends more without ending an event is not streaming an answer."""
 _NOTHING = "", ""
 
 
@@ -27,7 +25,7 @@ class ServerSentEvents:
     def feed(self, received: bytes) -> list[bytes]:
         """The data of the events that `received` completes."""
         *lines, self._rest = (self._rest + received).split(b"\n")
-        if len(self._rest) > _LONGEST_EVENT:
+        if len(self._rest) > LONGEST_EVENT:
             raise failure(FailureKind.MALFORMED, "an event without end")
         return self._collect(lines)
 
@@ -48,48 +46,13 @@ class ServerSentEvents:
         return events
 
 
-@dataclass
-class Completion:
+@dataclass(slots=True)
+class Completion(AnswerSoFar):
     """One answer while its chunks arrive."""
 
-    request_id: str | None = None
-    finish_reason: str | None = None
-    begun: bool = False
-    """Text came."""
-    done: bool = False
-    """The stream said `[DONE]`."""
-    _tokens: tuple[int | None, int | None] = None, None
-
-    def gather(self, events: Iterable[bytes]) -> Iterator[Delta]:
-        """What these events add to the answer, in one piece if anything; what comes before an error is still given.
-
-        Raises what `read` does.
-        """
-        text, reasoning, failed = "", "", None
-        try:
-            for piece in map(self._piece, events):
-                text += piece[0]
-                reasoning += piece[1]
-        except ProviderError as error:
-            failed = error
-        if text or reasoning:
-            self.begun = self.begun or bool(text)
-            yield Delta(text, reasoning)
-        if failed is not None:
-            raise failed
-
-    def read(self, data: bytes) -> Delta | None:
-        """The piece of the answer in one event's data, or `None` where it holds no text.
-
-        Raises `ProviderError` for an error sent as an event, for a blocked answer, and for what is not JSON in UTF-8.
-        """
-        text, reasoning = self._piece(data)
-        return Delta(text, reasoning) if text or reasoning else None
-
-    def _piece(self, data: bytes) -> tuple[str, str]:
-        """As `read`: text and reasoning, either of which may be empty."""
+    def read(self, data: bytes) -> tuple[str, str]:
+        """See `AnswerSoFar.read`."""
         if data == b"[DONE]":
-            self.done = True
             return _NOTHING
         chunk = _parse(data)
         try:
@@ -102,18 +65,9 @@ class Completion:
             raise _failure_of_event(error, self.request_id)
         self.request_id = self.request_id or chunk.get("id")
         if usage := chunk.get("usage"):
-            self._tokens = usage.get("prompt_tokens"), usage.get("completion_tokens")
+            self.tokens = usage.get("prompt_tokens"), usage.get("completion_tokens")
         choices = chunk.get("choices") or []
         return self._read_choice(choices[0]) if choices else _NOTHING
-
-    def finish(self) -> Finish:
-        """The end of the answer; only where there was a finish reason."""
-        return Finish(
-            reason=self.finish_reason or "",
-            input_tokens=self._tokens[0],
-            output_tokens=self._tokens[1],
-            request_id=self.request_id,
-        )
 
     def _read_choice(self, choice: Mapping[str, Any]) -> tuple[str, str]:
         if reason := choice.get("finish_reason"):

@@ -95,17 +95,14 @@ class VertexProvider:
 
     async def _answer(self, request: _Request) -> AsyncGenerator[Event]:
         """Send one request and read its answer; raises `ProviderError` for whatever goes wrong."""
-        from arena.providers.answer_bodies import AnswerBody, pieces_of
+        from arena.providers.answer_bodies import AnswerBody, deltas_of
 
         answer, events, body = VertexAnswer(), VertexEvents(), AnswerBody()
         try:
             await self._send(request, body)
-            async with aclosing(pieces_of(body, answer, self._gathering)) as received:
-                async for data in received:
-                    for delta in answer.gather(events.feed(data)):
-                        yield delta
-            for delta in answer.gather(events.close()):
-                yield delta
+            async with aclosing(deltas_of(body, events, answer, self._gathering)) as deltas:
+                async for delta in deltas:
+                    yield delta
         finally:
             body.close()
         if answer.finish_reason is not None:

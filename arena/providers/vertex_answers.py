@@ -1,14 +1,15 @@
 """What Vertex AI's events mean: text, thinking, the end, and answers that it withholds."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import orjson
 
 from arena.errors import FailureKind, ProviderError
-from arena.providers.base import Delta, Finish, JsonSchema, Message
+from arena.providers.base import JsonSchema, Message
 from arena.providers.failures import failure, kind_of_status
+from arena.providers.reading import AnswerSoFar
 
 if TYPE_CHECKING:
     from google.genai import types
@@ -16,69 +17,36 @@ if TYPE_CHECKING:
 _BLOCKED = frozenset(
     {"safety", "recitation", "blocklist", "prohibited_content", "spii", "image_safety", "image_prohibited_content"}
 )
+_ENDS = {"stop": "stop", "max_tokens": "length"}
+"""The reasons that end an answer which may be shown, as `Finish` calls them."""
+_NOTHING = "", ""
 
 
 @dataclass(slots=True)
-class VertexAnswer:
+class VertexAnswer(AnswerSoFar):
     """One answer while its events arrive."""
 
-    finish_reason: str | None = None
-    response_id: str | None = None
-    begun: bool = False
-    """Text came."""
-    _tokens: tuple[int | None, int | None] = None, None
-
-    def gather(self, events: Iterable[bytes]) -> Iterator[Delta]:
-        """What these events add to the answer, in one piece if anything; what comes before an error is still given.
-
-        Raises what `read` does.
-        """
-        text, reasoning, failed = "", "", None
-        try:
-            for delta in filter(None, map(self.read, events)):
-                text += delta.text
-                reasoning += delta.reasoning
-        except ProviderError as error:
-            failed = error
-        if text or reasoning:
-            self.begun = self.begun or bool(text)
-            yield Delta(text, reasoning)
-        if failed is not None:
-            raise failed
-
-    def read(self, data: bytes) -> Delta | None:
-        """The piece of the answer in one event's data, or `None` where it holds no text.
-
-        Raises `ProviderError` for an error sent as an event, for what the platform withheld, and for what is not JSON.
-        """
+    def read(self, data: bytes) -> tuple[str, str]:
+        """See `AnswerSoFar.read`."""
         try:
             return self._read_chunk(orjson.loads(data))
         except (ValueError, AttributeError, TypeError, LookupError) as error:
             # Only its name goes to the log: what came may be a part of the answer.
             raise failure(FailureKind.MALFORMED, f"a chunk of another shape: {type(error).__name__}") from error
 
-    def finish(self) -> Finish:
-        """The end of the answer; only where there was a finish reason."""
-        return Finish(
-            reason="length" if self.finish_reason == "max_tokens" else self.finish_reason or "",
-            input_tokens=self._tokens[0],
-            output_tokens=self._tokens[1],
-            request_id=self.response_id,
-        )
-
-    def _read_chunk(self, chunk: Mapping[str, Any]) -> Delta | None:
+    def _read_chunk(self, chunk: Mapping[str, Any]) -> tuple[str, str]:
         if error := chunk.get("error"):
             raise _failure_of_event(error)
-        if response_id := chunk.get("responseId"):
-            self.response_id = str(response_id)
+        if request_id := chunk.get("responseId"):
+            self.request_id = str(request_id)
         if usage := chunk.get("usageMetadata"):
-            self._tokens = _count(usage.get("promptTokenCount")), _count(usage.get("candidatesTokenCount"))
+            self.tokens = _count(usage.get("promptTokenCount")), _count(usage.get("candidatesTokenCount"))
         if blocked := (chunk.get("promptFeedback") or {}).get("blockReason"):
-            raise failure(FailureKind.BLOCKED, f"prompt: {blocked}", request_id=self.response_id)
+            raise failure(FailureKind.BLOCKED, f"prompt: {blocked}", request_id=self.request_id)
         candidates = chunk.get("candidates")
-        return self._read_candidate(candidates[0]) if candidates else None
+        return self._read_candidate(candidates[0]) if candidates else _NOTHING
 
-    def _read_candidate(self, candidate: Mapping[str, Any]) -> Delta | None:
+    def _read_candidate(self, candidate: Mapping[str, Any]) -> tuple[str, str]:
         if reason := candidate.get("finishReason"):
             self.finish_reason = self._checked(reason.lower())
         text, reasoning = "", ""
@@ -88,17 +56,17 @@ class VertexAnswer:
                 reasoning += said
             else:
                 text += said
-        return Delta(text, reasoning) if text or reasoning else None
+        return text, reasoning
 
     def _checked(self, reason: str) -> str | None:
         """The finish reason, where it ends an answer that may be shown."""
         if reason in _BLOCKED:
-            raise failure(FailureKind.BLOCKED, f"finish reason {reason}", request_id=self.response_id)
-        if reason in ("stop", "max_tokens"):
-            return reason
+            raise failure(FailureKind.BLOCKED, f"finish reason {reason}", request_id=self.request_id)
+        if reason in _ENDS:
+            return _ENDS[reason]
         if reason == "finish_reason_unspecified":
             return self.finish_reason
-        raise failure(FailureKind.SERVER_ERROR, f"finish reason {reason}", request_id=self.response_id)
+        raise failure(FailureKind.SERVER_ERROR, f"finish reason {reason}", request_id=self.request_id)
 
 
 def _count(tokens: object) -> int | None:

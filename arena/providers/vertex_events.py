@@ -5,9 +5,8 @@ from dataclasses import dataclass, field
 
 from arena.errors import FailureKind
 from arena.providers.failures import failure
+from arena.providers.reading import LONGEST_EVENT
 
-_LONGEST_EVENT = 4_000_000
-"""Bytes; whoever sends more without ending an event is not streaming an answer."""
 _MEANINGLESS = (b":", b"event:", b"id:", b"retry:")
 """Comments, and the fields of an event that say nothing here."""
 
@@ -32,7 +31,7 @@ class VertexEvents:
         *lines, self._rest = (self._rest + received).split(b"\n")
         for line in lines:
             yield from self._read(line.removesuffix(b"\r"))
-        if len(self._rest) + self._held > _LONGEST_EVENT:
+        if len(self._rest) + self._held > LONGEST_EVENT:
             raise failure(FailureKind.MALFORMED, "an event without end")
 
     def close(self) -> Iterator[bytes]:
