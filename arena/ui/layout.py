@@ -20,6 +20,9 @@ from arena.ui.opening import Opening, opened
 
 ASSETS_DIR = Path(__file__).parent / "assets"
 ASSETS_URL = "/static/arena"
+_FIRST_STYLES = ("tokens.css", "arena.css")
+_LAST_STYLES = ("sheet.css", "tables.css", "forest.css", "leaderboard.css", "operations.css")
+"""Of two rules of equal weight the later one counts: a table's looks go before those of what stands in it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,17 +80,14 @@ class Assets:
 
     @cached_property
     def styles(self) -> tuple[str, ...]:
-        """Addresses of the stylesheets: the tokens, then the arena's, then those of single pages."""
-        order = {"tokens.css": 0, "arena.css": 1}
-        files = sorted(self.folder.glob("*.css"), key=lambda file: (order.get(file.name, 2), file.name))
-        return tuple(self._address(file) for file in files)
+        """Addresses of the stylesheets: the tokens, the arena's, those of single things, the sheet and its tables."""
+        others = {file.name for file in self.folder.glob("*.css")}.difference(_FIRST_STYLES, _LAST_STYLES)
+        return tuple(map(self.address, (*_FIRST_STYLES, *sorted(others), *_LAST_STYLES)))
 
     def address(self, name: str) -> str:
         """The address of one asset."""
-        return self._address(self.folder / name)
-
-    def _address(self, file: Path) -> str:
-        return f"{ASSETS_URL}/{file.name}?v={hashlib.sha256(file.read_bytes()).hexdigest()[:12]}"
+        content = (self.folder / name).read_bytes()
+        return f"{ASSETS_URL}/{name}?v={hashlib.sha256(content).hexdigest()[:12]}"
 
 
 _GRADIO_METAS = re.compile(r"\s*<meta\s+(?:property|name)=\"(?:og|twitter):[^>]*>")
