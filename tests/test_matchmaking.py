@@ -12,6 +12,7 @@ from sqlalchemy import event
 from arena.battle.beside import Beside
 from arena.battle.casting import Casting
 from arena.database import Database
+from arena.draw_forecast import foretell
 from arena.errors import BattleError
 from arena.evidence import VoteEvidence, read_evidence
 from arena.fleet import Fleet
@@ -24,7 +25,6 @@ from arena.matchmaking import (
     Rules,
     Strategy,
     draw_replacement,
-    explain,
     pair_chances,
     seat_pair,
 )
@@ -193,9 +193,9 @@ def test_the_forecast_says_what_is_open_and_what_comes_next() -> None:
     names = {"hare": "The Hare", "fox": "The Fox"}
 
     plain = Rules(FOUR, {}, {})
-    separate = explain(_chances(FOUR, strategy="separate", evidence=known), plain, names)
-    leader = explain(_chances(FOUR, strategy="leader", evidence=known), plain, names)
-    uniform = explain(_chances(FOUR), plain, names, most=1)
+    separate = foretell(_chances(FOUR, strategy="separate", evidence=known), plain, names)
+    leader = foretell(_chances(FOUR, strategy="leader", evidence=known), plain, names)
+    uniform = foretell(_chances(FOUR), plain, names, most=1)
 
     assert separate.sentence.startswith(
         "1 of 6 pairs are not separated yet; next likely: The Hare vs The Fox 92%, tortoise vs The Hare 2%"
@@ -209,7 +209,7 @@ def test_a_forecast_tells_what_the_roster_does_to_the_draw() -> None:
     weights = {**FOUR, "fox": 2.5, "heron": 0.0}
     rules = Rules(weights, {"fox": ["hare"], "hare": ["fox"]}, {"tortoise": ["fox", "heron"]})
 
-    forecast = explain(pair_chances("uniform", _evidence({}, votes=0), rules), rules, {"hare": "The Hare"})
+    forecast = foretell(pair_chances("uniform", _evidence({}, votes=0), rules), rules, {"hare": "The Hare"})
 
     assert forecast.rules == [
         "Weights other than 1: fox 2.5.",

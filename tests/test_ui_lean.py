@@ -8,7 +8,8 @@ import gradio as gr
 import pytest
 from gradio.state_holder import SessionState
 
-from arena.ui.lean import LeanBlocks, LeanSessions
+from arena.ui.lean import LeanBlocks
+from arena.ui.lean_sessions import LeanSessions
 
 UNCHANGED = {"__type__": "update"}
 

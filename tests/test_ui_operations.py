@@ -14,10 +14,10 @@ from sqlalchemy import select
 from arena.backup import back_up
 from arena.battle import Figures
 from arena.config import Settings
+from arena.draw_forecast import Forecast
 from arena.errors import FailureKind
 from arena.fleet import ModelState, ModelStatus
 from arena.limits import Today
-from arena.matchmaking import Forecast
 from arena.roster import ModelEntry
 from arena.tables import VoterDecision, Winner, now
 from arena.ui.html import render

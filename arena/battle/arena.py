@@ -5,37 +5,33 @@ import random
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import aclosing
 from datetime import datetime
-from functools import partial
 
 from arena.battle.admission import Admission
 from arena.battle.beside import Beside
-from arena.battle.bills import Bill
 from arena.battle.casting import Casting
-from arena.battle.chats import ChatRecord, ChatRun, read_chat
+from arena.battle.chats import ChatRecord, read_chat
 from arena.battle.figures import count_battles
 from arena.battle.requests import check_named
-from arena.battle.retelling import Retelling, history_views, turn_views
-from arena.battle.run import BattleRun, Scene
+from arena.battle.retelling import Retelling, turn_views
 from arena.battle.runs import Runs
-from arena.battle.seats import Attempt, Part, Seat
-from arena.battle.stage import Stage
-from arena.battle.store import NewBattle, start_battle, start_turn
+from arena.battle.seats import Attempt, Part
+from arena.battle.turns import Turns
 from arena.battle.verdicts import Ballot
-from arena.battle.views import BattleView, ChatView, Figures, Phase, Restored, TurnView
+from arena.battle.views import BattleView, ChatView, Figures, Restored
 from arena.challenges import Challenge
 from arena.config import Settings
 from arena.database import Database
+from arena.draw_forecast import Forecast
 from arena.errors import BattleError
 from arena.evidence import VoteEvidence
 from arena.fleet import Fleet
 from arena.forgetting import Forgotten, forget
 from arena.leaderboard import Leaderboard
 from arena.limits import Limits
-from arena.matchmaking import Forecast
 from arena.moderation import Moderation
 from arena.providers.base import Gathering, Message, Sampling
 from arena.rubric import NO_RUBRIC, Rubric
-from arena.tables import BattleState, Mode, Side, Winner, new_id
+from arena.tables import BattleState, Side, Winner, new_id
 from arena.voters import VoterIdentity
 
 AnswerListener = Callable[[str, float, float], None]  # the model's id, the seconds to its first token and to its end
@@ -74,6 +70,15 @@ class Arena:
             gathering.seconds = self._runs.frame_s
         self._admission = Admission(database, fleet, self._runs, settings, limits, moderation or Moderation())
         self._beside = Beside(database, self._evidence, learns=settings.draw != "uniform")
+        self._turns = Turns(
+            database=database,
+            fleet=fleet,
+            casting=self._casting,
+            runs=self._runs,
+            beside=self._beside,
+            settings=settings,
+            answered=self._answered,
+        )
         self._listeners: list[AnswerListener] = []
         self._stored: Callable[[str], None] | None = None
 
@@ -100,7 +105,7 @@ class Arena:
         asked, challenge = (Message("user", prompt),), self._challenge(challenge_id, prompt)
         async with (
             self._admission.turn(asked, voter, 0) as bill,
-            aclosing(self._begin(asked, voter, bill, challenge=challenge)) as views,
+            aclosing(self._turns.first(asked, voter, bill, challenge=challenge)) as views,
         ):
             async for view in views:
                 yield view
@@ -116,19 +121,15 @@ class Arena:
             raise BattleError("A further turn is possible only after both answers and before the vote.")
         if not {model.id for model in self._fleet.nameable()}.issuperset(record.models):
             raise BattleError("A further turn is not possible at the moment. You can vote, or try again in a minute.")
-        earlier = turn_views(record)
         messages = [(*record.conversation(side), Message("user", prompt)) for side in Side]
+        a, b = (Part(*part) for part in zip(record.models, messages, record.samplings, strict=True))
         longest = max(messages, key=lambda said: sum(len(message.content) for message in said))
-        async with self._admission.turn(longest, voter, len(earlier), record.models) as bill:
-            a, b = (Part(*part) for part in zip(record.models, messages, record.samplings, strict=True))
-            stage = self._stage((a, b), bill, replaceable=False)
-            scene = Scene(
-                record.id, record.question, prompt, earlier, answered_before=True, can_follow_up=self._room(earlier)
-            )
-            store = partial(start_turn, self._database, record, prompt, stage.first_attempts)
-            async with aclosing(self._runs.play(self._battle_run(voter, stage, scene, store))) as views:
-                async for view in views:
-                    yield view
+        async with (
+            self._admission.turn(longest, voter, len(turn_views(record)), record.models) as bill,
+            aclosing(self._turns.further(record, (a, b), voter, bill)) as views,
+        ):
+            async for view in views:
+                yield view
 
     async def continue_from(
         self, battle_id: str, side: Side, prompt: str, voter: VoterIdentity
@@ -141,7 +142,7 @@ class Arena:
         asked = (*history, Message("user", prompt))
         async with (
             self._admission.turn(asked, voter, len(history) // 2) as bill,
-            aclosing(self._begin(asked, voter, bill, continues=(battle_id, side))) as views,
+            aclosing(self._turns.first(asked, voter, bill, continues=(battle_id, side))) as views,
         ):
             async for view in views:
                 yield view
@@ -154,7 +155,7 @@ class Arena:
         asked = (Message("user", prompt),)
         async with (
             self._admission.turn(asked, voter, 0, model_ids, sampling) as bill,
-            aclosing(self._begin(asked, voter, bill, models=model_ids, sampling=sampling)) as views,
+            aclosing(self._turns.first(asked, voter, bill, models=model_ids, sampling=sampling)) as views,
         ):
             async for view in views:
                 yield view
@@ -170,20 +171,12 @@ class Arena:
         if any(run.key == chat.conversation_id for run in self._runs):
             raise BattleError("This chat is still being answered.")
         part = Part(model_id, (*chat.messages, Message("user", prompt)), sampling)
-        async with self._admission.turn(part.messages, voter, len(chat.turns), (model_id,), sampling) as bill:
-            run = ChatRun(
-                voter=voter,
-                database=self._database,
-                seat=lambda unseen: Seat(self._fleet, self._settings, part, may_restart=unseen, affords=bill.affords),
-                chat=chat,
-                prompt=prompt,
-                frame_s=self._runs.frame_s,
-                answered=self._answered,
-            )
-            bill.seats = (run.seat,)
-            async with aclosing(self._runs.play(run)) as views:
-                async for view in views:
-                    yield view
+        async with (
+            self._admission.turn(part.messages, voter, len(chat.turns), (model_id,), sampling) as bill,
+            aclosing(self._turns.of_chat(chat, part, voter, bill)) as views,
+        ):
+            async for view in views:
+                yield view
 
     async def vote(
         self,
@@ -267,73 +260,9 @@ class Arena:
         await self._beside.finish()
         return cut
 
-    async def _begin(
-        self,
-        messages: tuple[Message, ...],
-        voter: VoterIdentity,
-        bill: Bill,
-        *,
-        models: tuple[str, str] | None = None,
-        sampling: Sampling | None = None,
-        continues: tuple[str, Side] | None = None,
-        challenge: Challenge | None = None,
-    ) -> AsyncGenerator[BattleView]:
-        """A battle's first turn, its prompt the last message; models are drawn, and replaced, unless they are named."""
-        history, prompt = messages[:-1], messages[-1].content
-        a, b = models or self._casting.pair()
-        parts = (Part(a, messages, sampling), Part(b, messages, sampling))
-        stage = self._stage(parts, bill, replaceable=models is None)
-        new = NewBattle(
-            voter_id=voter.voter_id,
-            mode=Mode.SIDE_BY_SIDE if models else Mode.BATTLE,
-            prompt=prompt,
-            attempts=stage.first_attempts,
-            question=self._settings.question,
-            question_version=self._settings.question_version,
-            history=history,
-            continues=continues,
-            challenge_id=challenge.id if challenge else None,
-            challenge_tags=challenge.tags if challenge else (),
-        )
-        earlier = history_views(history)
-        scene = Scene(new.id, new.question, prompt, earlier, answered_before=False, can_follow_up=self._room(earlier))
-        run = self._battle_run(voter, stage, scene, partial(start_battle, self._database, new))
-        async with aclosing(self._runs.play(run)) as views:
-            stored = False
-            async for view in views:
-                yield view
-                if not stored and view.phase not in (Phase.QUEUED, Phase.ABANDONED):
-                    stored = True
-                    self._beside.learn()
-
     def _challenge(self, challenge_id: str | None, prompt: str) -> Challenge | None:
         challenge = self._challenges.get(challenge_id or "")
         return challenge if challenge and challenge.text.strip() == prompt.strip() else None
-
-    def _room(self, earlier: Sequence[TurnView]) -> bool:
-        """Whether a further turn may follow the one after `earlier`."""
-        return len(earlier) + 1 < self._settings.max_turns
-
-    def _stage(self, parts: tuple[Part, Part], bill: Bill, *, replaceable: bool) -> Stage:
-        replacement = self._casting.replacement if replaceable else None
-        try:
-            frame_s = self._runs.frame_s
-            stage = Stage(self._fleet, self._settings, parts, replacement, frame_s=frame_s, affords=bill.affords)
-        except KeyError as error:
-            raise BattleError("This conversation cannot go on: a model has left. You can still vote.") from error
-        bill.seats = stage.seats
-        return stage
-
-    def _battle_run(self, voter: VoterIdentity, stage: Stage, scene: Scene, store: Callable[[], int]) -> BattleRun:
-        return BattleRun(
-            voter=voter,
-            database=self._database,
-            patterns=self._casting.patterns(),
-            stage=stage,
-            scene=scene,
-            store=store,
-            answered=self._answered,
-        )
 
     def _answered(self, attempt: Attempt) -> None:
         progress = attempt.progress

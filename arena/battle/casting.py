@@ -3,17 +3,16 @@
 import random
 from collections.abc import Callable, Collection, Mapping, Sequence
 
+from arena.draw_forecast import Forecast, foretell
 from arena.errors import BattleError
 from arena.fleet import Fleet
 from arena.identity import IdentityPatterns, identity_patterns
 from arena.matchmaking import (
     Evidence,
-    Forecast,
     PairChances,
     Rules,
     Strategy,
     draw_replacement,
-    explain,
     pair_chances,
     seat_pair,
 )
@@ -53,7 +52,7 @@ class Casting:
         """What the next draw looks like, for the operator."""
         names = {model.id: model.display_name or model.id for model in self._fleet.entries()}
         try:
-            return explain(self._chances(), self._rules(self._fleet.drawable()), names)
+            return foretell(self._chances(), self._rules(self._fleet.drawable()), names)
         except BattleError:
             return Forecast(self._strategy, pairs=0, open=0, leader=None, likely=())
 

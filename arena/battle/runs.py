@@ -206,7 +206,7 @@ class Runs:
         Who waits in line is sent away at once, and not counted: nothing of theirs had begun.
         """
         self._draining = True
-        if sent_away := [run.end("the arena was stopped") for run in self if not run.begun]:
+        if sent_away := [run.end(INTERRUPTED) for run in self if not run.begun]:
             await asyncio.wait(sent_away)
         deadline = asyncio.get_running_loop().time() + seconds
         while len(self) and asyncio.get_running_loop().time() < deadline:

@@ -79,7 +79,7 @@ class BattleView:
     waiting: tuple[bool, bool] = (False, False)
     """These panes have nothing new to show, and text to come in one of them: they say 'still writing'."""
     notice: str | None = None
-    """One neutral sentence, for a void battle or a stopped turn."""
+    """One neutral sentence: the place in line, or why a battle is void or a turn was stopped."""
     reveal: Reveal | None = None
     can_follow_up: bool = False
 

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from arena.database import Database
 from arena.finetune.steps import Step, Tally, votes_between
-from arena.leaderboard import Comparisons
+from arena.pair_verdicts import Comparisons
 from arena.roster import ModelEntry
 from arena.tables import ModelRevision, TunedModel, TuningExample, TuningJob
 

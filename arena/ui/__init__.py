@@ -23,7 +23,8 @@ from arena.ui.gradio_errors import tell_errors, teller
 from arena.ui.heartbeat import Heartbeat
 from arena.ui.layout import ASSETS_DIR, ASSETS_URL, PAGES, PageFrame
 from arena.ui.leaderboard_page import build_leaderboard_page
-from arena.ui.lean import LeanBlocks, empty_mailbox, lighten_sessions
+from arena.ui.lean import LeanBlocks
+from arena.ui.lean_sessions import empty_mailbox, lighten_sessions
 from arena.ui.matchup_page import build_matchup_page
 from arena.ui.opening import Opening
 from arena.ui.operations_page import build_operations_page

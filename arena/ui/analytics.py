@@ -7,10 +7,11 @@ from itertools import combinations
 from arena.calibration import calibrate
 from arena.comparisons import PlatformVerdict
 from arena.history import Moment
-from arena.leaderboard import Comparisons, Standing, Standings
+from arena.leaderboard import Standing, Standings
+from arena.pair_verdicts import Comparisons
 from arena.roster import PLATFORM_NAMES
 from arena.style import StyleRow, StyleStandings
-from arena.ui.board import basis
+from arena.ui.board import basis, count_of
 from arena.ui.charts import Chart
 from arena.ui.matchups import Heatmap, Verdicts, draw_heatmap, tell_verdicts
 from arena.ui.rating_charts import draw_calibration, draw_families, draw_history, tell_calibration
@@ -176,7 +177,7 @@ def _platform_part(first: str, second: str, verdict: PlatformVerdict | None) -> 
         return PlatformPart(title, waiting, "", None)
     votes = verdict.comparison.votes
     if votes < ENOUGH_VOTES:
-        so_far = f"{_count(votes, 'vote')} between their models so far; a verdict stands here from {ENOUGH_VOTES} on."
+        so_far = f"{count_of(votes, 'vote')} between their models so far; a verdict stands here from {ENOUGH_VOTES} on."
         return PlatformPart(title, so_far, "", None)
     facts = (
         f"{first} won {verdict.observed_rate:.0%} of {votes:,} battles between the two, ties counted half; with the "
@@ -201,7 +202,7 @@ def tell_fragility(comparisons: Comparisons) -> str:
         return "Whichever votes were left out in trying, the leader stayed the same."
     leader, challenger = comparisons.names[found.leader], comparisons.names[found.challenger]
     return (
-        f"Had {_count(found.votes, 'vote')} of the {comparisons.counts.votes:,} not been given "
+        f"Had {count_of(found.votes, 'vote')} of the {comparisons.counts.votes:,} not been given "
         f"({_share(found.share)}, chosen to do the most harm), {challenger} would lead instead of {leader}."
     )
 
@@ -219,9 +220,9 @@ def tell_style(style: StyleStandings | None, standings: Standings) -> StylePart:
     if style is None or (style.votes < ENOUGH_VOTES and style.sequence < standings.sequence):
         return StylePart("Being computed; it appears here by itself.", (), (), pending=True)
     if style.votes < ENOUGH_VOTES:
-        left = f"Only {_count(style.votes, 'vote')} with both answers at hand: it takes {ENOUGH_VOTES}."
+        left = f"Only {count_of(style.votes, 'vote')} with both answers at hand: it takes {ENOUGH_VOTES}."
         return StylePart(left, (), (), pending=False)
-    status = f"From {_count(style.votes, 'vote')} whose answers are stored here."
+    status = f"From {count_of(style.votes, 'vote')} whose answers are stored here."
     if style.left_out:
         status += f" {style.left_out:,} were imported without their answers and are left out."
     effects = [effect.sentence.replace("-", "−") for effect in style.effects]
@@ -238,7 +239,3 @@ def tabulate_slice(name: str, standings: Standings) -> SliceTable | None:
 
 def _share(share: float) -> str:
     return f"{share:.1%}" if share < 0.1 else f"{share:.0%}"
-
-
-def _count(number: int, one: str) -> str:
-    return f"{number:,} {one if number == 1 else one + 's'}"

@@ -142,7 +142,7 @@ _BY_WORDS: Mapping[str, str] = {"platform": "one row a platform", "version": "on
 
 def tell_choice(view: BoardView) -> Sequence[str]:
     """A view in words; empty for the whole leaderboard."""
-    turns = f"votes after {_count(view.turns, 'turn')}" if view.turns else ""
+    turns = f"votes after {count_of(view.turns, 'turn')}" if view.turns else ""
     return [
         words
         for words in (
@@ -217,7 +217,7 @@ def headline(standings: Standings) -> str:
     if not rivals and leader.rank_high == 1:
         return f"{name} leads, and the votes are enough to be sure of it."
     if len(rivals) > 3 or not rivals:
-        others = f"one of {_count(len(rivals), 'other')}" if rivals else "another model"
+        others = f"one of {count_of(len(rivals), 'other')}" if rivals else "another model"
         return f"{name} leads; the votes leave open whether it or {others} is best."
     return (
         f"{name} leads; the votes leave open whether it{_alternatives([row.display_name for row in rivals])} is best."
@@ -237,8 +237,8 @@ def basis(standings: Standings) -> str:
     """How many votes by how many people the ratings rest on; empty before the first."""
     if not standings.votes:
         return ""
-    people = f" by {_count(standings.people, 'person', 'people')}" if standings.people else ""
-    return f"{_count(standings.votes, 'vote')}{people}"
+    people = f" by {count_of(standings.people, 'person', 'people')}" if standings.people else ""
+    return f"{count_of(standings.votes, 'vote')}{people}"
 
 
 def separation(standings: Standings) -> str:
@@ -258,5 +258,6 @@ def _some(names: Sequence[str]) -> str:
     return " and ".join(filter(None, (", ".join(names[:-1]), names[-1])))
 
 
-def _count(number: int, one: str, many: str | None = None) -> str:
+def count_of(number: int, one: str, many: str | None = None) -> str:
+    """'1 vote', '2,000 votes'; `many` where that is not `one` with an s."""
     return f"{number:,} {one if number == 1 else many or one + 's'}"

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from arena.agreement import FEWEST_UNITS, Alpha, list_some
 from arena.consistency import Consistency, CriterionFinding, VoterFinding
 from arena.criteria_patterns import ENOUGH, Halo, Share
-from arena.leaderboard import Comparisons, Standings
+from arena.leaderboard import Standings
+from arena.pair_verdicts import Comparisons
 from arena.ui.analytics import SliceTable, tabulate_slice
 
 _LEAST_REPEATS = 8

@@ -2,39 +2,22 @@
 
 import inspect
 import time
-from collections import ChainMap
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import suppress
 from copy import copy
-from datetime import datetime, timedelta
-from types import SimpleNamespace
 from typing import Any, Protocol
 
 import gradio as gr
 from gradio.block_function import BlockFunction
-from gradio.blocks import BlocksConfig
 from gradio.context import Context, set_render_context
 from gradio.events import EventData
 from gradio.helpers import special_args
-from gradio.routes import App
-from gradio.state_holder import SessionState, StateHolder
+from gradio.state_holder import SessionState
 from gradio.utils import get_function_with_locals
 
 from arena.ui.lean_queue import LeanQueue
+from arena.ui.lean_values import NotPlainError, is_plain_text, plainly
 from arena.ui.running_frames import UNCHANGED, RunningFrames
-
-_LOOKS = {"visible", "interactive", "label", "placeholder", "elem_classes", "active"}
-"""Properties that only the browser needs to know of: nothing that comes back is read by them."""
-_TEXTS = (gr.Markdown, gr.Textbox, gr.Button, gr.Radio)
-"""Parts whose value is text that Gradio sends as it is, or stripped of indentation; no file hides in it."""
-
-
-_KEPT_CLOSED = timedelta(hours=1)
-"""How long a closed page's session is remembered, for a page that only lost its connection."""
-
-
-class _NotPlainError(Exception):
-    """Gradio has to make this value ready itself."""
 
 
 class OpenLine(Protocol):
@@ -94,7 +77,7 @@ class LeanBlocks(gr.Blocks):
         self.validate_inputs(block_fn, inputs)
         parts = [_in_session(part, state) for part in block_fn.inputs]
         plain = block_fn.preprocess and not block_fn.component_prop_inputs
-        if plain and all(isinstance(part, _TEXTS) and _is_text(sent) for part, sent in zip(parts, inputs, strict=True)):
+        if plain and all(map(is_plain_text, parts, inputs)):
             return [part.preprocess(sent) for part, sent in zip(parts, inputs, strict=True)]
         return list(await super().preprocess_data(block_fn, inputs, state, explicit_call))
 
@@ -169,8 +152,8 @@ class LeanBlocks(gr.Blocks):
             return dict(enumerate(await super().postprocess_data(block_fn, predictions, state)))
         ready: dict[int, Any] = {}
         for place, value in changes.items():
-            with suppress(_NotPlainError):
-                ready[place] = _plainly(block_fn.outputs[place], value, block_fn.postprocess)
+            with suppress(NotPlainError):
+                ready[place] = plainly(block_fn.outputs[place], value, block_fn.postprocess)
         rest = {place: value for place, value in changes.items() if place not in ready}
         if rest:
             lean = copy(block_fn)
@@ -191,88 +174,6 @@ class LeanBlocks(gr.Blocks):
         if not all(getattr(part, "_id", None) in places for part in predictions):
             return None
         return {places[part._id]: value for part, value in predictions.items() if value != UNCHANGED}
-
-
-class LeanSession(SessionState):
-    """What a page's session remembers: only what is its own.
-
-    Gradio's describes every part of all pages for deep links, which took more of a core than a battle, and which the
-    gate lets nobody make.
-    """
-
-    def __init__(self, blocks: gr.Blocks) -> None:
-        parts = _OwnParts(blocks.default_config)
-        super().__init__(SimpleNamespace(default_config=parts, blocks={}))  # type: ignore[arg-type]
-
-    def _update_config(self, key: int) -> None:
-        """Describe nothing."""
-
-    def _update_value_in_config(self, key: int, value: object) -> None:
-        """Describe nothing."""
-
-
-class _OwnParts(BlocksConfig):
-    """The parts of all pages as one session sees them: those that changed for it, before those that all share.
-
-    Gradio gives each session lists of its own, of 30 kB: in an arena with visitors most of what its memory grows by.
-    """
-
-    def __init__(self, shared: BlocksConfig) -> None:
-        vars(self).update(vars(shared))
-        self.blocks = ChainMap({}, shared.blocks)  # type: ignore[assignment]
-
-    def __copy__(self) -> "_OwnParts":
-        return self
-
-    def config_for_block(self, *_: object, **__: object) -> dict[str, Any]:  # type: ignore[override]
-        """Describe nothing."""
-        return {}
-
-
-class LeanSessions(StateHolder):
-    """The sessions of all pages: as many as may be, and closed ones for no longer than an hour."""
-
-    def __getitem__(self, session_id: str) -> SessionState:
-        if session_id not in self.session_data:
-            self.session_data[session_id] = LeanSession(self.blocks)
-        return super().__getitem__(session_id)
-
-    def update(self, session_id: str) -> None:
-        """Note that this session is in use, and forget those that are not: with them their events' mailboxes.
-
-        Gradio itself keeps closed sessions until there are too many, and the set of a session's events for ever.
-        """
-        with self.lock:
-            if session_id in self.session_data:
-                self.session_data.move_to_end(session_id)
-            while (oldest := next(iter(self.session_data), session_id)) != session_id and self._may_go(oldest):
-                self._forget(oldest)
-
-    def _may_go(self, session_id: str) -> bool:
-        if len(self.session_data) > self.capacity:
-            return True
-        session, last_used = self.session_data[session_id], self.time_last_used.get(session_id)
-        return session.is_closed and last_used is not None and datetime.now() - last_used > _KEPT_CLOSED
-
-    def _forget(self, session_id: str) -> None:
-        del self.session_data[session_id]
-        self.time_last_used.pop(session_id, None)
-        empty_mailbox(self.blocks, session_id)
-
-
-def empty_mailbox(blocks: gr.Blocks, session_id: str) -> None:
-    """Forget what was to be told to a page that is gone, unless an event still runs for it."""
-    queue = blocks._queue
-    if not queue.event_ids_to_events.keys() & queue.pending_event_ids_session.get(session_id, set()):
-        queue.pending_event_ids_session.pop(session_id, None)
-        queue.pending_messages_per_session.pop(session_id, None)
-
-
-def lighten_sessions(app: App) -> None:
-    """Let Gradio's application, whose blocks are known, keep lean sessions."""
-    blocks = app.get_blocks()
-    app.state_holder = LeanSessions()  # type: ignore[no-untyped-call]
-    app.state_holder.set_blocks(blocks)
 
 
 def _as_gradio_answers(frames: AsyncGenerator[Any], data: list[Any], duration: float) -> dict[str, Any]:
@@ -297,31 +198,3 @@ def _goes_on(block_fn: BlockFunction) -> bool:
 
 def _in_session(part: Any, state: SessionState | None) -> Any:  # noqa: ANN401 - what Gradio takes
     return state[part._id] if state is not None and part._id in state else part
-
-
-def _is_text(value: object) -> bool:
-    return value is None or isinstance(value, str)
-
-
-def _plainly(block: Any, value: Any, postprocess: bool) -> Any:  # noqa: ANN401 - what Gradio takes
-    """What is sent for a part that changes its text, its looks, or both.
-
-    Raises:
-        _NotPlainError: more than that changes.
-
-    """
-    if not isinstance(value, dict):
-        return _text(block, value, postprocess)
-    looks = {name: said for name, said in value.items() if name not in ("__type__", "value") and said is not None}
-    if value.get("__type__") != "update" or not looks.keys() <= _LOOKS:
-        raise _NotPlainError
-    text = {"value": _text(block, value["value"], postprocess)} if "value" in value else {}
-    return {**looks, **text, "__type__": "update"}
-
-
-def _text(block: Any, value: Any, postprocess: bool) -> Any:  # noqa: ANN401 - what Gradio takes
-    if isinstance(block, gr.Chatbot) and not postprocess:
-        return value
-    if not isinstance(block, _TEXTS) or not _is_text(value):
-        raise _NotPlainError
-    return block.postprocess(value) if postprocess else value

@@ -6,7 +6,7 @@ from itertools import combinations
 from math import ceil
 
 from arena.comparisons import Comparison
-from arena.leaderboard import Comparisons
+from arena.pair_verdicts import Comparisons
 
 MOST_MODELS = 20
 """So many of the best models the heatmap holds: more cells would be read by nobody."""

@@ -10,6 +10,7 @@ from arena.fleet import Fleet
 from arena.providers.base import Sampling
 
 MAX_NEW_TOKENS = 8192
+"""As far as the slider goes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +23,7 @@ class SamplingControls:
 
     @property
     def inputs(self) -> list[Any]:
-        """In the order in which `read` takes them."""
+        """In the order in which `read_sampling` takes them."""
         return [self.temperature, self.top_p, self.max_new_tokens]
 
 

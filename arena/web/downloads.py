@@ -14,13 +14,12 @@ from arena.calibration import calibrate
 from arena.errors import ArenaError
 from arena.leaderboard import Leaderboard
 from arena.spreadsheets import Row, Table
+from arena.web.plain import NEVER_STORED
 
 Rows = Sequence[Row]
 
 MOST_MODELS = 50
 """Of the history and the matrix of pairs: the best-rated models."""
-
-_HEADERS = {"Cache-Control": "no-store"}
 
 
 class Downloads:
@@ -124,9 +123,9 @@ class Downloads:
             try:
                 view = read_view(request.query_params)
             except ArenaError as error:
-                return PlainTextResponse(f"{error}\n", 400, _HEADERS)
+                return PlainTextResponse(f"{error}\n", 400, NEVER_STORED)
             rows = await asyncio.to_thread(table, view)
-            headers = {**_HEADERS, "Content-Disposition": f'attachment; filename="{name}.{kind}"'}
+            headers = {**NEVER_STORED, "Content-Disposition": f'attachment; filename="{name}.{kind}"'}
             if kind == "json":
                 return JSONResponse({"rows": list(rows)}, headers=headers)
             return Response(write_csv(rows), headers=headers, media_type="text/csv")

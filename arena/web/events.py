@@ -10,8 +10,9 @@ from typing import Any
 import orjson
 from starlette.datastructures import QueryParams
 
+from arena.web.addresses import HEARTBEAT
+
 _SESSION = re.compile(r"[\w-]{1,64}")
-_HEARTBEAT = "/gradio_api/heartbeat/"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,8 +47,8 @@ def may_name_a_page(session: str) -> bool:
 
 def session_of_stream(path: str, query: bytes) -> str | None:
     """The page's connection that an event stream is asked for."""
-    if path.startswith(_HEARTBEAT):
-        return path.removeprefix(_HEARTBEAT)
+    if path.startswith(HEARTBEAT):
+        return path.removeprefix(HEARTBEAT)
     return QueryParams(query).get("session_hash")
 
 

@@ -5,7 +5,6 @@ lets through what the pages use and answers 404 for the rest, before Gradio sees
 """
 
 import asyncio
-import re
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 
@@ -14,6 +13,7 @@ from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, R
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from arena.mistakes import Mistakes
+from arena.web.addresses import DIRECT_POSTS, JSON_POSTS, TOO_LARGE, is_page, refuse
 from arena.web.bodies import MAX_BODY_BYTES, read_body, replaying, throw_away
 from arena.web.events import PageOwners, may_name_a_page, read_event, session_of_stream
 from arena.web.pages import NoncedPage, without_encodings
@@ -22,39 +22,8 @@ from arena.web.session import VOTER_COOKIE, VOTER_COOKIE_S, CookieRules, Session
 from arena.web.streams import PageStreams, is_stream
 
 _ANOTHERS = "This page was opened by another visitor: reload it."
-TOO_LARGE = "This is larger than the arena takes: shorten it, and send it again."
 _DISCARDED_BYTES = 8 * 1024 * 1024
 """Of a larger body than is taken, so much is read and thrown away, so that the browser listens to the refusal."""
-
-PAGES = frozenset(
-    {"/", "/side-by-side", "/chat", "/leaderboard", "/campaign", "/analytics", "/data", "/operations", "/matchup"}
-)
-_OWN_ROUTES = frozenset(
-    {"/healthz", "/readyz", "/metrics", "/login", "/my-data", "/login/huggingface", "/login/callback"}
-)
-_GRADIO_GETS = frozenset(
-    {
-        "/config",
-        "/theme.css",
-        "/manifest.json",
-        "/favicon.ico",
-        "/robots.txt",
-        "/gradio_api/info",
-        "/gradio_api/queue/data",
-    }
-)
-_NAME = r"[A-Za-z0-9_][A-Za-z0-9_.@+-]{0,199}"
-"""A file or folder among scripts and styles; what is longer, or leads elsewhere, need not be looked for."""
-_GRADIO_GET_PATTERN = re.compile(
-    r"/export/(?:leaderboard|matchups|history|versions|calibration)\.(?:csv|json)|"
-    r"/data/files/[A-Za-z0-9][A-Za-z0-9._-]{0,199}|"
-    rf"/(?:assets|static)/(?:{_NAME}/){{0,7}}{_NAME}|"
-    r"/gradio_api/heartbeat/\w{1,64}|/gradio_api/call/leaderboard/\w{1,64}"
-)
-_JSON_POSTS = frozenset({"/gradio_api/queue/join", "/gradio_api/run/predict", "/gradio_api/call/leaderboard"})
-"""Events with a queue, events without one, and the one endpoint for programs."""
-_DIRECT_POSTS = _JSON_POSTS - {"/gradio_api/call/leaderboard"}
-_FORM_POSTS = frozenset({"/login", "/logout", "/my-data"})
 
 PERMISSIONS_POLICY = "camera=(), geolocation=(), microphone=(), payment=(), usb=(), browsing-topics=()"
 
@@ -153,12 +122,12 @@ class Gate:
             if not isinstance(body, bytes):
                 refusal = body
             else:
-                refusal = self._refuse_event(body, headers) if scope["path"] in _JSON_POSTS else None
+                refusal = self._refuse_event(body, headers) if scope["path"] in JSON_POSTS else None
                 receive = replaying(body, receive)
         if refusal is not None:
             self._refused(_REASONS[refusal.status_code])
             await self._discard(headers, receive)
-            answer = as_event(refusal) if scope["path"] in _JSON_POSTS else as_page(refusal, headers)
+            answer = as_event(refusal) if scope["path"] in JSON_POSTS else as_page(refusal, headers)
             await answer(scope, receive, secured)
         else:
             await self._serve(with_proven_headers(scope, self._hops), receive, secured)
@@ -175,7 +144,7 @@ class Gate:
 
         stream = is_stream(scope["path"])
         session = session_of_stream(scope["path"], scope["query_string"]) if stream else None
-        direct = stream if scope["method"] == "GET" else scope["path"] in _DIRECT_POSTS
+        direct = stream if scope["method"] == "GET" else scope["path"] in DIRECT_POSTS
         app = self._page_traffic if direct else self._app
         try:
             with self._owners.streaming(session):
@@ -254,25 +223,6 @@ def content_policy(frames: str, inline_scripts: str = "") -> str:
     )
 
 
-def is_page(path: str) -> bool:
-    """Whether `path` is one that people open."""
-    return path in PAGES or path.rstrip("/") in PAGES
-
-
-def refuse(method: str, path: str, headers: Headers, hops: int) -> PlainTextResponse | None:
-    """The answer to a request that the arena does not take, or `None` when it does."""
-    posts = path in _JSON_POSTS or path in _FORM_POSTS
-    gets = is_page(path) or path in _OWN_ROUTES or path in _GRADIO_GETS or _GRADIO_GET_PATTERN.fullmatch(path)
-    if not posts and not gets:
-        return PlainTextResponse("There is no such page.", 404)
-    if method == "POST" and posts:
-        return _refuse_post(path, headers, hops)
-    if method in ("GET", "HEAD") and gets:
-        return None
-    allowed = ", ".join([*(["GET", "HEAD"] if gets else []), *(["POST"] if posts else [])])
-    return PlainTextResponse("This address does not take that method.", 405, {"Allow": allowed})
-
-
 def as_event(refusal: PlainTextResponse) -> JSONResponse:
     """The refusal as Gradio's page shows it to its visitor."""
     return JSONResponse({"detail": bytes(refusal.body).decode()}, refusal.status_code, _kept(refusal))
@@ -290,30 +240,3 @@ def as_page(refusal: PlainTextResponse, asked: Headers) -> Response:
 def _kept(refusal: PlainTextResponse) -> dict[str, str]:
     """The headers that a refusal has in whatever form it goes out."""
     return {name: value for name, value in refusal.headers.items() if name in ("allow", "connection")}
-
-
-def _refuse_post(path: str, headers: Headers, hops: int) -> PlainTextResponse | None:
-    if not same_origin(headers, hops):
-        return PlainTextResponse("The request comes from another site.", 403)
-    accepted = "application/json" if path in _JSON_POSTS else "application/x-www-form-urlencoded"
-    given = headers.get("content-type", "").split(";")[0].strip().lower()
-    if given != accepted and not (path == "/logout" and not given):
-        return PlainTextResponse(f"This address takes {accepted}.", 415)
-    length = headers.get("content-length", "")
-    if length.isdigit() and int(length) > MAX_BODY_BYTES:
-        return PlainTextResponse(TOO_LARGE, 413)
-    return None
-
-
-def same_origin(headers: Headers, hops: int) -> bool:
-    """Whether a POST comes from the arena's own pages, or from a program, which no site can make send cookies."""
-    fetch_site = headers.get("sec-fetch-site")
-    if fetch_site is not None:
-        return fetch_site in ("same-origin", "none")
-    origin = headers.get("origin")
-    if origin is None:
-        return True
-    hosts = {headers.get("host", "")}
-    if hops:
-        hosts.add(headers.get("x-forwarded-host", "").split(",")[-1].strip())
-    return origin.partition("://")[2] in hosts - {""}

@@ -8,7 +8,7 @@ from jinja2 import Environment, FileSystemLoader
 _TEMPLATES = Environment(loader=FileSystemLoader(Path(__file__).parent / "templates"), autoescape=True)
 _TOKENS = Path(__file__).parent.parent / "ui" / "assets" / "tokens.css"
 NEVER_STORED = {"Cache-Control": "no-store"}
-"""Headers of what is one visitor's own."""
+"""Headers of what is one visitor's own, or changes with the next vote."""
 
 
 def plain_page(template: str, **values: object) -> str:

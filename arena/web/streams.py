@@ -5,13 +5,12 @@ from dataclasses import dataclass
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-_EVENTS = "/gradio_api/queue/data"
-_HEARTBEAT = "/gradio_api/heartbeat/"
+from arena.web.addresses import EVENTS, HEARTBEAT
 
 
 def is_stream(path: str) -> bool:
     """Whether the answer to `path` goes on for as long as the page is open, or an event runs."""
-    return path == _EVENTS or path.startswith(_HEARTBEAT)
+    return path == EVENTS or path.startswith(HEARTBEAT)
 
 
 @dataclass(slots=True)
@@ -61,7 +60,7 @@ class PageStreams:
     async def close(self, patience_s: float = 1.0) -> None:
         """End every stream; those that carry an event's last frames get a moment to do so."""
         self._closing = True
-        carrying = [task for task, path in self._open.items() if path == _EVENTS]
+        carrying = [task for task, path in self._open.items() if path == EVENTS]
         if carrying:
             await asyncio.wait(carrying, timeout=patience_s)
         for task in list(self._open):

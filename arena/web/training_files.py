@@ -7,10 +7,10 @@ from fastapi.responses import FileResponse, PlainTextResponse
 
 from arena.config import Settings
 from arena.preferences.shelf import fetchable
+from arena.web.plain import NEVER_STORED
 from arena.web.session import Sessions
 
 ADDRESS = "/data/files"
-_HEADERS = {"Cache-Control": "no-store"}
 
 
 class TrainingFiles:
@@ -29,10 +29,10 @@ class TrainingFiles:
     async def fetch(self, name: str, request: Request) -> Response:
         """Stream a training file, its manifest or its line map."""
         if not self._sessions.is_operator(request.headers):
-            return PlainTextResponse("Sign in as the operator at /login?next=/data first.\n", 401, _HEADERS)
+            return PlainTextResponse("Sign in as the operator at /login?next=/data first.\n", 401, NEVER_STORED)
         path = (await asyncio.to_thread(fetchable, self._settings)).get(name)
         if path is None:
             return PlainTextResponse(
-                "There is no such file; the Data page lists those that there are.\n", 404, _HEADERS
+                "There is no such file; the Data page lists those that there are.\n", 404, NEVER_STORED
             )
-        return FileResponse(path, headers=_HEADERS, filename=name, media_type="application/octet-stream")
+        return FileResponse(path, headers=NEVER_STORED, filename=name, media_type="application/octet-stream")
