@@ -4,6 +4,8 @@ import asyncio
 import itertools
 import json
 import logging
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -571,6 +573,37 @@ async def test_a_stalled_token_endpoint_blocks_neither_the_loop_nor_the_end_and_
     assert progress.error.kind is FailureKind.NO_FIRST_TOKEN
     assert late.complete
     assert len(vertex_server.token_requests) == 1
+
+
+_FROM_A_SLOW_DISK = """
+import asyncio, sys, time
+from dataclasses import replace
+from arena.providers.google_credentials import CredentialSource, GoogleCredentials
+from arena.providers.vertex import VertexProvider
+from tests.provider_asking import PATIENT, closing, vertex_entry
+
+class SlowDisk:
+    def find_spec(self, name, *_):
+        if name == "google.genai":
+            time.sleep(2.5)
+
+async def main():
+    credentials = GoogleCredentials(CredentialSource(sys.argv[2]))
+    async with closing(VertexProvider(credentials, replace(PATIENT, first_token_s=2))) as provider:
+        print(await provider.prepare(vertex_entry(sys.argv[1])))
+
+sys.meta_path.insert(0, SlowDisk())
+asyncio.run(main())
+"""
+
+
+@pytest.mark.slow
+def test_google_is_not_blamed_for_the_time_that_its_sdk_takes_to_load(vertex_server: ScriptedVertex) -> None:
+    program = [sys.executable, "-c", _FROM_A_SLOW_DISK, vertex_server.url, json.dumps(vertex_server.credentials())]
+
+    said = subprocess.run(program, capture_output=True, text=True, check=True, cwd=Path(__file__).parent.parent)
+
+    assert said.stdout.startswith("Readiness(ready=True")
 
 
 @pytest.mark.parametrize("text", ["not json", "[]", "{}", '{"type": "service_account", "private_key": "s3cret"}'])

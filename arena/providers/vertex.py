@@ -55,6 +55,7 @@ class VertexProvider:
 
     async def prepare(self, model: ModelEntry) -> Readiness:
         """See `Provider.prepare`: gets a token, and asks where a tuned model is deployed."""
+        await self._clients.sdk_loaded()
         try:
             async with asyncio.timeout(self._deadlines.first_token_s):
                 await self._clients.at(_place(model, model.model_name))

@@ -43,6 +43,10 @@ class VertexClients:
         if self._transport is not None:
             await self._transport.aclose()
 
+    async def sdk_loaded(self) -> None:
+        """Load what `at` needs, where nothing has: seconds on a busy machine, and none of them Google's."""
+        await in_daemon_thread(_load_sdk)
+
     async def renew_token(self) -> None:
         """Get a new access token: the platform refused the one in use."""
         await self._credentials.renew()
@@ -85,3 +89,12 @@ class VertexClients:
             credentials=self._held,
             http_options=google.genai.types.HttpOptions(base_url=place.base_url, httpx_async_client=self._transport),
         )
+
+
+def _load_sdk() -> None:
+    """Import what clients and their tokens are made with."""
+    import google.auth.transport.requests
+    import google.genai
+    import google.oauth2.service_account  # noqa: F401
+
+    import arena.providers.vertex_transport  # noqa: F401
