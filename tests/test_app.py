@@ -55,7 +55,8 @@ def locked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     folder = tmp_path_factory.mktemp("locked")
     entry = {"api_type": "openai", "api_base": "http://127.0.0.1:9/v1", "model_name": "x", "weight": 0}
     (folder / "models.yaml").write_text(json.dumps({"one": entry, "two": entry}))
-    settings = load_settings(data_dir=folder, models=folder / "models.yaml", admin_password=PASSWORD)
+    given = {"data_dir": folder, "database_url": database_of(folder), "models": folder / "models.yaml"}
+    settings = load_settings(**given, admin_password=PASSWORD)
     with served(build_app(settings)) as address:
         yield address
 

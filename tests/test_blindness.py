@@ -2,6 +2,7 @@
 
 import json
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from app import build_app
 from arena.config import load_settings
 from arena.tables import Answer, Battle, Vote
+from tests.databases import prepared_database_of
 from tests.scripted_openai import ScriptedOpenAI
 from tests.scripted_visitor import ScriptedVisitor
 from tests.scripting import Script
@@ -92,10 +94,15 @@ def recorded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Site, R
         server = {"api_type": "openai", "api_base": llm.url, "api_key": "key-of-the-server"}
         roster = folder / "roster.json"
         roster.write_text(json.dumps({model: {**server, **keys} for model, keys in ROSTER.items()}))
-        app = build_app(load_settings(**{**FAST, "data_dir": folder / "data", "models": roster}))
+        data = folder / "data"
+        given = {**FAST, "data_dir": data, "database_url": prepared_database_of(data), "models": roster}
+        app = build_app(load_settings(**given))
         recorder = Recorder(app)
         with served(recorder) as url:
-            yield Site(url, llm, parts_of(app), folder), recorder
+            site = Site(url, llm, parts_of(app), folder)
+            while len(site.parts.fleet.drawable()) < len(ROSTER):
+                time.sleep(0.01)
+            yield site, recorder
 
 
 @pytest.fixture

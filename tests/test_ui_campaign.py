@@ -40,8 +40,9 @@ COUNT, NEXT = ".campaign-count", "#new-battle"
 
 
 def arguments(site: Site, *said: str) -> list[str]:
-    """`campaign …` over the site's own folder."""
-    return ["campaign", *said, "--data", str(site.folder / "data"), "--models", str(site.folder / "roster.json")]
+    """`campaign …` over the site's own folder and database."""
+    own = ["--data", str(site.folder / "data"), "--database", site.parts.settings.resolved_database_url]
+    return ["campaign", *said, *own, "--models", str(site.folder / "roster.json")]
 
 
 def command(site: Site, *said: str) -> int:
