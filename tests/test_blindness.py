@@ -2,7 +2,6 @@
 
 import json
 import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -20,7 +19,7 @@ from tests.scripted_openai import ScriptedOpenAI
 from tests.scripted_visitor import ScriptedVisitor
 from tests.scripting import Script
 from tests.serving import served
-from tests.ui_fixtures import FAST, OpenPage, Site, browser, open_page, parts_of
+from tests.ui_fixtures import FAST, OpenPage, Site, browser, open_page, parts_of, wait_for_models
 
 __all__ = ["browser", "open_page"]
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(180)]
@@ -99,10 +98,8 @@ def recorded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Site, R
         app = build_app(load_settings(**given))
         recorder = Recorder(app)
         with served(recorder) as url:
-            site = Site(url, llm, parts_of(app), folder)
-            while len(site.parts.fleet.drawable()) < len(ROSTER):
-                time.sleep(0.01)
-            yield site, recorder
+            wait_for_models(parts_of(app))
+            yield Site(url, llm, parts_of(app), folder), recorder
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from tests.scripted_openai import ScriptedOpenAI
 from tests.scripted_vertex import CLIENT_EMAIL, ScriptedVertex
 from tests.scripting import Fault, Script, ScriptedServer
 from tests.serving import served
-from tests.ui_fixtures import FAST, PATIENCE_MS, browser, parts_of
+from tests.ui_fixtures import FAST, PATIENCE_MS, browser, parts_of, wait_for_models
 
 __all__ = ["browser"]
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(240)]
@@ -56,6 +56,7 @@ def platforms(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Platf
         app = build_app(load_settings(**{**FAST, "data_dir": tmp_path / "data", "models": roster}))
         url = stack.enter_context(served(app))
         assert not parts_of(app).settings.demo
+        wait_for_models(parts_of(app))
         yield Platforms(openai, vertex, url)
 
 

@@ -14,6 +14,7 @@ from playwright.sync_api import Browser, ConsoleMessage, Locator, Page, expect
 
 from app import build_app
 from arena.config import load_settings
+from arena.fleet import ModelState
 from arena.parts import Parts
 from tests.chromium import CHROMIUM
 from tests.databases import prepared_database_of
@@ -60,7 +61,7 @@ def answer_of(model: str) -> str:
 def arena_site(
     folder: Path, *, models: Mapping[str, Mapping[str, Any]] | None = None, **overrides: Any
 ) -> Iterator[Site]:
-    """Serve an arena of two models from its own folder; `models` adds keys to the roster's entries."""
+    """Serve an arena of two models, looked at, from its own folder; `models` adds keys to the roster's entries."""
     with ExitStack() as stack:
         llm = stack.enter_context(ScriptedOpenAI({f"api-{model}": Script(text=answer_of(model)) for model in NAMES}))
         entries = {
@@ -80,7 +81,14 @@ def arena_site(
         given = {**FAST, "data_dir": data, "database_url": prepared_database_of(data), "models": roster, **overrides}
         app = build_app(load_settings(**given))
         url = stack.enter_context(served(app))
+        wait_for_models(parts_of(app))
         yield Site(url, llm, parts_of(app), folder)
+
+
+def wait_for_models(parts: Parts) -> None:
+    """Until it is known of each model whether it can be asked: on a busy machine the SDKs take seconds to load."""
+    while any(status.state is ModelState.STARTING for status in parts.fleet.statuses()):
+        time.sleep(0.01)
 
 
 def parts_of(app: FastAPI) -> Parts:
@@ -93,8 +101,6 @@ def parts_of(app: FastAPI) -> Parts:
 def shared_site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     """One arena for a whole module, its models ready."""
     with arena_site(tmp_path_factory.mktemp("site")) as site:
-        while len(site.parts.fleet.drawable()) < len(NAMES):
-            time.sleep(0.01)
         yield site
 
 
