@@ -17,7 +17,7 @@ from arena.tables import Answer, Battle, Vote
 from tests.databases import prepared_database_of
 from tests.scripted_openai import ScriptedOpenAI
 from tests.scripted_visitor import ScriptedVisitor
-from tests.scripting import Script
+from tests.scripting import Fault, Script
 from tests.serving import served
 from tests.ui_fixtures import FAST, OpenPage, Site, browser, open_page, parts_of, wait_for_models
 
@@ -152,7 +152,7 @@ def test_no_public_answer_changes_with_the_battle_that_runs(
 ) -> None:
     site, _ = recorded
     for name, count in LENGTHS.items():
-        site.llm.scripts[name] = Script(text="w" * count, chunk_characters=100, chunk_delay_s=0.1)
+        site.llm.scripts[name] = Script(text="w" * count, chunk_characters=100, fault=Fault.STALL_MIDWAY, fault_after=9)
     before = public_answers(site.url)
     visitor = open_page()
 
