@@ -70,6 +70,7 @@ def arena(tmp_path: Path) -> Iterator[Deployment]:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(300)  # ten commands, each of which loads the arena
 def test_a_service_starts_once_tells_how_it_does_and_stops(arena: Deployment) -> None:
     assert arena.run("status").returncode == 1
 
