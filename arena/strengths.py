@@ -8,6 +8,7 @@ Everywhere `won` holds the points of the row against the column, and `games` the
 """
 
 from dataclasses import dataclass
+from threading import Lock
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +19,9 @@ Floats = NDArray[np.float64]
 
 ANCHOR_VOTES = 1.0
 """Votes, half of them won, that each model has against the virtual opponent."""
+
+_ONE_AT_A_TIME = Lock()
+"""choix silences the process's warnings while it solves; of two threads at once one would hear the other's."""
 
 _SETTLED = 1e-7
 """A step of fewer logits than this is the last: the next would be about its square, less than rounding."""
@@ -61,7 +65,8 @@ def by_choix(wins: Floats, begun: Floats) -> Floats:
     import_without("choix", "scipy.stats", "scipy.optimize")
     import choix  # noqa: PLC0415
 
-    return np.asarray(choix.ilsr_pairwise_dense(wins, initial_params=begun, tol=1e-7))
+    with _ONE_AT_A_TIME:
+        return np.asarray(choix.ilsr_pairwise_dense(wins, initial_params=begun, tol=1e-7))
 
 
 def _newton(won: Floats, games: Floats) -> Floats:
