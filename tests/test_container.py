@@ -1,0 +1,88 @@
+"""What Dockerfile and compose.yaml say: their commands are run here, the building and starting of containers is not."""
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+from fastapi import FastAPI
+from sqlalchemy import make_url
+
+from arena.config import SHIPPED_DIR
+from tests.serving import served
+
+DOCKERFILE = (SHIPPED_DIR / "Dockerfile").read_text(encoding="utf-8").replace("\\\n", "")
+
+
+def command(instruction: str) -> list[str]:
+    """The words of a command that stands in the Dockerfile as JSON."""
+    found = re.search(rf"^{instruction} *(\[.*\])$", DOCKERFILE, re.MULTILINE)
+    assert found is not None
+    words: list[str] = json.loads(found[1])
+    return words
+
+
+@pytest.mark.parametrize(
+    ("mounted", "given", "expected"),
+    [
+        (True, "", "/data"),
+        (False, "", "/home/arena/data/backups"),
+        (True, "/my backups", "/my backups"),
+        (False, "/my backups", "/my backups"),
+    ],
+)
+def test_a_container_keeps_backups_where_something_is_mounted_for_them(
+    mounted: bool, given: str, expected: str, tmp_path: Path
+) -> None:
+    programs = {"mountpoint": f"exit {int(not mounted)}", "python": 'echo "$ARENA_BACKUP_DIR|$*"'}
+    for name, text in programs.items():
+        (tmp_path / name).write_text(f"#!/bin/sh\n{text}\n")
+        (tmp_path / name).chmod(0o755)
+    environment = {"PATH": str(tmp_path), "ARENA_DATA_DIR": "/home/arena/data", "ARENA_BACKUP_DIR": given}
+    words = command("CMD")
+
+    told = subprocess.run(
+        [shutil.which(words[0]) or words[0], *words[1:]], env=environment, capture_output=True, text=True, check=True
+    )
+
+    assert told.stdout == f"{expected}|app.py\n"
+
+
+@pytest.mark.parametrize(("status", "healthy"), [(200, True), (503, False)])
+def test_a_containers_health_is_asked_past_any_proxy(status: int, healthy: bool) -> None:
+    app = FastAPI()
+    app.add_api_route("/healthz", lambda: None, status_code=status)
+    words = command(r"HEALTHCHECK .*CMD")
+
+    with served(app) as address:
+        nobody = "http://127.0.0.1:9"
+        environment = {"ARENA_PORT": address.rpartition(":")[2], "http_proxy": nobody, "HTTP_PROXY": nobody}
+        asked = subprocess.run([sys.executable, *words[1:]], env=environment, capture_output=True, check=False)
+
+    assert words[0] == "python"
+    assert (asked.returncode == 0) is healthy, asked.stderr
+
+
+def test_the_arena_of_an_image_may_write_into_a_new_volume_wherever_the_readme_mounts_one() -> None:
+    """A volume that is new takes the owner of the folder beneath it."""
+    readme = (SHIPPED_DIR / "README.md").read_text(encoding="utf-8")
+    volumes = set(re.findall(r"-v [a-z-]+:(/[a-z/]+)", readme))
+    owned = re.search(r"chown arena:arena ((?:/\S+ ?)+)", DOCKERFILE)
+
+    assert volumes == {"/home/arena/data", "/data"}
+    assert owned is not None
+    assert volumes <= set(owned[1].split())
+
+
+def test_a_password_of_compose_may_have_any_character() -> None:
+    """It is told to PostgreSQL's library by itself, never as a part of an address."""
+    services = yaml.safe_load((SHIPPED_DIR / "compose.yaml").read_text(encoding="utf-8"))["services"]
+
+    for name in ("arena-1", "arena-2"):
+        environment = services[name]["environment"]
+        assert make_url(environment["ARENA_DATABASE_URL"]).password is None
+        assert environment["PGPASSWORD"] == services["postgres"]["environment"]["POSTGRES_PASSWORD"]
