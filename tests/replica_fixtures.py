@@ -114,7 +114,7 @@ def nginx(folder: Path, addresses: Sequence[str]) -> Iterator[tuple[str, "subpro
     )
     (folder / "nginx.conf").write_text(
         f"daemon off;\npid {folder}/pid;\nerror_log {folder}/error.log;\nevents {{}}\n"
-        f"http {{\n{temporary}access_log off;\ninclude {folder}/arenas.conf;\n}}\n"
+        f"http {{\n{temporary}access_log {folder}/access.log;\ninclude {folder}/arenas.conf;\n}}\n"
     )
     process = subprocess.Popen([program, "-p", folder, "-c", folder / "nginx.conf", "-e", folder / "error.log"])
     try:

@@ -7,12 +7,14 @@ import subprocess
 import sys
 from pathlib import Path
 
+import httpx
 import pytest
 import yaml
 from fastapi import FastAPI
 from sqlalchemy import make_url
 
 from arena.config import SHIPPED_DIR
+from tests.replica_fixtures import nginx
 from tests.serving import served
 
 DOCKERFILE = (SHIPPED_DIR / "Dockerfile").read_text(encoding="utf-8").replace("\\\n", "")
@@ -86,3 +88,15 @@ def test_a_password_of_compose_may_have_any_character() -> None:
         environment = services[name]["environment"]
         assert make_url(environment["ARENA_DATABASE_URL"]).password is None
         assert environment["PGPASSWORD"] == services["postgres"]["environment"]["POSTGRES_PASSWORD"]
+
+
+def test_nginx_does_not_write_down_who_asked_for_what(tmp_path: Path) -> None:
+    app = FastAPI()
+    app.add_api_route("/healthz", lambda: None)
+
+    with served(app) as address, nginx(tmp_path / "nginx", [address.removeprefix("http://")]) as (url, _):
+        assert httpx.get(f"{url}/healthz").status_code == httpx.codes.OK
+        assert httpx.get(f"{url}/metrics").status_code == httpx.codes.NOT_FOUND
+
+    log = tmp_path / "nginx" / "access.log"
+    assert not log.exists() or log.read_text() == ""
