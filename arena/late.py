@@ -1,10 +1,12 @@
-"""Packages that others import at once, and the arena needs late or never: tens of MB of no use to any visitor."""
+"""What others import or do at once, and the arena needs late or never: tens of MB, and seconds at each start."""
 
 import importlib
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
+from importlib.abc import MetaPathFinder
+from importlib.machinery import ModuleSpec, PathFinder
 from types import ModuleType
 from typing import Any
 
@@ -46,3 +48,37 @@ def _called_later(module: str, name: str) -> Callable[..., Any]:
         return getattr(importlib.import_module(module), name)(*args, **kwargs)
 
     return call
+
+
+def replace_at_import(module: str, name: str, function: Callable[..., object]) -> None:
+    """Let `function` take the place of `module`'s own `name` as soon as the module is there; once for each module."""
+    if module in sys.modules:
+        setattr(sys.modules[module], name, function)
+    elif not any(isinstance(finder, _Replacing) and finder.module == module for finder in sys.meta_path):
+        sys.meta_path.insert(0, _Replacing(module, name, function))
+
+
+class _Replacing(MetaPathFinder):
+    """Finds one module where it always is, and gives it another function once it has run."""
+
+    def __init__(self, module: str, name: str, function: Callable[..., object]) -> None:
+        self.module = module
+        self._name = name
+        self._function = function
+
+    def find_spec(
+        self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        """The module's own spec, for that module only."""
+        if fullname != self.module or (spec := PathFinder.find_spec(fullname, path, target)) is None:
+            return None
+        loader = spec.loader
+        if loader is not None:
+            run = loader.exec_module
+
+            def run_and_replace(module: ModuleType) -> None:
+                run(module)
+                setattr(module, self._name, self._function)
+
+            loader.exec_module = run_and_replace  # type: ignore[method-assign]
+        return spec

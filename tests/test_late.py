@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from arena.late import import_without
+from arena.late import import_without, replace_at_import
 
 SHOP = """
 import shop_scales as scales
@@ -92,3 +92,34 @@ def test_the_arena_runs_without_what_nobody_of_it_uses_and_choix_and_gradio_stil
         "1 (1, 1)",
         "['pandas', 'scipy.stats']",
     ]
+
+
+@pytest.mark.usefixtures("shop")
+def test_a_function_is_replaced_before_whoever_imports_its_module_can_call_it() -> None:
+    replace_at_import("shop_crane", "lift", lambda weight: f"{weight} by hand")
+    import_without("shop")
+
+    assert sys.modules["shop"].sell(20) == "20 by hand"
+
+    replace_at_import("shop_crane", "lift", lambda weight: f"{weight} by rope")
+
+    assert sys.modules["shop_crane"].lift(20) == "20 by rope"
+
+
+def test_gradios_components_have_their_events_though_no_stub_is_written_at_each_start() -> None:
+    """Reading its own source for them took a quarter of its import."""
+    probe = """
+import sys
+from arena.config import prepare_process
+
+stubs = []
+sys.addaudithook(lambda event, what: event == "open" and str(what[0]).endswith(".pyi") and stubs.append(what[0]))
+prepare_process()
+prepare_process()
+import gradio
+print(callable(gradio.Button.click), callable(gradio.Blocks.load), stubs)
+"""
+    asked = [sys.executable, "-c", probe]
+    told = subprocess.run(asked, capture_output=True, text=True, check=True, cwd=Path(__file__).parent.parent)
+
+    assert told.stdout == "True True []\n"
