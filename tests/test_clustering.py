@@ -15,7 +15,8 @@ def vote(chance: np.random.Generator, n: int, voters: int, each: int, lean: floa
     """Votes of people each of whom has a taste of their own, `lean` logits wide; and the points won, row on column."""
     truth = np.linspace(-0.5, 0.5, n)
     voter = np.repeat(np.arange(voters), each)
-    first, second = np.array([chance.choice(n, 2, replace=False) for _ in voter]).T
+    first = chance.integers(n, size=len(voter))
+    second = (first + chance.integers(1, n, size=len(voter))) % n
     taste = truth + lean * chance.normal(size=(voters, n))
     gap = taste[voter, first] - taste[voter, second]
     points = (chance.random(len(voter)) < 1 / (1 + np.exp(-gap))).astype(np.float64)

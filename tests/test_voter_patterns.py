@@ -1,5 +1,6 @@
 """Unlikely voters: found soon where they are, and hardly anybody else; by simulation with fixed seeds."""
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
@@ -53,11 +54,13 @@ def _table(
 ) -> VoteTable:
     """Votes of one voter after the other, each with a way to choose and a number of votes."""
     rng = np.random.default_rng(seed)
+    strong, models = strengths.tolist(), len(strengths)
     rows = []
     for voter, (choose, votes) in enumerate(choices):
         for _ in range(votes):
-            a, b = rng.choice(len(strengths), 2, replace=False).tolist()
-            chance = 1 / (1 + np.exp(strengths[b] - strengths[a] - leaning))
+            a = int(rng.integers(models))
+            b = (a + int(rng.integers(1, models))) % models
+            chance = 1 / (1 + math.exp(strong[b] - strong[a] - leaning))
             rows.append((voter, a, b, choose(rng, a, b, chance)))
     voter_of, a_side, b_side, score = zip(*rows, strict=True)
     return VoteTable(
@@ -67,7 +70,7 @@ def _table(
         score=np.array(score),
         counted=np.ones(len(rows), dtype=bool),
         voters=len(choices),
-        models=len(strengths),
+        models=models,
     )
 
 
