@@ -63,6 +63,11 @@ class Fleet:
         self._entries = tuple(roster)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._looks: set[asyncio.Task[ModelStatus]] = set()
+        self._listeners: list[Callable[[ModelEntry], None]] = []
+
+    def on_ready(self, listener: Callable[[ModelEntry], None]) -> None:
+        """From now on tell `listener` of each model that becomes ready, within the event loop."""
+        self._listeners.append(listener)
 
     async def prepare(self) -> None:
         """Make every model's readiness known, all at once; run in the background at start. Safe to call again.
@@ -206,9 +211,12 @@ class Fleet:
             self._close(health, ModelState.RETIRED if readiness.retired else ModelState.NOT_READY, readiness.reason)
 
     def _open(self, health: Health) -> None:
-        if health.state is not ModelState.READY:
-            log.info("model %s is ready", health.model.id)
+        came = health.state is not ModelState.READY
         health.open(self._clock())
+        if came:
+            log.info("model %s is ready", health.model.id)
+            for listener in self._listeners:
+                listener(health.model)
 
     def _close(self, health: Health, state: ModelState, reason: str) -> None:
         if (health.state, health.reason) != (state, reason):

@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from arena.battle import Arena, recover_interrupted
 from arena.campaigns.arrivals import Arrivals
@@ -25,6 +26,7 @@ from arena.providers.base import Gathering
 from arena.providers.demo import demo_roster
 from arena.providers.factory import build_moderation, build_providers, credentials_configured
 from arena.refusals import Refusals
+from arena.revisions import list_revision
 from arena.reviving import revive
 from arena.roster import Roster, load_roster
 from arena.rubric import Rubric, load_rubric
@@ -106,6 +108,7 @@ def build_parts(settings: Settings) -> Parts:
     streams, refusals = PageStreams(), Refusals()
     targets, monitor = _watch(arena, fleet, limits, database, keeper, streams, refusals)
     arena.on_answered(monitor.answered)
+    fleet.on_ready(lambda model: database.later(partial(list_revision, database, model, fleet.deployment(model.id))))
     if keeper.logs_votes:
         arena.on_stored(keeper.stored)
     return Parts(

@@ -2,16 +2,19 @@
 
 import hashlib
 import json
+import logging
 from collections.abc import Sequence
 from functools import lru_cache
 
 from sqlalchemy import Table, bindparam, func, select
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 from sqlalchemy.orm import Session
 
+from arena.database import Database
 from arena.roster import ModelEntry, SamplingDefaults
 from arena.tables import ModelRevision
 
+log = logging.getLogger(__name__)
 _RACES = 5
 _REVISIONS: Table = ModelRevision.__table__  # type: ignore[assignment]
 _KNOWN = select(
@@ -55,6 +58,20 @@ def ensure_revision(session: Session, model: ModelEntry, deployment: str | None)
             continue  # another process made it, or another revision of this id, in the same moment
         return revision
     raise RuntimeError(f"The revision of {model.id} could not be stored.")
+
+
+def list_revision(database: Database, model: ModelEntry, deployment: str | None) -> None:
+    """Store what `model` is before its first battle, if it can be drawn for one. Blocking.
+
+    Were its row made by that battle, whoever watches the public leaderboard would learn who fights in it.
+    """
+    if model.role != "battle" or not model.weight:
+        return
+    try:
+        with database.write() as session:
+            ensure_revision(session, model, deployment)
+    except (SQLAlchemyError, RuntimeError):
+        log.warning("model %s could not be listed before its first battle", model.id, exc_info=True)
 
 
 def foreign_revision(session: Session, model_id: str) -> ModelRevision:

@@ -2,6 +2,7 @@
 
 import json
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app import build_app
 from arena.config import load_settings
-from arena.tables import Answer, Battle, Vote
+from arena.tables import Answer, Battle, ModelRevision, Vote
 from tests.databases import prepared_database_of
 from tests.scripted_openai import ScriptedOpenAI
 from tests.scripted_visitor import ScriptedVisitor
@@ -153,6 +154,8 @@ def test_no_public_answer_changes_with_the_battle_that_runs(
     site, _ = recorded
     for name, count in LENGTHS.items():
         site.llm.scripts[name] = Script(text="w" * count, chunk_characters=100, fault=Fault.STALL_MIDWAY, fault_after=9)
+    while listed_models(site) != {*ROSTER}:  # before anybody fights
+        time.sleep(0.01)
     before = public_answers(site.url)
     visitor = open_page()
 
@@ -163,6 +166,12 @@ def test_no_public_answer_changes_with_the_battle_that_runs(
     assert public_answers(site.url) == before
     visitor.button("Stop").click()
     expect(visitor.box()).to_be_visible()
+
+
+def listed_models(site: Site) -> set[str]:
+    """The models that the leaderboard knows of."""
+    with site.parts.database.read() as session:
+        return {*session.scalars(select(ModelRevision.model_id))}
 
 
 def public_answers(url: str) -> dict[str, object]:
