@@ -69,7 +69,13 @@ def start(roster: Path, folder: Path) -> subprocess.Popen[bytes]:
     environment |= environment_of(folder / "data")
     command = [sys.executable, "-m", "arena", "judge", "--yes", "--at-once", "1"]
     command += ["--models", str(roster), "--data", str(folder / "data")]
-    return subprocess.Popen(command, env=environment, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+
+    def hear_interrupts() -> None:
+        """Also where the tests run in a shell's background, whose programs are told to ignore them."""
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+    pipe = subprocess.PIPE
+    return subprocess.Popen(command, env=environment, cwd=folder, stdout=pipe, stderr=pipe, preexec_fn=hear_interrupts)
 
 
 def in_turn(*scripts: Script) -> Behaviour:
