@@ -42,12 +42,12 @@ _LEAVES = 0.1
 """The share of visits that end in mid-answer."""
 _COMPLETION = 0.98
 _SETTLE_S = 30.0
-"""How long after the last visitor every stream must have ended."""
+"""How long after the last visitor every stream must have ended, and connections to the platform that nobody uses."""
 _STAYS = 4
 """With this seed a visitor stays to the end of a battle."""
 _SAMPLES, _ROWS = 200, 20
 _SPARE = 20
-"""Connections to the platform that are kept for the next battle, and what runs between two battles."""
+"""Connections that are kept for the next battle, and what runs between two battles."""
 _MOST_THREADS = 40
 """What the pools of an idle arena may hold; they are never more under more visitors."""
 _TELLING_S = 300.0
@@ -185,11 +185,14 @@ async def soak(process: Measured, seconds: float, visitors: int) -> Tally:
                 await asyncio.sleep(max(0.5, seconds / _SAMPLES))
 
     await asyncio.gather(watch(), *(come() for _ in range(visitors)))
-    until = time.monotonic() + _SETTLE_S
-    while (after := await asyncio.to_thread(look, process, began, tally.fought)).streams and time.monotonic() < until:
+    before, until = tally.samples[0], time.monotonic() + _SETTLE_S
+    while True:
+        after = await asyncio.to_thread(look, process, began, tally.fought)
+        settled = not after.streams and after.sockets <= before.sockets + _SPARE
+        if settled or time.monotonic() >= until:
+            tally.samples.append(after)
+            return tally
         await asyncio.sleep(1)
-    tally.samples.append(after)
-    return tally
 
 
 def completion(folder: Path) -> tuple[int, int, int]:
