@@ -61,6 +61,11 @@ def test_a_desk_gets_the_plot_as_a_column_and_a_phone_as_a_picture_above_cards(o
     expect(page.locator("td.col-plot svg").first).to_be_visible()
     expect(picture).to_be_hidden()
 
+    for width in (1_190, 1_030):
+        page.set_viewport_size({"width": width, "height": 780})
+        expect(page.locator("td.col-plot svg").first).to_be_hidden()
+        expect(picture).to_be_visible()
+
     page.set_viewport_size({"width": 360, "height": 780})
     expect(picture).to_be_visible()
     expect(page.locator("td.col-plot svg").first).to_be_hidden()
