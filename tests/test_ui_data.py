@@ -1,6 +1,7 @@
 """The Data page: votes, pairs, files, jobs on both platforms, new versions and their battles, for the operator only."""
 
 import json
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
@@ -10,17 +11,18 @@ from typing import Any
 import httpx
 import pytest
 from playwright.sync_api import Browser, Page, expect
+from sqlalchemy import select
 
 from arena.database import Database
 from arena.errors import FailureKind
 from arena.preferences.rules import problems_of, rules_of
 from arena.preferences.shelf import exports_dir, fetchable, shelved_files
 from arena.preferences.withholding import reasons_of
-from arena.tables import TuningJob, Winner, now
+from arena.tables import ModelRevision, TuningJob, Winner, now
 from arena.ui.data_files import FORMAT_NAMES
 from arena.ui.html import render
 from arena.web.session import OPERATOR_COOKIE
-from tests.arena_facts import add_models, add_vote
+from tests.arena_facts import add_vote
 from tests.scripted_openai_tuning import BASE, KEY, ScriptedOpenAITuning
 from tests.scripted_storage import ScriptedStorage
 from tests.scripted_vertex_tuning import BASE as GEMINI
@@ -91,9 +93,20 @@ def keys(works: Works, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(works.credentials))
 
 
+def listed_models(database: Database) -> dict[str, int]:
+    """The roster's models as they are stored, once both are ready."""
+    while True:
+        with database.read() as session:
+            known = {one.model_id: one.id for one in session.scalars(select(ModelRevision))}
+        if len(known) == 2:
+            return known
+        time.sleep(0.01)
+
+
 def add_gardens(database: Database) -> dict[str, str]:
     """Votes that teach, and some that do not."""
-    quartz, velvet = add_models(database, "quartz-9000", "velvet-77")
+    known = listed_models(database)
+    quartz, velvet = known["quartz-9000"], known["velvet-77"]
     battles = {
         prompt: add_vote(database, quartz, velvet, Winner.MODEL_A, turns=[(prompt, FIRST, SECOND)], voter=f"v{place}")
         for place, prompt in enumerate(GARDENS)
