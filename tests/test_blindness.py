@@ -2,7 +2,6 @@
 
 import json
 import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,13 +13,13 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app import build_app
 from arena.config import load_settings
-from arena.tables import Answer, Battle, ModelRevision, Vote
+from arena.tables import Answer, Battle, Vote
 from tests.databases import prepared_database_of
 from tests.scripted_openai import ScriptedOpenAI
 from tests.scripted_visitor import ScriptedVisitor
 from tests.scripting import Fault, Script
 from tests.serving import served
-from tests.ui_fixtures import FAST, OpenPage, Site, browser, open_page, parts_of, wait_for_models
+from tests.ui_fixtures import FAST, OpenPage, Site, browser, listed_models, open_page, parts_of, wait_for_models
 
 __all__ = ["browser", "open_page"]
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(180)]
@@ -154,8 +153,7 @@ def test_no_public_answer_changes_with_the_battle_that_runs(
     site, _ = recorded
     for name, count in LENGTHS.items():
         site.llm.scripts[name] = Script(text="w" * count, chunk_characters=100, fault=Fault.STALL_MIDWAY, fault_after=9)
-    while listed_models(site) != {*ROSTER}:  # before anybody fights
-        time.sleep(0.01)
+    assert listed_models(site.parts).keys() == ROSTER.keys(), "before anybody fights"
     before = public_answers(site.url)
     visitor = open_page()
 
@@ -166,12 +164,6 @@ def test_no_public_answer_changes_with_the_battle_that_runs(
     assert public_answers(site.url) == before
     visitor.button("Stop").click()
     expect(visitor.box()).to_be_visible()
-
-
-def listed_models(site: Site) -> set[str]:
-    """The models that the leaderboard knows of."""
-    with site.parts.database.read() as session:
-        return {*session.scalars(select(ModelRevision.model_id))}
 
 
 def public_answers(url: str) -> dict[str, object]:

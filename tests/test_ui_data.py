@@ -1,7 +1,6 @@
 """The Data page: votes, pairs, files, jobs on both platforms, new versions and their battles, for the operator only."""
 
 import json
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
@@ -11,14 +10,14 @@ from typing import Any
 import httpx
 import pytest
 from playwright.sync_api import Browser, Page, expect
-from sqlalchemy import select
 
 from arena.database import Database
 from arena.errors import FailureKind
+from arena.parts import Parts
 from arena.preferences.rules import problems_of, rules_of
 from arena.preferences.shelf import exports_dir, fetchable, shelved_files
 from arena.preferences.withholding import reasons_of
-from arena.tables import ModelRevision, TuningJob, Winner, now
+from arena.tables import TuningJob, Winner, now
 from arena.ui.data_files import FORMAT_NAMES
 from arena.ui.html import render
 from arena.web.session import OPERATOR_COOKIE
@@ -32,7 +31,7 @@ from tests.scripting import Script
 from tests.test_accessibility import assert_accessible
 from tests.tuning_fixtures import rewrite_manifest, write_training_file, write_tuning_config
 from tests.tuning_scripts import JobScript
-from tests.ui_fixtures import FAST, PATIENCE_MS, Site, Visitor, arena_site, browser, hurry
+from tests.ui_fixtures import FAST, PATIENCE_MS, Site, Visitor, arena_site, browser, hurry, listed_models
 
 __all__ = ["browser"]
 pytestmark = [pytest.mark.timeout(180)]
@@ -82,7 +81,7 @@ def works(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Works]:
             entry["version"] = 1
         tuning = write_tuning_config(folder / "tuning.yaml", vertex, storage)
         with arena_site(folder, models=models, tuning_file=tuning, tuning_look_s=0.1) as site:
-            yield Works(site, openai, vertex, credentials, add_gardens(site.parts.database))
+            yield Works(site, openai, vertex, credentials, add_gardens(site.parts))
 
 
 @pytest.fixture(autouse=True)
@@ -93,19 +92,9 @@ def keys(works: Works, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(works.credentials))
 
 
-def listed_models(database: Database) -> dict[str, int]:
-    """The roster's models as they are stored, once both are ready."""
-    while True:
-        with database.read() as session:
-            known = {one.model_id: one.id for one in session.scalars(select(ModelRevision))}
-        if len(known) == 2:
-            return known
-        time.sleep(0.01)
-
-
-def add_gardens(database: Database) -> dict[str, str]:
+def add_gardens(parts: Parts) -> dict[str, str]:
     """Votes that teach, and some that do not."""
-    known = listed_models(database)
+    database, known = parts.database, listed_models(parts)
     quartz, velvet = known["quartz-9000"], known["velvet-77"]
     battles = {
         prompt: add_vote(database, quartz, velvet, Winner.MODEL_A, turns=[(prompt, FIRST, SECOND)], voter=f"v{place}")

@@ -11,11 +11,13 @@ from typing import Any
 import pytest
 from fastapi import FastAPI
 from playwright.sync_api import Browser, ConsoleMessage, Locator, Page, expect
+from sqlalchemy import select
 
 from app import build_app
 from arena.config import load_settings
 from arena.fleet import ModelState
 from arena.parts import Parts
+from arena.tables import ModelRevision
 from tests.chromium import CHROMIUM
 from tests.databases import prepared_database_of
 from tests.scripted_openai import ScriptedOpenAI
@@ -88,6 +90,17 @@ def arena_site(
 def wait_for_models(parts: Parts) -> None:
     """Until it is known of each model whether it can be asked: on a busy machine the SDKs take seconds to load."""
     while any(status.state is ModelState.STARTING for status in parts.fleet.statuses()):
+        time.sleep(0.01)
+
+
+def listed_models(parts: Parts) -> dict[str, int]:
+    """The revision of each model of the roster, once all are stored: before their first battles."""
+    roster = {entry.id for entry in parts.fleet.entries()}
+    while True:
+        with parts.database.read() as session:
+            known = {revision.model_id: revision.id for revision in session.scalars(select(ModelRevision))}
+        if known.keys() == roster:
+            return known
         time.sleep(0.01)
 
 
