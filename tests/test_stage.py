@@ -13,6 +13,7 @@ from arena.battle.stage import Frame, Stage
 from arena.errors import FailureKind
 from arena.providers.base import Message
 from tests.battle_fixtures import LONG, MakeWorld, World, hung_up, llm, make_world, world
+from tests.provider_asking import eventually
 from tests.scripted_openai import ScriptedOpenAI
 from tests.scripting import Behaviour, Fault, Recorded, Script
 
@@ -324,7 +325,7 @@ async def test_text_that_nobody_saw_may_still_be_replaced(world: World, llm: Scr
     stage = _stage(world, ["fox"])
     showing = asyncio.create_task(_frames(stage))
 
-    await llm.until(lambda server: "tortoise" in server.told and server.stalled["hare"] == 1)
+    await llm.until(lambda server: len(server.requests) == 3 and server.stalled["hare"] == 1)
     llm.release("hare")
     frames = await showing
 
@@ -341,7 +342,9 @@ async def test_the_text_of_a_failed_attempt_is_not_shown_while_the_next_one_is_a
     stage = _stage(world, ["fox"])
     showing = asyncio.create_task(_frames(stage))
 
-    await llm.until(lambda server: len(server.requests) == 2 and "tortoise" not in server.open_streams)
+    failed = stage.seats[0].current.progress
+    await llm.until(lambda server: server.stalled["hare"] == 1)
+    await eventually(lambda: failed.error is not None)
     llm.release("hare")
     frames = await showing
 
