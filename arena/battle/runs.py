@@ -8,6 +8,7 @@ from contextlib import aclosing, suppress
 from typing import Any, Generic, TypeVar
 
 from arena.battle.line import Line
+from arena.battle.tempo import Tempo
 from arena.errors import BattleError
 from arena.outages import DatabaseUnavailable
 from arena.voters import VoterIdentity
@@ -19,9 +20,6 @@ INTERRUPTED = "the arena was stopped"
 NOT_STORED = "This could not be stored just now; the arena keeps trying. Reload the page in a minute to go on."
 _FIRST_TRY_AGAIN_S, _LAST_TRY_AGAIN_S = 0.5, 15.0
 """When an outcome that could not be written is tried again; doubled each time."""
-
-CROWDS = ((85, 5.0), (45, 8.5))
-"""Above so many runs at once each is refreshed no more often than this a second: better fewer frames than late ones."""
 
 
 class Run(ABC, Generic[View]):
@@ -148,7 +146,7 @@ class Runs:
     def __init__(self, most: int, most_waiting: int, frames_per_s: float) -> None:
         """`most` may stream at once, and `most_waiting` wait; `frames_per_s` is how often each is shown, uncrowded."""
         self._line = Line(most, most_waiting)
-        self._frames_per_s = frames_per_s
+        self._tempo = Tempo(frames_per_s)
         self._runs: set[Run[Any]] = set()
         self._late: set[asyncio.Task[None]] = set()
         self._draining = False
@@ -168,8 +166,7 @@ class Runs:
 
     def frame_s(self) -> float:
         """Seconds between two frames of one run, now."""
-        crowded = next((most for runs, most in CROWDS if len(self) > runs), self._frames_per_s)
-        return 1.0 / min(self._frames_per_s, crowded)
+        return self._tempo.frame_s(len(self))
 
     def admit(self, voter: VoterIdentity) -> None:
         """Refuse a further run with a `BattleError` where it has no place, not even in line."""
