@@ -37,6 +37,9 @@ LARGEST_INFLATION = 1e6
 LARGE_SHARE = 0.01
 """A voter with this share of all information is freed of their own pull exactly; there can be a hundred of them."""
 
+MOST_NUMBERS = 200_000
+"""Of the matrices of such voters, so many numbers are worked on at once, so that many models take no more memory."""
+
 
 @dataclass(frozen=True, slots=True)
 class VotesByVoter:
@@ -166,23 +169,39 @@ def _squared(scores: "csr_array", inverse: Floats, rows: Places, votes: tuple[Pl
     next person will be: (1 - A_v A^-1)^-1 s_v takes that back, A_v being the voter's own part of the information (the
     jackknife estimator CR3: Bell and McCaffrey, Survey Methodology 28, 2002). For small voters a factor does.
     """
-    first, second, told = votes
+    told = votes[2]
     share = np.bincount(rows, weights=told, minlength=scores.shape[0]) / max(told.sum(), 1e-300)
     whole = np.zeros_like(inverse)
     small = share < LARGE_SHARE
     if small.any():
         few = scores[small].multiply((1 / (1 - share[small]))[:, None]).tocsr()
         whole += (few.T @ few).toarray()
-    for voter in np.flatnonzero(~small):
-        mine = rows == voter
-        own = np.zeros_like(inverse)
-        np.add.at(own, (first[mine], second[mine]), told[mine])
-        own = own + own.T
-        own = np.diag(own.sum(axis=1)) - own
-        score = scores[[voter]].toarray().ravel()
-        freed = np.linalg.solve(np.eye(len(inverse)) - own @ inverse, score)
-        whole += np.outer(freed, freed)
+    large = np.flatnonzero(~small)
+    at_once = max(1, MOST_NUMBERS // inverse.size)
+    for some in (large[start : start + at_once] for start in range(0, len(large), at_once)):
+        freed = _freed(scores[some].toarray(), inverse, _informations(some, len(share), rows, votes, len(inverse)))
+        whole += freed.T @ freed
     return whole
+
+
+def _informations(voters: Places, of: int, rows: Places, votes: tuple[Places, Places, Floats], models: int) -> Floats:
+    """A_v of some of the voters, one matrix each."""
+    first, second, told = votes
+    place = np.full(of, -1)
+    place[voters] = np.arange(len(voters))
+    theirs = place[rows] >= 0
+    pairs = np.zeros((len(voters), models, models))
+    np.add.at(pairs, (place[rows[theirs]], first[theirs], second[theirs]), told[theirs])
+    pairs += pairs.transpose(0, 2, 1)
+    informations = -pairs
+    diagonal = np.arange(models)
+    informations[:, diagonal, diagonal] += pairs.sum(axis=2)
+    return informations
+
+
+def _freed(scores: Floats, inverse: Floats, own: Floats) -> Floats:
+    """(1 - A_v A^-1)^-1 s_v for each row of `scores` and matrix of `own`."""
+    return np.asarray(np.linalg.solve(np.eye(len(inverse)) - own @ inverse, scores[:, :, None])[:, :, 0])
 
 
 def _ratio(wide: NDArray[np.float64], plain: NDArray[np.float64]) -> Floats:
