@@ -38,8 +38,9 @@ AT_ONCE_VOTES = 5_000
 WITH_EACH_VOTE = 200
 """Up to so many votes people are counted again with each vote, in 2 to 3 ms: a young arena's figures are exact."""
 
-LOOK_EVERY_S = 0.5
-"""Under many votes a second people are counted twice a second, and figures exact again at the first reading after."""
+LOOK_EVERY_S = 1.0
+"""Under many votes a second people are counted once a second, and figures exact again at the first reading after: every
+replica counts, so that what is counted more often is paid by each of them."""
 
 LOOKS_AT_ONCE = 20
 """So many times people are counted with each vote, however quickly they come, before that pace is kept."""
