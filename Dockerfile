@@ -13,10 +13,11 @@ COPY . .
 RUN mkdir /home/arena/data /data && chown arena:arena /home/arena/data /data && chmod -R a+rX .
 USER arena
 ENV PATH=/venv/bin:$PATH PYTHONUNBUFFERED=1 ARENA_HOST=0.0.0.0 ARENA_PORT=7860 ARENA_DATA_DIR=/home/arena/data
+# Backups go to /data where something is mounted there (a Space's bucket, or a volume of yours), else beside the database:
+# a folder of the image's own would be gone with the container. Commands that run beside the arena read this, too.
+ENV ARENA_BACKUP_MOUNT=/data
 EXPOSE 7860
 HEALTHCHECK --interval=30s --timeout=5s --start-period=60s \
   CMD ["python", "-c", "import os, urllib.request as u; u.build_opener(u.ProxyHandler({})).open(f'http://127.0.0.1:{os.environ[\"ARENA_PORT\"]}/healthz', timeout=4)"]
 STOPSIGNAL SIGTERM
-# Backups go to /data where something is mounted there (a Space's bucket, or a volume of yours), else beside the database:
-# a folder of the image's own would be gone with the container.
-CMD ["sh", "-c", "if mountpoint -q /data; then kept=/data; else kept=$ARENA_DATA_DIR/backups; fi; export ARENA_BACKUP_DIR=\"${ARENA_BACKUP_DIR:-$kept}\"; exec python app.py"]
+CMD ["python", "app.py"]

@@ -14,6 +14,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from arena.errors import ConfigError
 from arena.late import replace_at_import
+from arena.mounts import is_mounted
 
 SHIPPED_DIR = Path(__file__).resolve().parent.parent
 """Where `app.py`, `models.yaml` and the shipped `data/` lie."""
@@ -24,7 +25,9 @@ _M_ARENA_MAX = -8
 class Settings(BaseSettings):
     """Everything an operator may set; each field is `ARENA_<NAME>` in the environment, and `None` means unset."""
 
-    model_config = SettingsConfigDict(env_prefix="ARENA_", env_file=".env", extra="ignore", frozen=True)
+    model_config = SettingsConfigDict(
+        env_prefix="ARENA_", env_file=".env", env_ignore_empty=True, extra="ignore", frozen=True
+    )
 
     host: str = "127.0.0.1"
     """Address to listen on; `0.0.0.0` on Hugging Face Spaces and in the container."""
@@ -39,7 +42,10 @@ class Settings(BaseSettings):
     """Where the database, exports and backups live; a local disk."""
 
     backup_dir: Path | None = None
-    """Where backups are written; default `<data dir>/backups`."""
+    """Where backups are written; default ARENA_BACKUP_MOUNT if anything is mounted there, else `<data dir>/backups`."""
+
+    backup_mount: Path | None = None
+    """Where backups are written if anything is mounted there and ARENA_BACKUP_DIR is unset; the image says `/data`."""
 
     backup_hours: float = Field(default=24.0, ge=0)
     """How often a running arena backs up its SQLite database, if votes have come since; 0: never."""
@@ -230,10 +236,17 @@ def load_settings(**overrides: object) -> Settings:
     """
     given: dict[str, Any] = {name: value for name, value in overrides.items() if value is not None}
     try:
-        return Settings(**{**_hosting_defaults(), **given})
+        settings = Settings(**{**_hosting_defaults(), **given})
     except ValidationError as error:
         problems = [f"ARENA_{str(e['loc'][0]).upper()}: {e['msg']} (it is {e['input']!r})" for e in error.errors()]
         raise ConfigError("; ".join(problems)) from None
+    return settings.model_copy(update={"backup_dir": _place_of_backups(settings)})
+
+
+def _place_of_backups(settings: Settings) -> Path | None:
+    """Decided once: a mount that goes away meanwhile must not part votes from the backups that they belong to."""
+    mount = settings.backup_mount
+    return mount if settings.backup_dir is None and mount is not None and is_mounted(mount) else settings.backup_dir
 
 
 def _hosting_defaults() -> dict[str, Any]:
@@ -248,7 +261,7 @@ def _hosting_defaults() -> dict[str, Any]:
         defaults["temporary_storage"] = True
     if "ARENA_FORWARDED_HOPS" not in environment:
         defaults["forwarded_hops"] = 1
-    if "ARENA_BACKUP_DIR" not in environment and Path("/data").is_dir():
+    if environment.keys().isdisjoint(("ARENA_BACKUP_DIR", "ARENA_BACKUP_MOUNT")) and Path("/data").is_dir():
         defaults["backup_dir"] = Path("/data")
     return defaults
 

@@ -22,6 +22,7 @@ from sqlalchemy.exc import ArgumentError
 
 from arena.config import Settings
 from arena.errors import ConfigError
+from arena.mounts import existing_parent, file_system_of
 from arena.roster import ModelEntry, Roster, load_roster
 
 MINIMUM_PYTHON = (3, 11)
@@ -149,11 +150,6 @@ def check_writable(folder: Path) -> Finding:
     )
 
 
-def existing_parent(folder: Path) -> Path:
-    """`folder`, or the nearest folder above it that is there and may be looked into."""
-    return next(place for place in (folder.absolute(), *folder.absolute().parents) if os.path.isdir(place))
-
-
 def check_file_system(settings: Settings, environment: Mapping[str, str]) -> Finding:
     """A SQLite database lies on a disk of this machine."""
     file = sqlite_file(settings.resolved_database_url)
@@ -189,22 +185,6 @@ def sqlite_file(url: str) -> Path | None:
     except ArgumentError:
         return None
     return Path(parsed.database) if parsed.get_backend_name() == "sqlite" and parsed.database else None
-
-
-def file_system_of(path: Path, mounts: Path = Path("/proc/self/mountinfo")) -> str:
-    """The type of the file system that holds `path`, as Linux tells; empty elsewhere."""
-    try:
-        lines = mounts.read_text().splitlines()
-    except OSError:
-        return ""
-    place = existing_parent(path).resolve()
-    best, kind = Path(), ""
-    for line in lines:
-        left, _, right = line.partition(" - ")
-        mounted = Path(re.sub(r"\\(\d{3})", lambda code: chr(int(code[1], 8)), left.split()[4]))
-        if place.is_relative_to(mounted) and len(mounted.parts) >= len(best.parts):
-            best, kind = mounted, right.split()[0]
-    return kind
 
 
 def check_port(host: str, port: int) -> Finding:

@@ -2,7 +2,6 @@
 
 import json
 import re
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -13,7 +12,7 @@ import yaml
 from fastapi import FastAPI
 from sqlalchemy import make_url
 
-from arena.config import SHIPPED_DIR
+from arena.config import SHIPPED_DIR, load_settings
 from tests.replica_fixtures import nginx
 from tests.serving import served
 
@@ -37,21 +36,27 @@ def command(instruction: str) -> list[str]:
         (False, "/my backups", "/my backups"),
     ],
 )
-def test_a_container_keeps_backups_where_something_is_mounted_for_them(
-    mounted: bool, given: str, expected: str, tmp_path: Path
+@pytest.mark.parametrize("on_space", [False, True])
+def test_whatever_runs_in_a_container_finds_backups_where_something_is_mounted_for_them(
+    mounted: bool, given: str, expected: str, on_space: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    programs = {"mountpoint": f"exit {int(not mounted)}", "python": 'echo "$ARENA_BACKUP_DIR|$*"'}
-    for name, text in programs.items():
-        (tmp_path / name).write_text(f"#!/bin/sh\n{text}\n")
-        (tmp_path / name).chmod(0o755)
-    environment = {"PATH": str(tmp_path), "ARENA_DATA_DIR": "/home/arena/data", "ARENA_BACKUP_DIR": given}
-    words = command("CMD")
+    """`docker exec` runs with the image's environment, never with what the arena's own command chose."""
+    for name, value in environment_of_image().items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("ARENA_BACKUP_DIR", given)
+    if on_space:
+        monkeypatch.setenv("SPACE_ID", "somebody/arena")
+    monkeypatch.setattr("arena.config.is_mounted", lambda place: mounted and place == Path("/data"))
+    monkeypatch.setattr(Path, "is_dir", lambda place: place == Path("/data"))  # the image has one, mounted or not
 
-    told = subprocess.run(
-        [shutil.which(words[0]) or words[0], *words[1:]], env=environment, capture_output=True, text=True, check=True
-    )
+    assert load_settings().resolved_backup_dir == Path(expected)
+    assert command("CMD") == ["python", "app.py"]
 
-    assert told.stdout == f"{expected}|app.py\n"
+
+def environment_of_image() -> dict[str, str]:
+    """What the image says about the arena, to each process in its containers."""
+    said = " ".join(re.findall(r"^ENV (.*)$", DOCKERFILE.rpartition("\nFROM")[2], re.MULTILINE))
+    return dict(re.findall(r"\b(ARENA_\w+)=(\S+)", said))
 
 
 @pytest.mark.parametrize(("status", "healthy"), [(200, True), (503, False)])

@@ -26,12 +26,12 @@ from arena.machine_check import (
     check_shared_secrets,
     check_variables,
     check_writable,
-    file_system_of,
     inspect,
     is_local,
     require_local_database,
     sqlite_file,
 )
+from arena.mounts import file_system_of, is_mounted
 from arena.roster import load_roster
 from tests.conftest import SettingsFactory
 
@@ -137,9 +137,19 @@ def test_the_file_system_of_a_folder_is_the_innermost_mount(
     place: str, kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "mountinfo").write_text(MOUNTS)
-    monkeypatch.setattr("arena.machine_check.existing_parent", lambda path: path)
+    monkeypatch.setattr("arena.mounts.existing_parent", lambda path: path)
 
     assert file_system_of(Path(place), tmp_path / "mountinfo") == kind
+
+
+def test_a_mount_from_the_same_disk_is_one_too(tmp_path: Path) -> None:
+    """As a volume is where Docker keeps containers as plain folders of the machine's disk."""
+    (tmp_path / "mountinfo").write_text(f"36 35 98:0 /volumes/backups {tmp_path} rw,noatime - ext4 /dev/sda1 rw\n")
+
+    assert is_mounted(tmp_path, tmp_path / "mountinfo")
+    assert not is_mounted(tmp_path / "beside", tmp_path / "mountinfo")
+    assert is_mounted(Path("/"), tmp_path / "none")
+    assert not is_mounted(tmp_path, tmp_path / "none")
 
 
 @pytest.mark.parametrize(
