@@ -41,6 +41,17 @@ def stored_backups(settings: Settings) -> Sequence[Path]:
     return [backup for backup in backups if _is_finished(backup)]
 
 
+def why_unreadable(settings: Settings) -> str | None:
+    """Why nobody can tell what is kept in the folder of backups; `None` where one can, or it is yet to be made."""
+    try:
+        _names(settings)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        return f"{settings.resolved_backup_dir} cannot be read ({error.strerror})."
+    return None
+
+
 def _is_finished(backup: Path) -> bool:
     """A process that was killed just before its last step leaves the name it had reserved, and nothing in it."""
     with contextlib.suppress(OSError):

@@ -101,15 +101,19 @@ class Hub:
         """Download the vote objects with a wanted name that are not in `folder`; returns how many came.
 
         Raises:
-            BackupError: the dataset cannot be read. What had come stays, and need not come again.
+            BackupError: the dataset cannot be read, or `folder` not written. What had come stays, and need not come
+                again.
 
         """
-        folder.mkdir(parents=True, exist_ok=True)
         named = {Path(path).name: path for path in self._files("votes")}
-        missing = [name for name in named if wanted(name) and not (folder / name).exists()]
-        with ThreadPoolExecutor(_AT_ONCE) as loaders:
-            for _ in loaders.map(lambda name: self.fetch(named[name], folder / name), missing):
-                pass
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            missing = [name for name in named if wanted(name) and not (folder / name).exists()]
+            with ThreadPoolExecutor(_AT_ONCE) as loaders:
+                for _ in loaders.map(lambda name: self.fetch(named[name], folder / name), missing):
+                    pass
+        except OSError as error:
+            raise BackupError(f"{folder} cannot be written to ({error.strerror}).") from error
         return len(missing)
 
     def _files(self, folder: str) -> Sequence[str]:

@@ -20,6 +20,7 @@ from urllib.parse import urlsplit
 from sqlalchemy import make_url
 from sqlalchemy.exc import ArgumentError
 
+from arena.backup_folder import why_unreadable
 from arena.config import Settings
 from arena.errors import ConfigError
 from arena.mounts import existing_parent, file_system_of
@@ -65,6 +66,7 @@ def inspect(settings: Settings, environment: Mapping[str, str]) -> Sequence[Find
         check_disk(folder, shutil.disk_usage(folder).free),
         check_memory(available_memory()),
         check_writable(settings.data_dir),
+        *check_backups(settings),
         check_file_system(settings, environment),
         check_port(settings.host, settings.port),
         *check_shared_secrets(settings),
@@ -136,18 +138,36 @@ def available_memory(meminfo: Path = Path("/proc/meminfo")) -> int | None:
 
 def check_writable(folder: Path) -> Finding:
     """The data folder can be made, or written into."""
+    wrong = _why_not_writable(folder, "ARENA_DATA_DIR")
+    return Finding(Level.FINE, f"{folder} can be written to.") if wrong is None else Finding(Level.ERROR, wrong)
+
+
+def check_backups(settings: Settings) -> Sequence[Finding]:
+    """Backups can be written where they are to be kept, and read where the database is gone; with SQLite only."""
+    folder, database = settings.resolved_backup_dir, sqlite_file(settings.resolved_database_url)
+    if settings.demo or database is None:
+        return []
+    if not database.exists() and settings.keeps_backups_elsewhere and (unreadable := why_unreadable(settings)):
+        sentence = f"{unreadable} There is no database, and whether one is kept there cannot be told: "
+        return [Finding(Level.ERROR, f"{sentence}make it readable, or name another with ARENA_BACKUP_DIR.")]
+    wrong = _why_not_writable(folder, "ARENA_BACKUP_DIR")
+    if wrong is not None:
+        return [Finding(Level.WARNING, f"No backup can be kept, nor any vote beside one: {wrong}")]
+    return [Finding(Level.FINE, f"{folder} can be written to, for backups.")]
+
+
+def _why_not_writable(folder: Path, setting: str) -> str | None:
+    """What is wrong with a folder that is to be made, or written into, and what to do about it."""
     try:
         wrong_kind = folder.exists() and not folder.is_dir()
         writable = os.access(existing_parent(folder), os.W_OK | os.X_OK)
     except PermissionError:
         wrong_kind = writable = False
     if wrong_kind:
-        return Finding(Level.ERROR, f"{folder} is no folder: name one with ARENA_DATA_DIR.")
+        return f"{folder} is no folder: name one with {setting}."
     if writable:
-        return Finding(Level.FINE, f"{folder} can be written to.")
-    return Finding(
-        Level.ERROR, f"{folder} cannot be written to: change its owner, or name another with ARENA_DATA_DIR."
-    )
+        return None
+    return f"{folder} cannot be written to by user {os.getuid()}: change its owner, or name another with {setting}."
 
 
 def check_file_system(settings: Settings, environment: Mapping[str, str]) -> Finding:

@@ -10,7 +10,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from arena.backup import bring_back, changes_in
-from arena.backup_folder import made_at, stored_backups
+from arena.backup_folder import made_at, stored_backups, why_unreadable
 from arena.config import Settings
 from arena.database import open_database
 from arena.errors import BackupError, ConfigError
@@ -56,7 +56,8 @@ def revive(settings: Settings, hub: Hub | None) -> Revived | None:
             replayed = _bring_back_with_votes(settings, file, vote_log, since)
     except BackupError as error:
         sentence = f"{error} The database is gone and its backups cannot be read, so the arena does not start empty"
-        raise ConfigError(f"{sentence}; unset ARENA_BACKUP_REPO to start without them.") from error
+        advice = "name another ARENA_BACKUP_DIR, or unset ARENA_BACKUP_REPO, to start without them"
+        raise ConfigError(f"{sentence}; {advice}.") from error
     if replayed.unreadable:
         log.error("%d logged votes are damaged and were left out: %s", len(replayed.unreadable), replayed.unreadable)
     return Revived(backup, replayed.added + replayed.changed)
@@ -89,6 +90,8 @@ def _furthest_sound(settings: Settings, hub: Hub | None, folder: Path) -> tuple[
 
     A damaged one is passed over: the votes since the one before it are still in the log.
     """
+    if settings.keeps_backups_elsewhere and (unreadable := why_unreadable(settings)):
+        raise BackupError(unreadable)
     local = stored_backups(settings) if settings.keeps_backups_elsewhere else ()
     kept = [_local(file) for file in reversed(local)]
     if hub is not None:

@@ -17,7 +17,7 @@ from arena.backup_folder import describe_backups
 from arena.config import SHIPPED_DIR, Settings, load_settings, read_environment
 from arena.errors import ConfigError
 from arena.keys import load_admin_password, load_secret
-from arena.machine_check import Level, inspect
+from arena.machine_check import Level, check_backups, inspect
 from arena.running import Files, alive, alone, running
 from arena.terminal import count_of, tell
 from arena.web.session import OPERATOR_COOKIE, Sessions
@@ -157,6 +157,10 @@ class Service:
         say(f"backup    {describe_backups(shown)}")
         if report.get("backup_failure"):
             say(f"  The latest attempt to keep votes safe failed: {report['backup_failure']}")
+        else:
+            for finding in check_backups(shown):
+                if finding.level is not Level.FINE:
+                    say(f"  {finding.sentence}")
         self._tell_password()
         return 0 if healthy else 1
 

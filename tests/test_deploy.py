@@ -113,7 +113,11 @@ def test_a_service_starts_once_tells_how_it_does_and_stops(arena: Deployment) ->
 
 
 @pytest.mark.slow
-def test_status_is_healthy_only_while_two_models_can_be_drawn(arena: Deployment, tmp_path: Path) -> None:
+def test_status_is_healthy_only_while_two_models_can_be_drawn_and_warns_where_nothing_can_be_kept(
+    arena: Deployment, tmp_path: Path
+) -> None:
+    arena.data.mkdir(exist_ok=True)
+    (arena.data / "backups").write_text("no folder")
     retired = {
         "api_type": "openai",
         "api_base": "http://127.0.0.1:9/v1",
@@ -123,7 +127,8 @@ def test_status_is_healthy_only_while_two_models_can_be_drawn(arena: Deployment,
     }
     roster = tmp_path / "models.json"
     roster.write_text(json.dumps({"one": retired, "two": retired}))
-    assert arena.run("start", ARENA_MODELS=str(roster)).returncode == 0
+    started = arena.run("start", ARENA_MODELS=str(roster))
+    assert started.returncode == 0
     assert httpx.get(f"{arena.address}/healthz").status_code == 200
     assert httpx.get(f"{arena.address}/readyz").status_code == 503
 
@@ -132,6 +137,10 @@ def test_status_is_healthy_only_while_two_models_can_be_drawn(arena: Deployment,
     assert status.returncode == 1
     assert "health    0 models are ready to be drawn; a battle needs two.\n" in status.stdout
     assert "models    0 of 2 ready\n" in status.stdout
+    unkept = f"No backup can be kept, nor any vote beside one: {arena.data / 'backups'} is no folder: "
+    on_sqlite = not environment_of(arena.data)  # PostgreSQL has tools of its own
+    assert (f"Warning: {unkept}" in started.stderr) is on_sqlite
+    assert (f"\n  {unkept}" in status.stdout) is on_sqlite
 
 
 @pytest.mark.slow

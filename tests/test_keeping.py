@@ -229,6 +229,13 @@ def test_where_backups_are_all_damaged_the_arena_does_not_start_empty(space: Set
         revive(space, None)
 
 
+def test_where_backups_cannot_be_looked_at_the_arena_does_not_start_empty(space: Settings) -> None:
+    space.resolved_backup_dir.write_text("no folder")
+
+    with pytest.raises(ConfigError, match=r"bucket cannot be read \(Not a directory\).*does not start empty"):
+        revive(space, None)
+
+
 def test_a_data_folder_that_its_owner_emptied_stays_empty(make_settings: type[Settings]) -> None:
     """Where backups lie in the data folder itself, nothing is brought back unasked."""
     settings = make_settings()
@@ -268,6 +275,17 @@ def test_a_dataset_keeps_snapshots_and_votes_privately_and_gives_them_back(hub: 
     database = opened(settings)
     assert votes_of(database) == 5
     database.close()
+
+
+def test_votes_of_a_dataset_that_cannot_be_written_down_are_told_in_a_sentence(
+    hub: ScriptedHub, tmp_path: Path
+) -> None:
+    settings = load_settings(data_dir=tmp_path / "disk", backup_repo=REPO, temporary_storage=True)
+    settings.data_dir.mkdir()
+    settings.resolved_backup_dir.write_text("no folder")
+
+    with pytest.raises(ConfigError, match=r"votes cannot be written to .*does not start empty"):
+        revive(settings, Hub(REPO, TOKEN, hub.url))
 
 
 def test_a_snapshot_that_did_not_arrive_is_sent_again(hub: ScriptedHub, tmp_path: Path) -> None:

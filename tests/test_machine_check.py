@@ -16,6 +16,7 @@ from arena.machine_check import (
     Finding,
     Level,
     available_memory,
+    check_backups,
     check_disk,
     check_file_system,
     check_local_servers,
@@ -111,6 +112,38 @@ def test_a_data_folder_must_be_writable(tmp_path: Path, monkeypatch: pytest.Monk
     )  # nothing is forbidden to root
 
     assert check_writable(tmp_path / "data").level is Level.ERROR
+
+
+@pytest.mark.sqlite
+def test_a_folder_of_backups_that_cannot_be_written_to_is_told_before_the_first_vote(
+    make_settings: SettingsFactory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bucket = tmp_path / "bucket"
+    bucket.mkdir()
+    settings = make_settings(backup_dir=bucket, models=SHIPPED_DIR / "models.yaml", port=0)
+    assert "bucket" not in sentences(iter(inspect(settings, {})), Level.WARNING)
+    monkeypatch.setattr("arena.machine_check.os.access", lambda place, _: place != bucket)
+
+    told = sentences(iter(inspect(settings, {})), Level.WARNING)
+
+    assert f"{bucket} cannot be written to by user " in told
+    assert "change its owner, or name another with ARENA_BACKUP_DIR." in told
+    assert check_backups(make_settings(backup_dir=bucket, demo=True)) == []
+    assert check_backups(make_settings(backup_dir=bucket, database_url="postgresql+psycopg://arena@db/arena")) == []
+
+
+@pytest.mark.sqlite
+def test_without_a_database_an_arena_cannot_start_where_backups_cannot_be_read(
+    make_settings: SettingsFactory, tmp_path: Path
+) -> None:
+    (tmp_path / "bucket").write_text("no folder")
+    settings = make_settings(backup_dir=tmp_path / "bucket")
+
+    assert [found.level for found in check_backups(settings)] == [Level.ERROR]
+
+    settings.data_dir.mkdir(parents=True)
+    (settings.data_dir / "arena.db").touch()
+    assert [found.level for found in check_backups(settings)] == [Level.WARNING]
 
 
 MOUNTS = """\
