@@ -66,7 +66,10 @@ class Fleet:
         self._listeners: list[Callable[[ModelEntry], None]] = []
 
     def on_ready(self, listener: Callable[[ModelEntry], None]) -> None:
-        """From now on tell `listener` of each model that becomes ready, within the event loop."""
+        """From now on tell `listener` of each model that becomes ready, or turns out to have moved, in the event loop.
+
+        What only asking a model finds is not told before the next look at it: it stands in that answer's record.
+        """
         self._listeners.append(listener)
 
     async def prepare(self) -> None:
@@ -211,10 +214,12 @@ class Fleet:
             self._close(health, ModelState.RETIRED if readiness.retired else ModelState.NOT_READY, readiness.reason)
 
     def _open(self, health: Health) -> None:
-        came = health.state is not ModelState.READY
+        came, deployment = health.state is not ModelState.READY, self.deployment(health.model.id)
         health.open(self._clock())
         if came:
             log.info("model %s is ready", health.model.id)
+        if came or health.deployment != deployment:
+            health.deployment = deployment
             for listener in self._listeners:
                 listener(health.model)
 

@@ -38,6 +38,8 @@ class Health:
     state: ModelState = ModelState.STARTING
     reason: str = ""
     shuts_down_on: date | None = None
+    deployment: str | None = None
+    """What its name meant when its platform was last asked about it."""
     answers: int = 0
     failures: Counter[FailureKind] = field(default_factory=Counter)
     failures_in_row: int = 0

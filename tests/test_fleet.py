@@ -362,6 +362,24 @@ async def test_a_moved_deployment_is_told_at_once(
     await fleet.aclose()
 
 
+async def test_a_deployment_that_a_look_finds_is_told_before_the_model_answers_from_it(
+    vertex_server: ScriptedVertex, make_settings: SettingsFactory, clock: Clock, google_account: str
+) -> None:
+    fleet = build([vertex_entry(vertex_server.url)], make_settings(google_credentials_json=google_account), clock)
+    told: list[str | None] = []
+    fleet.on_ready(lambda model: told.append(fleet.deployment(model.id)))
+    await fleet.prepare()
+    first = fleet.deployment("gemini")
+    await fleet.prepare()
+    assert told == [first]
+
+    moved_to = vertex_server.deploy(TUNED, "4712")
+    await fleet.prepare()
+
+    assert told == [first, moved_to]
+    await fleet.aclose()
+
+
 async def test_an_undeployed_model_is_not_ready_and_comes_back_when_it_is_deployed(
     vertex_server: ScriptedVertex, make_settings: SettingsFactory, clock: Clock, google_account: str
 ) -> None:
