@@ -157,6 +157,13 @@ UPGRADES = ("Upgrade: h2c", "Connection: Upgrade, HTTP2-Settings", "HTTP2-Settin
             [LAST.replace(b"Host: arena", b"Host: arena\r\nX: \xff\xfe")], [200], id="a header that is no text"
         ),
         pytest.param([LAST.replace(b"Host: arena", b"Host: arena\r\nX: \x00")], [400], id="NUL in a header"),
+        pytest.param([b"GET /healthz HTTP/1.1\r\n\r\n"], [400], id="no host"),
+        pytest.param([get("/healthz", "host: arena", CLOSE)], [400], id="two hosts"),
+        pytest.param([b"GET /healthz HTTP/1.0\r\nHost: a\r\nHost: b\r\n\r\n"], [400], id="two hosts in HTTP/1.0"),
+        pytest.param([LAST.replace(b"Host: arena", b"Host: are na/")], [400], id="a host that is none"),
+        pytest.param([LAST.replace(b"Host: arena", b"Host: [::1]:7860 ")], [200], id="an address for a host"),
+        pytest.param([LAST.replace(b"Host: arena", b"Host:")], [200], id="an empty host"),
+        pytest.param([get("/healthz") + LAST.replace(b"Host: arena\r\n", b"")], [200], id="a host, and then none"),
         pytest.param([get("/" + "x" * 60_000, CLOSE)], [404], id="a long address"),
         pytest.param([get("/healthz" + "?" + "x" * 65_536, CLOSE)], [400], id="too long an address"),
         pytest.param([get("/healthz", CLOSE, *["a:"] * 20_000)], [400], id="too many headers"),

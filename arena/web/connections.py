@@ -19,12 +19,14 @@ MOST_PIPELINED = 64
 """So many requests may wait for the answer to another one on their connection; it is closed when these are answered."""
 _AROUND_A_HEADER = 4
 """A colon, a space and the end of the line."""
+_HOST = re.compile(rb"[\w.~!$&'()*+,;=%:\[\]-]*")
+"""What a host's name, its address and its port are written with."""
 _UPGRADE = re.compile(rb"(?<=\n)upgrade(?=[ \t]*:)", re.IGNORECASE)
 UNREAD_S = 60.0
 """For so long a client may leave what was sent to it unread, before its connection is given up."""
 
 
-class _TooMuchError(Exception):
+class _RefusedError(Exception):
     """A request is refused as if it were no HTTP."""
 
 
@@ -82,8 +84,8 @@ class PatientProtocol(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         """Answer, or let the request wait for the answers to those before it."""
-        if len(self.pipeline) >= MOST_PIPELINED:
-            raise _TooMuchError
+        if len(self.pipeline) >= MOST_PIPELINED or not self._names_a_host():
+            raise _RefusedError
         super().on_headers_complete()
         self._went_on = self._in_body = True
         if self.scope["http_version"] == "1.0":
@@ -115,10 +117,16 @@ class PatientProtocol(HttpToolsProtocol):
     def _between_requests(self) -> bool:
         return self.cycle is None or self.cycle.response_complete
 
+    def _names_a_host(self) -> bool:
+        """Whether the head says once whom it is for; a client of HTTP/1.0 need not."""
+        hosts = [value for name, value in self.headers if name == b"host"]
+        least = 0 if self.parser.get_http_version() == "1.0" else 1
+        return least <= len(hosts) <= 1 and all(_HOST.fullmatch(host.strip()) for host in hosts)
+
     def _count_head(self, came: int) -> None:
         self._head_bytes += came
         if self._head_bytes >= HEAD_BYTES:
-            raise _TooMuchError
+            raise _RefusedError
 
     def _stop_waiting(self) -> None:
         if self._head_due is not None:
