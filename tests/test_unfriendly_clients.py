@@ -192,6 +192,36 @@ def test_requests_without_end_on_one_connection_wait_in_a_line_that_is_not_endle
     assert heard.count(b"connection: close") == 1
 
 
+@pytest.mark.parametrize(
+    "asked",
+    [
+        pytest.param(get("/"), id="a page"),
+        pytest.param(post(CALL, JSON, "Content-Length: 12") + b'{"data": []}', id="a call"),
+        pytest.param(get("/export/leaderboard.csv"), id="a file"),
+    ],
+)
+def test_a_client_that_will_send_no_more_has_its_answer_and_the_end_of_its_connection(site: Site, asked: bytes) -> None:
+    assert statuses(told_last(site, asked)) == [200]
+
+
+def told_last(site: Site, asked: bytes) -> bytes:
+    """All that is answered to a client that closes its side of the connection once it has asked."""
+    heard = b""
+    with closing(socket.create_connection(address(site))) as connection:
+        connection.settimeout(20)
+        connection.sendall(asked)
+        connection.shutdown(socket.SHUT_WR)
+        while more := connection.recv(65536):
+            heard += more
+    return heard
+
+
+def test_a_stream_ends_as_soon_as_its_client_may_be_gone(site: Site) -> None:
+    heard = told_last(site, get(f"/gradio_api/heartbeat/{uuid4().hex}"))
+
+    assert not heard.endswith(b"0\r\n\r\n")
+
+
 def test_an_answer_without_a_length_reaches_a_client_of_http_1_0_as_it_is(site: Site) -> None:
     asked = f"/gradio_api/queue/data?session_hash={uuid4().hex}"
 

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
+from arena.web.streams import is_stream
+
 if TYPE_CHECKING:
     from uvicorn._types import ASGISendEvent
 
@@ -61,6 +63,17 @@ class PatientProtocol(HttpToolsProtocol):
         self._idle_bytes = 0 if self._went_on else self._idle_bytes + len(data)
         if self._idle_bytes > HEAD_BYTES:
             self.transport.abort()
+
+    def eof_received(self) -> bool:  # type: ignore[override]
+        """Let a client that will send no more have the answer that it waits for; the connection ends with that.
+
+        Closing a page looks the same until something is sent to it. So a stream to a page ends here: the models behind
+        it must stop at once. Whatever else is asked for is soon answered, if only to nobody.
+        """
+        if self._between_requests or self.cycle.more_body or self.pipeline or is_stream(self.cycle.scope["path"]):
+            return False
+        self.cycle.keep_alive = False
+        return True
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Stop waiting."""
