@@ -32,7 +32,8 @@ class Page:
     """A page with an event that is answered at once, and one that has a queue."""
 
     def __init__(self) -> None:
-        with LeanBlocks(analytics_enabled=False) as self.demo:
+        self.told: list[BaseException] = []
+        with LeanBlocks(analytics_enabled=False, tell_mistake=self.told.append) as self.demo:
             name, text, origin = gr.Textbox(), gr.Markdown(), gr.Markdown()
             greeting = gr.Button().click(_greet, name, [text, origin], queue=False)
             counting = gr.Button().click(_count, None, text, concurrency_limit=None)
@@ -42,8 +43,7 @@ class Page:
         )
         self.demo.queue(api_open=False)
         self.demo._queue.start()
-        self.told: list[BaseException] = []
-        calls = EventCalls(self.demo, self.told.append)
+        calls = EventCalls(self.demo)
         calls.app = self.demo.app
         routes = [Route(JOIN, calls.join, methods=["POST"]), Route(CALL, calls.call, methods=["POST"])]
         self.ours = Starlette(routes=routes)

@@ -36,7 +36,9 @@ class Page:
 
     def __init__(self, blocks: type[gr.Blocks], trouble: Exception | None = None, after: int = 0) -> None:
         self._trouble, self._after = trouble, after
-        with blocks(analytics_enabled=False) as self.demo:
+        self.mistakes: list[BaseException] = []
+        heard: dict[str, Any] = {"tell_mistake": self.mistakes.append} if issubclass(blocks, LeanBlocks) else {}
+        with blocks(analytics_enabled=False, **heard) as self.demo:
             self._parts = {"pane": gr.Chatbot(), "text": gr.Markdown(), "box": gr.Textbox()}
             gr.Button().click(self._tell, None, [*self._parts.values()], postprocess=False, concurrency_limit=None)
         (self._function,) = self.demo.fns.values()
@@ -94,6 +96,23 @@ async def test_what_goes_wrong_is_told_as_gradio_would_tell_it(trouble: Exceptio
     assert heard == await Page(gr.Blocks, trouble, after).told()
     assert heard[-1]["success"] is False
     assert "secret" not in str(heard)
+
+
+@pytest.mark.parametrize("after", [0, 5])
+async def test_what_nobody_expected_is_told_the_operator_once_and_printed_nowhere(
+    after: int, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Who tells it leaves out what the visitor sent; printed, it would be in the log."""
+    trouble = RuntimeError("a prompt to keep private")
+    unexpected, expected = (
+        Page(LeanBlocks, error, after) for error in (trouble, gr.Error("Not today.", print_exception=False))
+    )
+    await unexpected.told()
+    await expected.told()
+
+    assert unexpected.mistakes == [trouble]
+    assert expected.mistakes == []
+    assert capfd.readouterr() == ("", "")
 
 
 def test_a_conversation_that_grows_is_told_by_what_was_added() -> None:

@@ -170,14 +170,17 @@ def test_what_a_page_that_is_out_of_date_sends_is_not_in_the_log(
     before = refused(site, "mistake")
     with ScriptedVisitor(site.url) as stranger:
         function = stranger.function("vote-model_a")
-        told = [*stranger.tell(function, ["marker of a prompt"]), *stranger.tell(function, ["marker of a prompt"] * 99)]
+        told = [stranger.hear(function, ["marker of a prompt"])]
+        assert refused(site, "mistake") == before + 1
+        told += [stranger.call(function, ["marker of a prompt"])]
+        assert refused(site, "mistake") == before + 2
+        told += stranger.tell(function, ["marker of a prompt"] * 99)
         radios = [d for d in stranger.config["dependencies"] if len(d["inputs"]) > 1]
         told += [stranger.call(d, ["marker of a prompt"] * len(d["inputs"])) for d in radios]
 
     everything = log.getvalue() + "".join(capfd.readouterr())
     assert "An unexpected ValueError" in everything
     assert "marker of a prompt" not in everything
-    assert refused(site, "mistake") > before
     assert not any(secret in str(told) for secret in ("Traceback", "site-packages", "arena/"))
 
 

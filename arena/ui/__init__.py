@@ -19,7 +19,7 @@ from arena.ui.context import PageContext
 from arena.ui.data_page import build_data_page
 from arena.ui.event_calls import CALL, HEAR, JOIN, CalledEvents, EventCalls
 from arena.ui.event_stream import PATH, EventStream
-from arena.ui.gradio_errors import tell_errors, teller
+from arena.ui.gradio_errors import tell_printed_errors, teller
 from arena.ui.heartbeat import Heartbeat
 from arena.ui.layout import ASSETS_DIR, ASSETS_URL, PAGES, PageFrame
 from arena.ui.leaderboard_page import build_leaderboard_page
@@ -52,7 +52,8 @@ _SPARE_EVENTS = 100
 
 def build_blocks(context: PageContext) -> tuple[LeanBlocks, Mapping[str, Opening]]:
     """Build every page of the arena in one Gradio app; with what pages show from their first moment, by path."""
-    demo = LeanBlocks(title="COAIA Arena", analytics_enabled=False, fill_width=True)
+    tell = teller(context.refused)
+    demo = LeanBlocks(title="COAIA Arena", analytics_enabled=False, fill_width=True, tell_mistake=tell)
     openings = {}
     for page in PAGES:
         with demo if page.path == "/" else demo.route(page.name, page.path, show_in_navbar=False):
@@ -97,8 +98,7 @@ def mount_pages(app: FastAPI, context: PageContext) -> ASGIApp:
     demo.max_threads = streams + _SPARE_EVENTS
     demo.state_session_capacity = 3000
     demo.queue(default_concurrency_limit=None, max_size=2 * streams + _SPARE_EVENTS, api_open=False)
-    tell = teller(context.refused)
-    calls = EventCalls(demo, tell)
+    calls = EventCalls(demo)
     app.router.routes.append(Route(HEAR, CalledEvents(demo, lambda: calls.app), methods=["GET"]))
     app.mount(ASSETS_URL, StaticFiles(directory=ASSETS_DIR), name="arena-assets")
     app.add_middleware(PageFrame, demo=context.demo, openings=openings, sign_in=context.sign_in)
@@ -117,7 +117,7 @@ def mount_pages(app: FastAPI, context: PageContext) -> ASGIApp:
             ssr_mode=False,
             theme=ArenaTheme(),
         )
-    tell_errors(tell)
+    tell_printed_errors(demo.tell_mistake)
     calls.app = next(mounted for mounted in map(_mounted, app.routes) if isinstance(mounted, App))
     lighten_sessions(calls.app)
     return _page_traffic(context, demo, calls)

@@ -7,17 +7,17 @@ longer than a vote. Who may call and what may be sent was settled by the gate be
 from collections.abc import Callable, Mapping
 from typing import Any
 
-import gradio as gr
 import orjson
 from gradio import route_utils
 from gradio.block_function import BlockFunction
 from gradio.data_classes import PredictBodyInternal
-from gradio.exceptions import Error
 from gradio.routes import App, ORJSONResponse
-from gradio.utils import error_payload
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
+
+from arena.ui.gradio_errors import answer_to
+from arena.ui.lean import LeanBlocks
 
 JOIN, CALL = "/gradio_api/queue/join", "/gradio_api/run/predict"
 HEAR = "/gradio_api/call/leaderboard/{event_id}"
@@ -29,9 +29,7 @@ _UNREADABLE = "The event cannot be read: reload the page."
 class EventCalls:
     """Takes a page's events, and puts them in the queue or answers them at once."""
 
-    def __init__(self, blocks: gr.Blocks, tell: Callable[[BaseException], None]) -> None:
-        """`tell` hears of errors that nobody expected."""
-        self._tell = tell
+    def __init__(self, blocks: LeanBlocks) -> None:
         self._blocks = blocks
         self.app: App | None = None
         """Gradio's application, once the pages are mounted."""
@@ -61,10 +59,8 @@ class EventCalls:
         asked = route_utils.compile_gr_request(body, function, None, request)
         try:
             return ORJSONResponse(await route_utils.call_process_api(app, body, asked, function, ""))
-        except Exception as error:  # noqa: BLE001 - as Gradio tells it; what is told is its decision
-            if not isinstance(error, Error) or error.print_exception:
-                self._tell(error)
-            return ORJSONResponse(error_payload(error, blocks.show_error), 500)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the page is answered
+            return ORJSONResponse(answer_to(error, blocks.tell_mistake, blocks.show_error), 500)
 
     @property
     def _mounted(self) -> App:
@@ -86,7 +82,7 @@ class CalledEvents:
     messages it would tell to whoever knows the name.
     """
 
-    def __init__(self, blocks: gr.Blocks, gradio: Callable[[], ASGIApp | None]) -> None:
+    def __init__(self, blocks: LeanBlocks, gradio: Callable[[], ASGIApp | None]) -> None:
         """`gradio` gives Gradio's application, once the pages are mounted."""
         self._blocks = blocks
         self._gradio = gradio

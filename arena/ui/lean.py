@@ -2,7 +2,7 @@
 
 import inspect
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from contextlib import suppress
 from copy import copy
 from typing import Any, Protocol
@@ -15,6 +15,7 @@ from gradio.helpers import special_args
 from gradio.state_holder import SessionState
 from gradio.utils import get_function_with_locals
 
+from arena.mistakes import Mistakes
 from arena.ui.lean_queue import LeanQueue
 from arena.ui.lean_values import NotPlainError, is_plain_text, plainly
 from arena.ui.running_frames import UNCHANGED, RunningFrames
@@ -36,7 +37,14 @@ class LeanBlocks(gr.Blocks):
     change their text or how they look, for each of which it would start a thread and look for files.
     """
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - as Gradio's
+    def __init__(
+        self,
+        *args: Any,  # noqa: ANN401 - as Gradio's
+        tell_mistake: Callable[[BaseException], None] | None = None,
+        **kwargs: Any,  # noqa: ANN401
+    ) -> None:
+        """`tell_mistake` hears of errors in handlers that nobody expected; without one they are logged."""
+        self.tell_mistake = tell_mistake or Mistakes().tell
         super().__init__(*args, **kwargs)
         self.lines: dict[str, OpenLine] = {}
         """The open stream of each page, by its session."""
@@ -63,7 +71,7 @@ class LeanBlocks(gr.Blocks):
     def queue(self, *args: Any, **kwargs: Any) -> "LeanBlocks":  # noqa: ANN401 - as Gradio's
         """Set the queue up, as one that starts events at once."""
         super().queue(*args, **kwargs)
-        self._queue = LeanQueue(self._queue)
+        self._queue = LeanQueue(self._queue, self.tell_mistake)
         return self
 
     async def preprocess_data(

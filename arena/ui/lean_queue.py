@@ -2,16 +2,18 @@
 
 import asyncio
 import time
+from collections.abc import Callable
 from typing import Any
 
-from gradio import queueing, route_utils
+from gradio import route_utils
 from gradio.block_function import BlockFunction
 from gradio.data_classes import PredictBodyInternal
-from gradio.exceptions import Error
 from gradio.queueing import Event, Queue
 from gradio.routes import App
 from gradio.server_messages import ProcessCompletedMessage, ProcessGeneratingMessage, ProcessStartsMessage
-from gradio.utils import error_payload, set_task_name
+from gradio.utils import set_task_name
+
+from arena.ui.gradio_errors import answer_to
 
 _LOOK_FOR_THE_END_S = 1.0
 
@@ -23,8 +25,12 @@ class LeanQueue(Queue):
     arena's processor awake, and an event waited for the next look.
     """
 
-    def __init__(self, queue: Queue) -> None:
-        """A queue with the settings of one that Gradio made and that has not started."""
+    def __init__(self, queue: Queue, tell_mistake: Callable[[BaseException], None]) -> None:
+        """A queue with the settings of one that Gradio made and that has not started.
+
+        `tell_mistake` hears of errors in handlers that nobody expected.
+        """
+        self._tell_mistake = tell_mistake
         super().__init__(
             live_updates=queue.live_updates,
             concurrency_count=queue.max_thread_count,
@@ -82,10 +88,8 @@ class LeanQueue(Queue):
                     self.send_message(event, ProcessCompletedMessage(output=answer, success=True))
                     return
                 self.send_message(event, ProcessGeneratingMessage(output=answer, success=True))
-        except Exception as error:  # noqa: BLE001 - as Gradio tells it; what is told is its decision
-            if not isinstance(error, Error) or error.print_exception:
-                queueing.traceback.print_exc()  # type: ignore[attr-defined]  # which `gradio_errors` has replaced
-            told = error_payload(error, self._app.get_blocks().show_error)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the page is answered
+            told = answer_to(error, self._tell_mistake, self._app.get_blocks().show_error)
             title = str(told.get("title", "Error"))
             self.send_message(event, ProcessCompletedMessage(output=told, title=title, success=False))
 
