@@ -5,7 +5,7 @@ counts alone.
 """
 
 import json
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -89,22 +89,6 @@ class Ballots:
             np.add.at(symmetric, (low, high), column)
             np.add.at(symmetric, (high, low), column)
         return PairCounts(revisions.tolist(), wins, ties, both_bad, sequence)
-
-
-def sliced_counts(
-    database: Database,
-    *,
-    scopes: Sequence[str] = RATED_SCOPES,
-    criterion: str = "",
-    tag: str | None = None,
-    language: str | None = None,
-    turns: int | None = None,
-    platform: str | None = None,
-    voters: Collection[str] | None = None,
-) -> PairCounts:
-    """Counts of the votes that fulfil everything given; see `Slice`."""
-    group = None if voters is None else frozenset(voters)
-    return read_ballots(database, Slice(tuple(scopes), criterion, tag, language, turns, platform, group)).counts()
 
 
 def read_ballots(database: Database, part: Slice) -> Ballots:

@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 
 from arena.ratings import Z95
 
-Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
 NOT_RATED = 2

@@ -1,7 +1,6 @@
 """Engine, sessions and migrations; no table, and no query of one use case: those live beside the use case."""
 
 import asyncio
-import logging
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator
@@ -28,7 +27,6 @@ from arena.outages import ADVICE, Outages, Trouble, tell_trouble
 if TYPE_CHECKING:
     from psycopg.abc import Buffer
 
-log = logging.getLogger(__name__)
 Result = TypeVar("Result")
 Parameters = ParamSpec("Parameters")
 BUSY_TIMEOUT_S = 15

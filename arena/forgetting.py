@@ -52,61 +52,46 @@ class Holdings:
         return not any(asdict(self).values())
 
 
-@dataclass(frozen=True, slots=True)
-class Forgotten:
-    """What was forgotten."""
-
-    holdings: Holdings
-    votes_kept: int
-    """Without text, and under another id."""
-
-
 def holdings_of(database: Database, voter_id: str) -> Holdings:
     """Count what the arena has of a voter."""
+    own = select(Conversation.id).where(Conversation.voter_id == voter_id)
+    rows = select(func.count())
+    fought = select(Battle.conversation_id)
     with database.read() as session:
-        return _holdings(session, voter_id)
+
+        def count(statement: Select[int]) -> int:
+            return session.scalar(statement) or 0
+
+        return Holdings(
+            battles=count(rows.select_from(Battle).where(Battle.voter_id == voter_id)),
+            votes=count(rows.select_from(Vote).where(Vote.voter_id == voter_id)),
+            chats=count(
+                rows.select_from(Conversation).where(Conversation.voter_id == voter_id, ~Conversation.id.in_(fought))
+            ),
+            prompts=count(rows.select_from(Prompt).where(Prompt.conversation_id.in_(own))),
+        )
 
 
-def forget(database: Database, voter_id: str, policy: Policy) -> Forgotten:
+def forget(database: Database, voter_id: str, policy: Policy) -> None:
     """Forget a voter in one transaction. Somebody unknown is forgotten already: nothing changes.
 
     Exports and backups that were made before still hold what they held.
     """
     with database.write() as session:
         sequence = next_sequence(session)  # nobody else changes votes meanwhile
-        holdings = _holdings(session, voter_id)
         forget_subject(session, voter_id)
-        kept = _keep_votes(session, voter_id) if policy == "kept" else 0
+        if policy == "kept":
+            _keep_votes(session, voter_id)
         _uncount(session, voter_id, sequence)
         _delete(session, _table(Conversation), Conversation.voter_id == voter_id)
         _delete(session, _table(Voter), Voter.id == voter_id)
-    return Forgotten(holdings, kept)
 
 
-def _holdings(session: Session, voter_id: str) -> Holdings:
-    def count(statement: Select[int]) -> int:
-        return session.scalar(statement) or 0
-
-    own = select(Conversation.id).where(Conversation.voter_id == voter_id)
-    rows = select(func.count())
-    battles = count(rows.select_from(Battle).where(Battle.voter_id == voter_id))
-    fought = select(Battle.conversation_id)
-    return Holdings(
-        battles=battles,
-        votes=count(rows.select_from(Vote).where(Vote.voter_id == voter_id)),
-        chats=count(
-            rows.select_from(Conversation).where(Conversation.voter_id == voter_id, ~Conversation.id.in_(fought))
-        ),
-        prompts=count(rows.select_from(Prompt).where(Prompt.conversation_id.in_(own))),
-    )
-
-
-def _keep_votes(session: Session, voter_id: str) -> int:
-    """Hand the voter's voted battles to a new id and take every text out of them; returns how many votes stay."""
+def _keep_votes(session: Session, voter_id: str) -> None:
+    """Hand the voter's voted battles to a new id and take every text out of them."""
     voted = select(Vote.battle_id).where(Vote.voter_id == voter_id)
-    kept = session.scalar(select(func.count()).select_from(Vote).where(Vote.voter_id == voter_id)) or 0
-    if not kept:
-        return 0
+    if session.scalar(voted.limit(1)) is None:
+        return
     heir = FORGOTTEN + new_id()
     session.add(Voter(id=heir))
     session.flush()
@@ -120,7 +105,6 @@ def _keep_votes(session: Session, voter_id: str) -> int:
     session.execute(update(Conversation).where(own, Conversation.id.in_(fought)).values(voter_id=heir))
     session.execute(update(Battle).where(Battle.id.in_(voted)).values(voter_id=heir))
     session.execute(update(Vote).where(Vote.voter_id == voter_id).values(voter_id=heir))
-    return kept
 
 
 def _measure(session: Session, conversations: Select[str]) -> None:

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from functools import partial
 
 from arena.comparisons import Comparison, PlatformVerdict, compare, compare_all, compare_platforms
@@ -29,11 +28,6 @@ class Comparisons:
     def counts(self) -> PairCounts:
         """Who beat whom how often."""
         return self.table.counts
-
-    @property
-    def clustered_at(self) -> datetime | None:
-        """See `Standings.clustered_at`."""
-        return self.crowd.at if self.crowd else None
 
     def between(self, first: int, second: int) -> Comparison:
         """The verdict on two revisions, by their ids.

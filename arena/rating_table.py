@@ -74,7 +74,6 @@ class RatingTable:
             apart=[[self.entries[place].display_name for place in group] for group in apart] if len(apart) > 1 else (),
             counted_at=counted_at,
             clustered_at=crowd.at if crowd else None,
-            clustered_sequence=crowd.sequence if crowd else 0,
         )
 
 

@@ -99,9 +99,10 @@ class Standings:
     counted_at: datetime | None = None
     """When the latest vote that was looked at came to count; `None` before the first."""
     clustered_at: datetime | None = None
-    """When people were counted, and what their number adds to the intervals was worked out; `None`: not yet."""
-    clustered_sequence: int = 0
-    """The newest commit number at that moment; votes after it are in the ratings, their voters not in `people`."""
+    """When people were counted, and what their number adds to the intervals was worked out; `None`: not yet.
+
+    Later votes are in the ratings, their voters not in `people`.
+    """
 
     def as_json(self) -> dict[str, Any]:
         """What the public endpoint and `leaderboard --json` answer; depends on votes only."""

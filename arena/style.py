@@ -32,7 +32,6 @@ from arena.tables import (
 )
 
 log = logging.getLogger(__name__)
-Singles = NDArray[np.float32]
 
 REFRESH_S = 30.0
 """How old the standings may grow before somebody who looks at them has them computed again."""

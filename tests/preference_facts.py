@@ -10,6 +10,7 @@ from sqlalchemy import update
 from arena.challenges import Challenge
 from arena.database import Database
 from arena.preferences.filters import Filters
+from arena.preferences.manifest import line_map_path
 from arena.preferences.selection import Selection, select_votes
 from arena.tables import Answer, Seat, Side
 
@@ -38,3 +39,10 @@ def change_answer(database: Database, battle: str, side: Side, **columns: Any) -
 def lines_of(path: Path) -> Sequence[Mapping[str, Any]]:
     """A file's lines, read as JSON."""
     return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+
+
+def facts_of_lines(file: Path) -> Sequence[Mapping[str, Any]]:
+    """What a training file's line map says of each of its lines, in their order."""
+    facts = lines_of(line_map_path(file))
+    assert [fact["line"] for fact in facts] == list(range(1, len(facts) + 1))
+    return facts

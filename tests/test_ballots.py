@@ -5,8 +5,8 @@ from collections.abc import Sequence
 import pytest
 from sqlalchemy import update
 
-from arena.ballots import Slice, people_behind, read_ballots, sliced_counts
-from arena.counts import read_counts, rebuild_counts
+from arena.ballots import Slice, people_behind, read_ballots
+from arena.counts import PairCounts, read_counts, rebuild_counts
 from arena.database import Database
 from arena.rubric import criterion_key
 from arena.tables import Battle, Conversation, Mode, Vote, VoteState, Winner
@@ -22,6 +22,11 @@ def describe(database: Database, battle: str, **columns: object) -> None:
 
 def vote(database: Database, pair: Sequence[int], winner: Winner, voter: str = "someone", **facts: object) -> str:
     return add_vote(database, pair[0], pair[1], winner, voter=voter, **facts)  # type: ignore[arg-type]
+
+
+def sliced_counts(database: Database, part: Slice | None = None) -> PairCounts:
+    """What the votes of a slice count for; without one, all that are rated."""
+    return read_ballots(database, part or Slice()).counts()
 
 
 def test_without_conditions_a_slice_is_what_the_counts_say(any_database: Database) -> None:
@@ -41,7 +46,7 @@ def test_without_conditions_a_slice_is_what_the_counts_say(any_database: Databas
     assert counts.ties.tolist() == [[0, 3], [3, 0]]
     assert counts.both_bad.tolist() == [[0, 2], [2, 0]]
     assert counts.votes == 9
-    assert sliced_counts(any_database, scopes=["imported"]).votes == 1
+    assert sliced_counts(any_database, Slice(scopes=("imported",))).votes == 1
 
 
 def test_votes_are_found_by_tag_and_no_tag_passes_for_another(any_database: Database) -> None:
@@ -49,10 +54,10 @@ def test_votes_are_found_by_tag_and_no_tag_passes_for_another(any_database: Data
     describe(any_database, vote(any_database, pair, Winner.MODEL_A), challenge_tags=["planning", "été 100%_"])
     describe(any_database, vote(any_database, pair, Winner.MODEL_B), challenge_tags=["plan"])
 
-    assert sliced_counts(any_database, tag="planning").wins.tolist() == [[0, 1], [0, 0]]
-    assert sliced_counts(any_database, tag="été 100%_").votes == 1
-    assert sliced_counts(any_database, tag="plan").wins.tolist() == [[0, 0], [1, 0]]
-    assert sliced_counts(any_database, tag="100%").votes == 0
+    assert sliced_counts(any_database, Slice(tag="planning")).wins.tolist() == [[0, 1], [0, 0]]
+    assert sliced_counts(any_database, Slice(tag="été 100%_")).votes == 1
+    assert sliced_counts(any_database, Slice(tag="plan")).wins.tolist() == [[0, 0], [1, 0]]
+    assert sliced_counts(any_database, Slice(tag="100%")).votes == 0
 
 
 def test_votes_are_found_by_language_turns_platform_and_voters(any_database: Database) -> None:
@@ -62,15 +67,15 @@ def test_votes_are_found_by_language_turns_platform_and_voters(any_database: Dat
     turns = (("One?", "1", "I"), ("Two?", "2", "II"))
     describe(any_database, vote(any_database, mixed, Winner.TIE, "bea", turns=turns), language="fr")
 
-    assert sliced_counts(any_database, language="en").wins.sum() == 1
-    assert sliced_counts(any_database, language="fr").ties.sum() == 2
-    assert sliced_counts(any_database, turns=2).ties.sum() == 2
-    assert sliced_counts(any_database, turns=1).votes == 1
-    assert sliced_counts(any_database, platform="openai").wins.sum() == 1
-    assert sliced_counts(any_database, platform="vertex").votes == 0
-    assert sliced_counts(any_database, voters=["bea"]).ties.sum() == 2
-    assert sliced_counts(any_database, voters=[]).votes == 0
-    assert sliced_counts(any_database, language="en", turns=2).votes == 0
+    assert sliced_counts(any_database, Slice(language="en")).wins.sum() == 1
+    assert sliced_counts(any_database, Slice(language="fr")).ties.sum() == 2
+    assert sliced_counts(any_database, Slice(turns=2)).ties.sum() == 2
+    assert sliced_counts(any_database, Slice(turns=1)).votes == 1
+    assert sliced_counts(any_database, Slice(platform="openai")).wins.sum() == 1
+    assert sliced_counts(any_database, Slice(platform="vertex")).votes == 0
+    assert sliced_counts(any_database, Slice(voters=frozenset({"bea"}))).ties.sum() == 2
+    assert sliced_counts(any_database, Slice(voters=frozenset())).votes == 0
+    assert sliced_counts(any_database, Slice(language="en", turns=2)).votes == 0
 
 
 def test_a_criterion_counts_its_own_verdicts_and_leaves_out_who_did_not_rate_it(any_database: Database) -> None:
@@ -78,9 +83,9 @@ def test_a_criterion_counts_its_own_verdicts_and_leaves_out_who_did_not_rate_it(
     vote(any_database, pair, Winner.MODEL_A, criteria={"clarity": "model_b"})
     vote(any_database, pair, Winner.MODEL_A, criteria={"warmth": "tie"})
 
-    assert sliced_counts(any_database, criterion="clarity").wins.tolist() == [[0, 0], [1, 0]]
-    assert sliced_counts(any_database, criterion="warmth").votes == 1
-    assert sliced_counts(any_database, criterion="wit").votes == 0
+    assert sliced_counts(any_database, Slice(criterion="clarity")).wins.tolist() == [[0, 0], [1, 0]]
+    assert sliced_counts(any_database, Slice(criterion="warmth")).votes == 1
+    assert sliced_counts(any_database, Slice(criterion="wit")).votes == 0
 
 
 def test_votes_under_two_versions_of_a_rubric_never_mix(any_database: Database) -> None:
@@ -91,9 +96,9 @@ def test_votes_under_two_versions_of_a_rubric_never_mix(any_database: Database) 
 
     for version, wins in (("1", [[0, 1], [0, 0]]), ("2", [[0, 0], [1, 0]])):
         key = criterion_key("clarity", version)
-        assert sliced_counts(any_database, criterion=key).wins.tolist() == wins
+        assert sliced_counts(any_database, Slice(criterion=key)).wins.tolist() == wins
         assert read_counts(any_database, ["battle"], key).wins.tolist() == wins
-    assert sliced_counts(any_database, criterion="clarity").votes == 0
+    assert sliced_counts(any_database, Slice(criterion="clarity")).votes == 0
     assert sliced_counts(any_database).votes == 2
 
 
@@ -144,7 +149,7 @@ def test_votes_of_an_imported_file_without_voters_are_known_to_be_of_nobody(any_
 
 @pytest.mark.parametrize("platform", ["openai", "nobody's"])
 def test_an_empty_slice_is_no_error(any_database: Database, platform: str) -> None:
-    counts = sliced_counts(any_database, platform=platform)
+    counts = sliced_counts(any_database, Slice(platform=platform))
 
     assert counts.votes == 0
     assert list(counts.revisions) == []

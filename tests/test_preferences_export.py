@@ -18,16 +18,14 @@ from arena.preferences.export import export_files
 from arena.preferences.manifest import (
     FileFormat,
     Manifest,
-    battle_of_line,
     check_file,
-    facts_of_line,
     read_manifest,
 )
 from arena.preferences.rules import Rules, problems_of, rules_of
 from arena.tables import Mode, Winner
 from tests.arena_facts import add_models, add_vote, withdraw_vote
 from tests.conftest import SettingsFactory
-from tests.preference_facts import GOOD, PROMPT, TURNS, WORSE, lines_of, select
+from tests.preference_facts import GOOD, PROMPT, TURNS, WORSE, facts_of_lines, lines_of, select
 
 A, B, TIE, BOTH_BAD = Winner
 HISTORY = ({"role": "user", "content": "I feel lost."}, {"role": "assistant", "content": "Where would you be?"})
@@ -127,7 +125,7 @@ def test_a_vote_for_neither_gives_kto_two_bad_examples_and_the_others_nothing(
         (GOOD, False),
         (WORSE, False),
     ]
-    assert [battle_of_line(kto, line) for line in (1, 2)] == [battle, battle]
+    assert [fact["battle"] for fact in facts_of_lines(kto)] == [battle, battle]
     assert lines_of(trl) == []
     assert read_manifest(trl).no_pair == {"both_bad": 1}
 
@@ -150,7 +148,7 @@ def test_the_manifest_tells_what_the_file_is_made_of(database: Database, tmp_pat
     assert manifest.bytes == out.stat().st_size
     assert manifest.problems == ["The platform takes no file of fewer than 10 lines: 8 more pairs are missing."]
     assert manifest.lengths["pairs"] == 2
-    assert facts_of_line(out, 1) == {
+    assert facts_of_lines(out)[0] == {
         "line": 1,
         "battle": chain,
         "turn": 2,
@@ -159,7 +157,7 @@ def test_the_manifest_tells_what_the_file_is_made_of(database: Database, tmp_pat
         "chosen": {"model": "bard@1", "finish_reason": "stop"},
         "rejected": {"model": "poet@1", "finish_reason": "stop"},
     }
-    assert facts_of_line(out, 2)["agreed"] == 2
+    assert facts_of_lines(out)[1]["agreed"] == 2
 
 
 def test_tokens_are_estimated_from_bytes_of_the_texts(database: Database, tmp_path: Path) -> None:
@@ -179,7 +177,7 @@ def test_a_line_over_the_platforms_limit_is_left_out_and_told(database: Database
     manifest = export(database, "vertex", out, most_line_tokens=100)
 
     assert (manifest.lines, manifest.left_out) == (1, {"too_long": 1})
-    assert battle_of_line(out, 1) == chain
+    assert facts_of_lines(out)[0]["battle"] == chain
     assert manifest.models == ["bard@1", "poet@1"]
 
 
@@ -270,7 +268,7 @@ def test_the_commands_tell_of_pairs_and_write_files(
     assert "The voter took the vote back." in page
     assert withheld.split() == [chain]
     assert "9 more pairs are missing" in wrote
-    assert battle_of_line(out, 1) == chain
+    assert facts_of_lines(out)[0]["battle"] == chain
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,6 @@ from arena.preferences.manifest import (
     TOKEN_ESTIMATE,
     Manifest,
     NamedFile,
-    battle_of_line,
     check_file,
     line_map_path,
     manifest_path,
@@ -60,19 +59,6 @@ def test_a_manifest_is_read_as_it_was_written(tmp_path: Path) -> None:
     assert read_manifest(path) == read_manifest(tmp_path / "train.jsonl") == manifest
     assert manifest.ready
     assert not replace(manifest, problems=["No."]).ready
-
-
-@pytest.mark.parametrize("lines", [1, 2, 999])
-def test_every_line_leads_to_its_battle_and_no_other_line_exists(tmp_path: Path, lines: int) -> None:
-    write_manifest(tmp_path, exported(tmp_path, lines))
-    file = tmp_path / "train.jsonl"
-
-    found = [battle_of_line(file, line) for line in range(1, lines + 1)]
-
-    assert found == [f"battle-{line * 7}" for line in range(1, lines + 1)]
-    for beyond in (0, lines + 1):
-        with pytest.raises(ConfigError, match=f"has no line {beyond}"):
-            battle_of_line(file, beyond)
 
 
 def test_a_file_that_was_changed_since_is_refused(tmp_path: Path) -> None:

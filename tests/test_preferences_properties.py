@@ -15,13 +15,13 @@ from sqlalchemy import event, select
 from arena.database import Database, open_database
 from arena.preferences.export import export_files
 from arena.preferences.filters import Filters
-from arena.preferences.manifest import FileFormat, Manifest, Split, check_file, facts_of_line
+from arena.preferences.manifest import FileFormat, Manifest, Split, check_file
 from arena.preferences.rules import Rules
 from arena.preferences.selection import select_votes
 from arena.preferences.similarity import plain
 from arena.tables import Answer, Battle, Conversation, Mode, Prompt, Vote, Winner
 from tests.arena_facts import add_models, add_vote
-from tests.preference_facts import CHALLENGES, ORCHARD, SECRET_GARDEN, lines_of
+from tests.preference_facts import CHALLENGES, ORCHARD, SECRET_GARDEN, facts_of_lines, lines_of
 
 PROMPTS = (SECRET_GARDEN.text, ORCHARD.text, "Where do I begin?", "And then?", "What is here?", "where do I  BEGIN?")
 ANSWERS = ("Look at the field.", "Plant one tree.", "Come back tomorrow.", "PLANT one  tree.", "I can't help.", "")
@@ -152,10 +152,8 @@ class Example:
 
 
 def examples(file: Path) -> Iterator[Example]:
-    lines = lines_of(file)
-    assert lines == [] or facts_of_line(file, len(lines))["line"] == len(lines)
-    for number, line in enumerate(lines, start=1):
-        yield Example(*_said(line), str(facts_of_line(file, number)["battle"]))
+    for line, facts in zip(lines_of(file), facts_of_lines(file), strict=True):
+        yield Example(*_said(line), str(facts["battle"]))
 
 
 def _said(line: Mapping[str, Any]) -> tuple[tuple[str, ...], str | None, str | None]:

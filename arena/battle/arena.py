@@ -25,7 +25,7 @@ from arena.draw_forecast import Forecast
 from arena.errors import BattleError
 from arena.evidence import VoteEvidence
 from arena.fleet import Fleet
-from arena.forgetting import Forgotten, forget
+from arena.forgetting import forget
 from arena.leaderboard import Leaderboard
 from arena.limits import Limits
 from arena.moderation import Moderation
@@ -217,11 +217,11 @@ class Arena:
         runs = [run for run in self._runs if run.key == battle_id and run.voter.voter_id == voter.voter_id]
         await asyncio.gather(*(asyncio.shield(run.end("stopped by the visitor")) for run in runs))
 
-    async def forget(self, voter: VoterIdentity) -> Forgotten:
+    async def forget(self, voter: VoterIdentity) -> None:
         """Stop what the voter runs, then forget the voter; what becomes of votes is a setting."""
         runs = [run for run in self._runs if run.voter.voter_id == voter.voter_id]
         await asyncio.gather(*(asyncio.shield(run.end("forgotten")) for run in runs))
-        return await self._database.run(forget, self._database, voter.voter_id, self._settings.forgotten_votes)
+        await self._database.run(forget, self._database, voter.voter_id, self._settings.forgotten_votes)
 
     def leave(self, session: str) -> None:
         """The page of that session is gone: cancel what it was streaming, keep what was finished. From any thread."""

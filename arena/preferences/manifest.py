@@ -7,7 +7,6 @@ or a path, so that the same votes give the same bytes.
 
 import hashlib
 import json
-import mmap
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
@@ -142,43 +141,3 @@ def sha256_of(path: Path) -> str:
         while portion := stored.read(_PORTION):
             digest.update(portion)
     return digest.hexdigest()
-
-
-def battle_of_line(path: Path, line: int) -> str:
-    """The battle behind a line (1, 2, …) of the training file at `path`; see `facts_of_line`."""
-    return str(facts_of_line(path, line)["battle"])
-
-
-def facts_of_line(path: Path, line: int) -> dict[str, Any]:
-    """What is known of a line (1, 2, …) of the training file at `path`: battle, turn, models, voters who agreed.
-
-    Found by halving, so a line of a million costs some twenty looks at the disk.
-
-    Raises:
-        ConfigError: the file has no such line, or no line map.
-
-    """
-    own = line_map_path(path)
-    try:
-        with own.open("rb") as stored, mmap.mmap(stored.fileno(), 0, access=mmap.ACCESS_READ) as view:
-            found = _search(view, line)
-    except (OSError, ValueError) as error:  # an empty file cannot be mapped
-        raise ConfigError(f"{own}: cannot be read, or is empty; export the file again.") from error
-    if found is None:
-        raise ConfigError(f"{path}: has no line {line}.")
-    return found
-
-
-def _search(view: mmap.mmap, line: int) -> dict[str, Any] | None:
-    low, high = 0, len(view)
-    while low < high:
-        start = view.rfind(b"\n", 0, (low + high) // 2) + 1
-        end = view.find(b"\n", start) + 1 or len(view)
-        record: dict[str, Any] = json.loads(view[start:end])
-        if record["line"] == line:
-            return record
-        if record["line"] < line:
-            low = end
-        else:
-            high = start
-    return None

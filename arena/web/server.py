@@ -2,7 +2,6 @@
 
 import asyncio
 import errno
-import logging
 import signal
 import socket
 from collections.abc import Awaitable, Callable, Iterator
@@ -13,7 +12,6 @@ import uvicorn
 from arena.errors import ConfigError
 from arena.web.connections import PatientProtocol, allow_many_files, limit_unread
 
-log = logging.getLogger(__name__)
 _CLOSING_S = 3
 """How long connections may take to close once the battles are drained."""
 
