@@ -330,26 +330,27 @@ def test_a_page_asks_no_other_origin_for_anything(arena: httpx.Client) -> None:
 
 
 def test_a_program_that_asks_for_a_call_that_is_not_there_is_told_so(arena: httpx.Client) -> None:
+    """Gradio would keep it waiting."""
     joined = arena.post("/gradio_api/call/leaderboard", json={"data": []}).json()
     heard = f"/gradio_api/call/leaderboard/{joined['event_id']}"
     assert "event: complete" in arena.get(heard).text
 
     for path in (heard, "/gradio_api/call/leaderboard/0123456789abcdef"):
-        answer = arena.get(path)
-        assert answer.status_code == 404
-        assert answer.text == "There is no such call, or it was answered before: call again."
+        with arena.stream("GET", path) as answer:
+            assert answer.status_code == 404
+            assert answer.read() == b"There is no such call, or it was answered before: call again."
 
 
 def test_the_name_of_somebodys_page_is_no_call_that_one_could_hear(address: str) -> None:
-    """Gradio looks for a page's connection where it finds no call of that name."""
+    """Gradio looks for a page's connection where it finds no call of that name, and would tell it without an end."""
     with ScriptedVisitor(address) as visitor, ScriptedVisitor(address) as stranger:
         session = uuid4().hex
         visitor.join(visitor.function("send"), ["A private challenge"], session).raise_for_status()
 
-        overheard = stranger.client.get(f"/gradio_api/call/leaderboard/{session}")
+        with stranger.client.stream("GET", f"/gradio_api/call/leaderboard/{session}") as overheard:
+            assert overheard.status_code == 404
         _, heard = visitor.listen(session)
 
-    assert overheard.status_code == 404
     assert heard[-1].event["msg"] == "close_stream"
 
 
