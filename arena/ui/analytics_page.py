@@ -13,13 +13,13 @@ from arena.leaderboard import Slice, Standings
 from arena.style import StyleStandings
 from arena.ui.analytics import ENOUGH_VOTES, Analytics, Slices, SliceTable, lay_out, tabulate_slice, tell_fragility
 from arena.ui.context import PageContext
-from arena.ui.desk import AT_ONCE
 from arena.ui.html import fragment, render
 from arena.ui.judge_section import build_judge_section
 from arena.ui.judging_section import build_judging_section
 from arena.ui.language_names import name_language
 from arena.ui.leaderboard_page import RefreshPace
 from arena.ui.opening import Opening, to_come
+from arena.ui.wiring import AT_ONCE
 from arena.voter_groups import read_voter_groups
 
 REFRESH_S = 15.0

@@ -10,10 +10,11 @@ from arena.errors import ArenaError
 from arena.tables import Side
 from arena.ui.composer import Composer
 from arena.ui.context import PageContext
-from arena.ui.desk import AT_ONCE, STREAMING, Desk
+from arena.ui.desk import Desk
 from arena.ui.html import fragment, render
 from arena.ui.readiness import LOOK_AGAIN_S, readiness
 from arena.ui.stage import Stage, Updates, Wording
+from arena.ui.wiring import AT_ONCE, STREAMING
 
 _HINT = "Keys: A, B, T for a tie, X for both bad, N for a new battle"
 _IDLE = ("The first answer appears here, unsigned.", "The second appears here, beside it.")

@@ -1,7 +1,6 @@
 """The Campaign page: pairs of finished answers, one after the other, blind; and how far it is, for the operator."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
 from typing import Any
 
 import gradio as gr
@@ -9,12 +8,12 @@ import gradio as gr
 from arena.battle import BattleView
 from arena.campaigns.judging import JudgingView, Place
 from arena.campaigns.progress import campaign_progress, list_campaigns
-from arena.errors import ArenaError, reason_of
-from arena.tables import Winner
+from arena.errors import ArenaError
+from arena.ui.ballot import Ballot
 from arena.ui.context import PageContext
-from arena.ui.desk import AT_ONCE
 from arena.ui.html import fragment, render
 from arena.ui.stage import Stage, Updates, Wording
+from arena.ui.wiring import AT_ONCE
 
 RENEW_S = 10.0
 """How often the operator's figures, and a voter's wait for answers, are renewed."""
@@ -46,12 +45,8 @@ class _CampaignPage:
 
     def wire(self) -> None:
         """Connect every button and the page's loading."""
-        stage = self._stage
-        ballot = [stage.battle, *stage.criteria.inputs]
-        for winner, button in stage.votes.items():
-            button.click(self._vote(winner), ballot, self._outputs, **AT_ONCE)
-        stage.withdraw.click(self._withdraw, [stage.battle], self._outputs, **AT_ONCE)
-        stage.fresh.click(self._next, None, self._outputs, **AT_ONCE)
+        Ballot(self._context, self._stage, self._context.judging, self._show).wire(self._outputs)
+        self._stage.fresh.click(self._next, None, self._outputs, **AT_ONCE)
         self._begin.click(self._next, None, self._outputs, **AT_ONCE)
         self._waiting.tick(self._next, None, self._outputs, **AT_ONCE)
         self._renewing.tick(self._renew, None, self._outputs, **AT_ONCE)
@@ -90,24 +85,6 @@ class _CampaignPage:
         except ArenaError as error:
             return {**self._stage.refuse(str(error)), self._room: gr.update(visible=True)}
         return self._show(view)
-
-    def _vote(self, winner: Winner) -> Callable[..., Awaitable[Updates]]:
-        async def vote(request: gr.Request, assignment: str, *criteria: str) -> Updates:
-            voter = self._context.voter(request)
-            given = self._stage.criteria.read(*criteria)
-            return await self._settle(self._context.judging.vote(assignment, voter, winner, *given), assignment)
-
-        return vote
-
-    async def _withdraw(self, assignment: str, request: gr.Request) -> Updates:
-        return await self._settle(self._context.judging.withdraw(assignment, self._context.voter(request)), assignment)
-
-    async def _settle(self, asked: Awaitable[JudgingView], assignment: str) -> Updates:
-        try:
-            return self._show(await asked)
-        except ArenaError as error:
-            self._context.refused(reason_of(error), assignment)
-            return self._stage.refuse(str(error))
 
     def _show(self, view: JudgingView) -> Updates:
         """The one place where a voter's place in a campaign becomes pixels."""

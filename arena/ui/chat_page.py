@@ -9,12 +9,13 @@ import gradio as gr
 from arena.battle import ChatView
 from arena.errors import ArenaError, reason_of
 from arena.ui.context import PageContext
-from arena.ui.desk import AT_ONCE, STREAMING, changes
+from arena.ui.desk import changes
 from arena.ui.html import fragment, render
 from arena.ui.panes import asked, conversation, said
 from arena.ui.readiness import LOOK_AGAIN_S, readiness
 from arena.ui.sampling import model_choice, name_of, read_sampling, ready_models, sampling_fold
 from arena.ui.stage import Updates
+from arena.ui.wiring import AT_ONCE, STREAMING
 
 
 def build_chat_page(context: PageContext) -> None:

@@ -11,8 +11,8 @@ from arena.preferences.gates import SENTENCES
 from arena.preferences.withholding import reasons_of, release, withhold
 from arena.ui.context import PageContext
 from arena.ui.data_pairs import KEPT
-from arena.ui.desk import LISTENING
 from arena.ui.html import fragment, render
+from arena.ui.wiring import LISTENING
 
 _BEGINNING = 60
 """Characters of a prompt that a choice shows."""

@@ -10,8 +10,8 @@ from arena.errors import ArenaError
 from arena.preferences.shelf import shelved_files
 from arena.ui.context import PageContext
 from arena.ui.data_pairs import BUSY, asked_filters, told_work
-from arena.ui.desk import LISTENING
 from arena.ui.html import fragment, render
+from arena.ui.wiring import LISTENING
 
 _FORMATS = [
     ("OpenAI, preferences", "openai"),

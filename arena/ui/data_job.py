@@ -14,8 +14,8 @@ from arena.roster import PLATFORM_NAMES, ModelEntry
 from arena.tables import TunedModel, TuningJob
 from arena.ui.context import PageContext
 from arena.ui.data_tuning import badge_of, state_of
-from arena.ui.desk import LISTENING
 from arena.ui.html import fragment, render
+from arena.ui.wiring import LISTENING
 
 _FINAL = "final"
 _NUMBER = re.compile(r"\d+")

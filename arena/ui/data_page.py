@@ -16,9 +16,9 @@ from arena.ui.data_job import JobSection
 from arena.ui.data_lineage import LineageSection
 from arena.ui.data_pairs import PairsSection
 from arena.ui.data_tuning import TuningSection
-from arena.ui.desk import AT_ONCE
 from arena.ui.html import fragment, render
 from arena.ui.stage import Updates
+from arena.ui.wiring import AT_ONCE
 
 REFRESH_S = 2.0
 """How often an open page is renewed: jobs, and what is being read or written."""

@@ -13,8 +13,8 @@ from arena.preferences.gates import SENTENCES
 from arena.preferences.manifest import FileFormat
 from arena.preferences.rules import problems_of, rules_of
 from arena.ui.context import PageContext
-from arena.ui.desk import LISTENING
 from arena.ui.html import fragment, render
+from arena.ui.wiring import LISTENING
 
 KEPT = "kept"
 """The votes that make lessons, as an address names them."""

@@ -14,8 +14,8 @@ from arena.preferences.shelf import Shelved, shelved_files
 from arena.roster import PLATFORM_NAMES
 from arena.ui.context import PageContext
 from arena.ui.data_files import FORMAT_NAMES
-from arena.ui.desk import LISTENING
 from arena.ui.html import fragment, render
+from arena.ui.wiring import LISTENING
 
 _LEAD = (
     "A job sends one file to its platform, which trains a model on it. What is “auto” the platform chooses. Nothing is "

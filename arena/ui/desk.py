@@ -1,29 +1,20 @@
 """What the pages with two panes have in common: the handlers between a visitor's clicks and the arena."""
 
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 from typing import Any, TypeVar
 
 import gradio as gr
 
 from arena.battle import BattleView, Phase
-from arena.errors import ArenaError, reason_of
-from arena.tables import Winner
+from arena.errors import ArenaError
+from arena.ui.ballot import Ballot
 from arena.ui.composer import Composer
 from arena.ui.context import PageContext
 from arena.ui.stage import Stage, Updates
+from arena.ui.wiring import AT_ONCE, STREAMING
 
 View = TypeVar("View")
-
-LISTENING: dict[str, Any] = {
-    "show_progress": "hidden",
-    "api_visibility": "private",
-    "trigger_mode": "once",
-    "postprocess": False,
-}
-"""How every event is wired: hidden from programs, without Gradio's progress, and values sent as they are."""
-STREAMING: dict[str, Any] = {**LISTENING, "concurrency_limit": None}
-AT_ONCE: dict[str, Any] = {**LISTENING, "queue": False}
 
 
 async def changes(views: AsyncGenerator[View], show: Callable[[View], Updates]) -> AsyncGenerator[Updates]:
@@ -51,6 +42,7 @@ class Desk:
         self.composer = composer
         self.stage = stage
         self.outputs = [*composer.components, *stage.components]
+        self._ballot = Ballot(context, stage, context.arena, self.show)
 
     def show(self, view: BattleView, titles: tuple[str, str] = ("", "")) -> Updates:
         """The whole page for a battle."""
@@ -86,25 +78,14 @@ class Desk:
         if further and latest is not None and latest.turns and latest.turns[-1].prompt != further:
             yield self.stage.ask_next(None, further)
 
-    async def settle(self, asked: Awaitable[BattleView], battle: str) -> Updates:
-        """Show the battle after one change, or say why there was none."""
-        try:
-            return self.show(await asked)
-        except ArenaError as error:
-            return self.refuse(error, battle)
-
     def refuse(self, error: ArenaError, battle: str = "") -> Updates:
         """Say why something was not done, and have it counted."""
-        self._context.refused(reason_of(error), battle)
-        return self.stage.refuse(str(error))
+        return self._ballot.refuse(error, battle)
 
     def wire(self) -> None:
         """Connect the stage's own buttons: the vote, withdrawing, stopping, a new battle."""
         stage = self.stage
-        ballot = [stage.battle, *stage.criteria.inputs]
-        for winner, button in stage.votes.items():
-            button.click(self._vote(winner), ballot, self.outputs, **AT_ONCE)
-        stage.withdraw.click(self._withdraw, [stage.battle], self.outputs, **AT_ONCE)
+        self._ballot.wire(self.outputs)
         stage.stop.click(self._stop, [stage.battle], self.outputs, **AT_ONCE)
         stage.fresh.click(self.clear, None, self.outputs, **AT_ONCE)
 
@@ -113,17 +94,6 @@ class Desk:
         stage = self.stage
         given = [stage.next_prompt, stage.battle, stage.side, *more]
         gr.on([stage.next_send.click, stage.next_prompt.submit], handler, given, self.outputs, **STREAMING)
-
-    def _vote(self, winner: Winner) -> Callable[..., Awaitable[Updates]]:
-        async def vote(request: gr.Request, battle: str, *criteria: str) -> Updates:
-            voter = self._context.voter(request)
-            rated = self.stage.criteria.read(*criteria)
-            return await self.settle(self._context.arena.vote(battle, voter, winner, *rated), battle)
-
-        return vote
-
-    async def _withdraw(self, battle: str, request: gr.Request) -> Updates:
-        return await self.settle(self._context.arena.withdraw(battle, self._context.voter(request)), battle)
 
     async def _stop(self, battle: str, request: gr.Request) -> Updates:
         try:

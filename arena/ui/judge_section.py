@@ -13,8 +13,8 @@ from arena.judge.findings import Comparison, Difference, JudgeFinding, read_find
 from arena.stamps import latest_sequence
 from arena.tables import JudgeVerdict
 from arena.ui.context import PageContext
-from arena.ui.desk import AT_ONCE
 from arena.ui.html import fragment, render
+from arena.ui.wiring import AT_ONCE
 
 REFRESH_S = 30.0
 """How often an open page asks whether anything changed; Gradio's timer rests while the page is hidden."""

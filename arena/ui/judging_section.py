@@ -9,10 +9,10 @@ import gradio as gr
 from arena.consistency import read_consistency
 from arena.stamps import latest_sequence
 from arena.ui.context import PageContext
-from arena.ui.desk import AT_ONCE
 from arena.ui.html import fragment, render
 from arena.ui.judging import lay_out_judging
 from arena.ui.leaderboard_page import RefreshPace
+from arena.ui.wiring import AT_ONCE
 
 REFRESH_S = 15.0
 """How often an open page asks whether anything changed; Gradio's timer rests while the page is hidden."""

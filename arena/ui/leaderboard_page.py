@@ -14,9 +14,9 @@ from arena.board_view import BoardView, read_view
 from arena.errors import ArenaError
 from arena.ui.board_cache import BoardCache
 from arena.ui.context import PageContext
-from arena.ui.desk import AT_ONCE
 from arena.ui.html import fragment, render
 from arena.ui.opening import Opening, to_come
+from arena.ui.wiring import AT_ONCE
 
 REFRESH_S = 3.0
 """How often an open page asks whether anything changed; Gradio's timer rests while the page is hidden."""

@@ -9,8 +9,8 @@ import gradio as gr
 
 from arena.pair_battles import read_matchup
 from arena.ui.context import PageContext
-from arena.ui.desk import AT_ONCE
 from arena.ui.html import fragment, render
+from arena.ui.wiring import AT_ONCE
 
 
 def build_matchup_page(context: PageContext) -> None:

@@ -9,10 +9,10 @@ import gradio as gr
 
 from arena.outages import ADVICE, DatabaseUnavailable, Trouble
 from arena.ui.context import PageContext
-from arena.ui.desk import AT_ONCE, LISTENING
 from arena.ui.html import fragment, render
 from arena.ui.report import write_report
 from arena.ui.voter_desk import VoterDesk
+from arena.ui.wiring import AT_ONCE, LISTENING
 
 REFRESH_S = 10.0
 """How often an open page is renewed."""

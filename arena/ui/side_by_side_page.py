@@ -9,11 +9,12 @@ import gradio as gr
 from arena.errors import ArenaError
 from arena.ui.composer import Composer
 from arena.ui.context import PageContext
-from arena.ui.desk import AT_ONCE, STREAMING, Desk
+from arena.ui.desk import Desk
 from arena.ui.html import fragment, render
 from arena.ui.readiness import LOOK_AGAIN_S, readiness
 from arena.ui.sampling import model_choice, name_of, read_sampling, ready_models, sampling_fold
 from arena.ui.stage import Stage, Updates, Wording
+from arena.ui.wiring import AT_ONCE, STREAMING
 
 _HINT = "You know who answers here: this vote moves no rating. Keys: A, B, T for a tie, X for both bad"
 _IDLE = ("The first model’s answer appears here.", "The second model’s answer appears here.")

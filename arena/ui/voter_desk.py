@@ -12,9 +12,9 @@ from arena.decision_preview import Preview, preview
 from arena.errors import ArenaError
 from arena.tables import VoterVerdict
 from arena.ui.context import PageContext
-from arena.ui.desk import LISTENING
 from arena.ui.html import fragment, render
 from arena.ui.judging import tell_ways
+from arena.ui.wiring import LISTENING
 from arena.voter_decisions import decide, find_voter
 from arena.voter_review import ReviewedVoter, VoterReview, review_voters
 
