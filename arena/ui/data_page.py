@@ -73,7 +73,8 @@ class _DataPage:
         return {part: value for section in self._sections for part, value in section.clear().items()}
 
     def _locked(self) -> Updates:
-        return {**self._cleared(), self._head: render("data_locked.html"), self._timer: gr.update(active=False)}
+        sign_in = render("locked.html", title="Data", back="/data")
+        return {**self._cleared(), self._head: sign_in, self._timer: gr.update(active=False)}
 
     def _shown(self, asked: Mapping[str, str]) -> list[Section]:
         if asked["job"]:
