@@ -6,7 +6,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from arena.errors import ConfigError
-from arena.operator_files import data_file, read_yaml
+from arena.operator_files import data_file, read_yaml, repeated
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,13 +49,6 @@ def load_challenges(data_dir: Path) -> tuple[Challenge, ...]:
     except ValidationError as error:
         problems = [f"{path}: {'.'.join(map(str, e['loc']))}: {e['msg']}." for e in error.errors()]
         raise ConfigError("\n".join(problems)) from None
-    _refuse_repeated_ids(path, parsed)
+    if (twice := repeated(entry.id for entry in parsed.challenges)) is not None:
+        raise ConfigError(f"{path}: the id {twice!r} is there twice; each challenge needs an id of its own.")
     return tuple(Challenge(entry.id, entry.text.strip(), entry.tags, entry.held_out) for entry in parsed.challenges)
-
-
-def _refuse_repeated_ids(path: Path, parsed: _ChallengeFile) -> None:
-    seen: set[str] = set()
-    for entry in parsed.challenges:
-        if entry.id in seen:
-            raise ConfigError(f"{path}: the id {entry.id!r} is there twice; each challenge needs an id of its own.")
-        seen.add(entry.id)

@@ -1,7 +1,7 @@
 """The files that an operator writes: where they lie, how they are read, and `${NAME}`s of the environment in them."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -75,6 +75,16 @@ def _unique_mapping(loader: _UniqueKeyLoader, node: yaml.MappingNode) -> dict[An
 
 
 _UniqueKeyLoader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _unique_mapping)
+
+
+def repeated(ids: Iterable[str]) -> str | None:
+    """The first id that is there twice."""
+    seen: set[str] = set()
+    for entry in ids:
+        if entry in seen:
+            return entry
+        seen.add(entry)
+    return None
 
 
 def expand_variables(value: object, environment: Mapping[str, str], missing: list[str]) -> object:

@@ -12,7 +12,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from arena.errors import ConfigError
-from arena.operator_files import data_file, read_yaml
+from arena.operator_files import data_file, read_yaml, repeated
 
 MOST_CRITERIA = 9
 """One for each number key, and more than anybody rates beside a vote."""
@@ -119,7 +119,8 @@ def load_rubric(data_dir: Path) -> Rubric:
     except ValidationError as error:
         problems = [_explain(path, raw, problem) for problem in error.errors()]
         raise ConfigError("\n".join(problems)) from None
-    _refuse_repeated_ids(path, parsed)
+    if (twice := repeated(entry.id for entry in parsed.criteria)) is not None:
+        raise ConfigError(f"{path}: {twice}: id: is there twice; each criterion needs an id of its own.")
     return Rubric(parsed.version, tuple(_criterion(entry) for entry in parsed.criteria))
 
 
@@ -191,11 +192,3 @@ def _names(raw: object, place: tuple[int | str, ...]) -> list[str]:
     entry = raw["criteria"][place[1]]
     given = entry.get("id") if isinstance(entry, dict) else None
     return [str(given) if given else f"criterion {int(place[1]) + 1}", *(str(part) for part in place[2:])]
-
-
-def _refuse_repeated_ids(path: Path, parsed: _RubricFile) -> None:
-    seen: set[str] = set()
-    for entry in parsed.criteria:
-        if entry.id in seen:
-            raise ConfigError(f"{path}: {entry.id}: id: is there twice; each criterion needs an id of its own.")
-        seen.add(entry.id)
