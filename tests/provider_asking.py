@@ -1,12 +1,18 @@
-"""What the tests of providers and of the fleet share: roster entries, and one asked answer."""
+"""What the tests of providers and of the fleet share: roster entries, platforms, and one asked answer."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from arena.providers.base import AnswerProgress, Deadlines, Event, JsonSchema, Message, Provider, Sampling, pump
+from arena.providers.google_credentials import CredentialSource, GoogleCredentials
+from arena.providers.vertex import VertexProvider
 from arena.roster import ModelEntry
+from tests.scripted_vertex import ScriptedVertex
+from tests.scripting import Script, ScriptedServer
 
 TUNED = "projects/242650888445/locations/us-central1/models/7008782995188350976"
 """A model resource, as the shipped roster names it."""
@@ -15,6 +21,9 @@ AnyProvider = TypeVar("AnyProvider", bound=Provider)
 
 PATIENT = Deadlines(first_token_s=10, silence_s=10, answer_s=30)
 """Deadlines that no test waits for."""
+
+HASTY = replace(PATIENT, first_token_s=0.6, silence_s=0.6, answer_s=3.0)
+"""Deadlines that tests of silence wait for."""
 
 
 def openai_entry(url: str, **fields: object) -> ModelEntry:
@@ -35,6 +44,27 @@ def vertex_entry(url: str, **fields: object) -> ModelEntry:
         "api_base": url,
     }
     return ModelEntry.model_validate({**described, **fields})
+
+
+def provider_for(server: ScriptedVertex) -> VertexProvider:
+    """A provider with the service account of `server`."""
+    return VertexProvider(GoogleCredentials(CredentialSource(json.dumps(server.credentials()))), PATIENT)
+
+
+@dataclass(frozen=True, slots=True)
+class Platform:
+    """A scripted server with a model, and the provider that asks it."""
+
+    name: str
+    server: ScriptedServer
+    model: str
+    """As the server's scripts name it."""
+    entry: ModelEntry
+    connect: Callable[[], Provider]
+
+    def say(self, script: Script) -> None:
+        """Have the model answer so."""
+        self.server.scripts[self.model] = script
 
 
 @asynccontextmanager

@@ -4,7 +4,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.provider_asking import TUNED
+from arena.providers.openai import OpenAIProvider
+from tests.provider_asking import PATIENT, TUNED, Platform, openai_entry, provider_for, vertex_entry
 from tests.scripted_openai import ScriptedOpenAI
 from tests.scripted_vertex import ScriptedVertex
 from tests.scripting import Script
@@ -22,3 +23,13 @@ def vertex_server() -> Iterator[ScriptedVertex]:
     """A Vertex AI with one tuned model, deployed, and one published model."""
     with ScriptedVertex({TUNED: Script("slow and steady"), "gemini-2.5-flash": Script("quick")}) as server:
         yield server
+
+
+@pytest.fixture(params=["openai", "vertex"])
+def platform(request: pytest.FixtureRequest) -> Platform:
+    """Each platform in turn."""
+    if request.param == "openai":
+        openai: ScriptedOpenAI = request.getfixturevalue("openai_server")
+        return Platform("openai", openai, "tortoise", openai_entry(openai.url), lambda: OpenAIProvider(PATIENT))
+    vertex: ScriptedVertex = request.getfixturevalue("vertex_server")
+    return Platform("vertex", vertex, TUNED, vertex_entry(vertex.url), lambda: provider_for(vertex))

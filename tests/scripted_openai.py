@@ -11,7 +11,16 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from tests.scripting import Exchange, Fault, Recorded, Script, ScriptedServer, end_badly, serve_by_hand, stream_pieces
+from tests.scripting import (
+    Exchange,
+    Recorded,
+    Script,
+    ScriptedServer,
+    begin_badly,
+    end_badly,
+    serve_by_hand,
+    stream_pieces,
+)
 
 _ERROR_TYPES = {401: "invalid_request_error", 404: "invalid_request_error", 429: "requests", 500: "server_error"}
 _ERROR_CODES = {401: "invalid_api_key", 404: "model_not_found", 429: "rate_limit_exceeded"}
@@ -72,7 +81,7 @@ class ScriptedOpenAI(ScriptedServer):
             status = 404 if script is None or not isinstance(script.fault, int) else script.fault
             exchange.respond(status, openai_error(status, "The moderation is not there."))
             return
-        if await self._said_otherwise(exchange, script):
+        if await begin_badly(exchange, script, _whole):
             return
         grounds = {name for name in str(script.text).split(", ") if name}
         found = {name: name in grounds for name in _MODERATION_CATEGORIES}
@@ -106,7 +115,7 @@ class ScriptedOpenAI(ScriptedServer):
 
     async def _tell(self, exchange: Exchange, script: Script) -> bool:
         """Stream the answer; `True` if it went out whole."""
-        if await self._said_otherwise(exchange, script):
+        if await begin_badly(exchange, script, _whole):
             return False
         number = next(self._ids)
         prompt = latest_prompt(exchange.request)
@@ -130,23 +139,6 @@ class ScriptedOpenAI(ScriptedServer):
             exchange.event(_chunk(number, exchange.request.model, [], usage_of(prompt, pieces, script)))
         exchange.event(b"[DONE]")
         exchange.close_stream()
-        return True
-
-    async def _said_otherwise(self, exchange: Exchange, script: Script) -> bool:
-        """Faults before the stream; `True` if there will be none."""
-        match script.fault:
-            case Fault.STALL_HEADERS:
-                await exchange.stall()
-                return False
-            case Fault.DROP_AT_ONCE:
-                exchange.drop()
-            case Fault.HTML:
-                exchange.respond(200, "<!doctype html><title>Sign in</title><p>Please sign in to this network.</p>")
-            case Fault.NOT_STREAMED:
-                text = "".join(script.pieces(latest_prompt(exchange.request)))
-                exchange.respond(200, _whole(exchange.request.model, text))
-            case _:
-                return False
         return True
 
 
@@ -176,10 +168,17 @@ def _chunk(number: int, model: str, choices: list[Any], usage: Mapping[str, int]
     return json.dumps(body).encode()
 
 
-def _whole(model: str, text: str) -> dict[str, Any]:
-    message = {"role": "assistant", "content": text}
+def _whole(request: Recorded, script: Script) -> dict[str, Any]:
+    """The answer as it is given to whoever asks for no stream."""
+    message = {"role": "assistant", "content": "".join(script.pieces(latest_prompt(request)))}
     choices = [{"index": 0, "message": message, "finish_reason": "stop"}]
-    return {"id": "chatcmpl-whole", "object": "chat.completion", "created": 0, "model": model, "choices": choices}
+    return {
+        "id": "chatcmpl-whole",
+        "object": "chat.completion",
+        "created": 0,
+        "model": request.model,
+        "choices": choices,
+    }
 
 
 def openai_error(status: int, message: str, param: str | None = None) -> dict[str, Any]:

@@ -32,6 +32,7 @@ from tests.scripting import (
     Recorded,
     Script,
     ScriptedServer,
+    begin_badly,
     end_badly,
     serve_by_hand,
     stream_pieces,
@@ -217,26 +218,9 @@ class ScriptedVertex(ScriptedServer):
         else:
             await self.tell(exchange, self._tell(exchange, script))
 
-    async def _said_otherwise(self, exchange: Exchange, script: Script) -> bool:
-        """Faults before the stream; `True` if there will be none."""
-        match script.fault:
-            case Fault.STALL_HEADERS:
-                await exchange.stall()
-                return False
-            case Fault.DROP_AT_ONCE:
-                exchange.drop()
-            case Fault.HTML:
-                exchange.respond(200, "<!doctype html><title>Sign in</title><p>Please sign in to this network.</p>")
-            case Fault.NOT_STREAMED:
-                text = "".join(script.pieces(latest_prompt(exchange.request)))
-                exchange.respond(200, [_body("whole", [_part(text)], "STOP")])
-            case _:
-                return False
-        return True
-
     async def _tell(self, exchange: Exchange, script: Script) -> bool:
         """Stream the answer; `True` if it went out whole. The last piece carries finish reason and usage, as there."""
-        if await self._said_otherwise(exchange, script):
+        if await begin_badly(exchange, script, _whole):
             return False
         if self.tears_events:
             exchange = _Tearing(**vars(exchange))
@@ -301,6 +285,11 @@ def _encoded(body: Mapping[str, Any]) -> bytes:
 
 def _part(text: str) -> dict[str, Any]:
     return {"text": text}
+
+
+def _whole(request: Recorded, script: Script) -> list[dict[str, Any]]:
+    """The answer as it is given to whoever asks for no stream."""
+    return [_body("whole", [_part("".join(script.pieces(latest_prompt(request))))], "STOP")]
 
 
 def _body(response_id: str, parts: list[dict[str, Any]], finish: str | None = None) -> dict[str, Any]:

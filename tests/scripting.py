@@ -426,6 +426,23 @@ class ScriptedServer:
             self.note(lambda: self._seen.open_streams.subtract([model]))
 
 
+async def begin_badly(exchange: Exchange, script: Script, whole: Callable[[Recorded, Script], object]) -> bool:
+    """Let a fault happen instead of a stream (`whole` is the answer without one); `True` if there will be none."""
+    match script.fault:
+        case Fault.STALL_HEADERS:
+            await exchange.stall()
+            return False
+        case Fault.DROP_AT_ONCE:
+            exchange.drop()
+        case Fault.HTML:
+            exchange.respond(200, "<!doctype html><title>Sign in</title><p>Please sign in to this network.</p>")
+        case Fault.NOT_STREAMED:
+            exchange.respond(200, whole(exchange.request, script))
+        case _:
+            return False
+    return True
+
+
 async def stream_pieces(
     exchange: Exchange, script: Script, pieces: Sequence[str], encode: Callable[[str], bytes], error: bytes
 ) -> bool:

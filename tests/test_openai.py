@@ -1,25 +1,21 @@
 """The OpenAI provider, through the official SDK, against a scripted server on a real socket."""
 
-import asyncio
 import logging
-from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from email.utils import format_datetime
 
 import pytest
 
 from arena.errors import FailureKind, ProviderUnavailable
-from arena.providers.base import AnswerProgress, Message, Sampling, pump
+from arena.providers.base import Message, Sampling
 from arena.providers.failures import retry_after
 from arena.providers.openai import OpenAIProvider
 from arena.providers.openai_events import Completion, ServerSentEvents
 from tests.provider_asking import PATIENT, ask, closing, openai_entry
 from tests.scripted_openai import ScriptedOpenAI
-from tests.scripting import Fault, Script
+from tests.scripting import Script
 
 pytest_plugins = ["tests.provider_fixtures"]
-
-HASTY = replace(PATIENT, first_token_s=0.6, silence_s=0.6, answer_s=3.0)
 
 
 async def test_an_answer_arrives_whole_with_its_tokens_and_request_id(openai_server: ScriptedOpenAI) -> None:
@@ -121,57 +117,6 @@ def test_a_date_until_which_a_platform_asks_to_be_left_alone_becomes_seconds() -
     assert retry_after({"retry-after": format_datetime(moment, usegmt=True)}) == pytest.approx(3600, abs=30)
 
 
-async def test_thinking_is_kept_apart_from_the_text(openai_server: ScriptedOpenAI) -> None:
-    openai_server.scripts["tortoise"] = Script("steady", reasoning="A hare sleeps.")
-
-    async with closing(OpenAIProvider(PATIENT)) as provider:
-        progress = await ask(provider, openai_entry(openai_server.url))
-
-    assert (progress.text, progress.reasoning) == ("steady", "A hare sleeps.")
-
-
-@pytest.mark.parametrize(
-    ("fault", "kind", "transient"),
-    [
-        (401, FailureKind.UNAUTHORISED, False),
-        (403, FailureKind.UNAUTHORISED, False),
-        (404, FailureKind.NOT_FOUND, False),
-        (429, FailureKind.RATE_LIMITED, True),
-        (400, FailureKind.BAD_REQUEST, False),
-        (500, FailureKind.SERVER_ERROR, True),
-        (503, FailureKind.SERVER_ERROR, True),
-        (Fault.STALL_HEADERS, FailureKind.NO_FIRST_TOKEN, True),
-        (Fault.STALL_FIRST, FailureKind.NO_FIRST_TOKEN, True),
-        (Fault.STALL_MIDWAY, FailureKind.SILENCE, True),
-        (Fault.CUT, FailureKind.CUT, True),
-        (Fault.DROP, FailureKind.CONNECTION, True),
-        (Fault.DROP_AT_ONCE, FailureKind.CONNECTION, True),
-        (Fault.EMPTY, FailureKind.EMPTY, True),
-        (Fault.BAD_JSON, FailureKind.MALFORMED, True),
-        (Fault.BAD_UTF8, FailureKind.MALFORMED, True),
-        (Fault.HTML, FailureKind.MALFORMED, False),
-        (Fault.NOT_STREAMED, FailureKind.MALFORMED, False),
-        (Fault.ERROR_EVENT, FailureKind.SERVER_ERROR, True),
-    ],
-    ids=str,
-)
-async def test_every_fault_ends_as_its_kind_within_the_deadline_and_closes_the_stream(
-    openai_server: ScriptedOpenAI, fault: Fault | int, kind: FailureKind, transient: bool
-) -> None:
-    async with closing(OpenAIProvider(PATIENT)) as provider:
-        await provider.prepare(openai_entry(openai_server.url))
-        openai_server.scripts["tortoise"] = Script("slow and steady wins", fault=fault, fault_after=2)
-        progress = await ask(provider, openai_entry(openai_server.url), deadlines=HASTY)
-        await openai_server.until(lambda server: not server.open_streams)
-
-    assert progress.error is not None
-    assert progress.error.kind is kind
-    assert isinstance(progress.error, ProviderUnavailable) is transient
-    assert progress.finish is None
-    assert progress.total_ms is not None
-    assert progress.total_ms < 3_000
-
-
 async def test_a_rate_limit_is_told_at_once_and_not_waited_out(openai_server: ScriptedOpenAI) -> None:
     openai_server.scripts["tortoise"] = Script(fault=429, retry_after_s=60)
 
@@ -183,20 +128,6 @@ async def test_a_rate_limit_is_told_at_once_and_not_waited_out(openai_server: Sc
     assert progress.total_ms is not None
     assert progress.total_ms < 5_000
     assert len(openai_server.requests) == 1
-
-
-@pytest.mark.parametrize("fault", [Fault.STALL_END, Fault.DROP_END])
-async def test_what_goes_wrong_after_the_finish_reason_spoils_nothing(
-    openai_server: ScriptedOpenAI, fault: Fault
-) -> None:
-    openai_server.scripts["tortoise"] = Script("slow and steady", fault=fault)
-
-    async with closing(OpenAIProvider(PATIENT)) as provider:
-        progress = await ask(provider, openai_entry(openai_server.url))
-        await openai_server.until(lambda server: not server.open_streams)
-
-    assert progress.complete
-    assert progress.text == "slow and steady"
 
 
 async def test_an_answer_at_its_token_limit_is_an_answer(openai_server: ScriptedOpenAI) -> None:
@@ -229,23 +160,6 @@ async def test_an_answer_without_usage_is_an_answer(openai_server: ScriptedOpenA
     assert progress.complete
     assert progress.finish is not None
     assert progress.finish.output_tokens is None
-
-
-async def test_cancelling_closes_the_connection_upstream_at_once(openai_server: ScriptedOpenAI) -> None:
-    openai_server.scripts["tortoise"] = Script("slow and steady wins", fault=Fault.STALL_MIDWAY, fault_after=2)
-    progress = AnswerProgress()
-    async with closing(OpenAIProvider(PATIENT)) as provider:
-        events = provider.stream(openai_entry(openai_server.url), [Message("user", "Hello")], Sampling())
-        task = asyncio.create_task(pump(events, PATIENT, progress))
-        await openai_server.until(lambda server: server.stalled["tortoise"] == 1)
-
-        task.cancel()
-        await openai_server.until(lambda server: server.hung_up == ("tortoise",), timeout_s=1.0)
-
-        with pytest.raises(asyncio.CancelledError):
-            await task
-    assert openai_server.open_streams == {}
-    assert openai_server.told == ()
 
 
 async def test_two_answers_of_one_server_share_its_connections(openai_server: ScriptedOpenAI) -> None:

@@ -2,33 +2,19 @@
 
 import asyncio
 import itertools
-import json
-import logging
-import subprocess
-import sys
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
 from arena.errors import FailureKind, ProviderError, ProviderUnavailable
 from arena.providers.base import LEAST_GATHERING_S, AnswerProgress, Delta, Finish, Message, Sampling, pump
-from arena.providers.google_credentials import CredentialSource, GoogleCredentials
-from arena.providers.vertex import VertexProvider
 from arena.providers.vertex_answers import VertexAnswer
 from arena.providers.vertex_events import VertexEvents
-from tests.provider_asking import PATIENT, TUNED, ask, closing, eventually, vertex_entry
-from tests.scripted_vertex import CLIENT_EMAIL, ScriptedVertex
+from tests.provider_asking import PATIENT, TUNED, ask, closing, eventually, provider_for, vertex_entry
+from tests.scripted_vertex import ScriptedVertex
 from tests.scripting import Fault, Script
 
 pytest_plugins = ["tests.provider_fixtures"]
-
-HASTY = replace(PATIENT, first_token_s=0.6, silence_s=0.6, answer_s=3.0)
-
-
-def provider_for(server: ScriptedVertex) -> VertexProvider:
-    """A provider with the service account of `server`."""
-    return VertexProvider(GoogleCredentials(CredentialSource(json.dumps(server.credentials()))), PATIENT)
 
 
 async def test_a_tuned_model_is_answered_by_the_endpoint_that_it_is_deployed_to(vertex_server: ScriptedVertex) -> None:
@@ -130,58 +116,6 @@ async def test_an_answer_of_a_given_shape_is_asked_for_and_a_model_without_that_
     assert refused.text == "steady"
 
 
-async def test_thinking_is_kept_apart_from_the_text(vertex_server: ScriptedVertex) -> None:
-    vertex_server.scripts[TUNED] = Script("steady", reasoning="A hare sleeps.")
-
-    async with closing(provider_for(vertex_server)) as provider:
-        progress = await ask(provider, vertex_entry(vertex_server.url))
-
-    assert (progress.text, progress.reasoning) == ("steady", "A hare sleeps.")
-
-
-@pytest.mark.parametrize(
-    ("fault", "kind", "transient"),
-    [
-        (401, FailureKind.UNAUTHORISED, False),
-        (403, FailureKind.UNAUTHORISED, False),
-        (404, FailureKind.NOT_FOUND, False),
-        (429, FailureKind.RATE_LIMITED, True),
-        (400, FailureKind.BAD_REQUEST, False),
-        (500, FailureKind.SERVER_ERROR, True),
-        (503, FailureKind.SERVER_ERROR, True),
-        (Fault.STALL_HEADERS, FailureKind.NO_FIRST_TOKEN, True),
-        (Fault.STALL_FIRST, FailureKind.NO_FIRST_TOKEN, True),
-        (Fault.STALL_MIDWAY, FailureKind.SILENCE, True),
-        (Fault.CUT, FailureKind.CUT, True),
-        (Fault.DROP, FailureKind.CONNECTION, True),
-        (Fault.DROP_AT_ONCE, FailureKind.CONNECTION, True),
-        (Fault.EMPTY, FailureKind.EMPTY, True),
-        (Fault.BAD_JSON, FailureKind.MALFORMED, True),
-        (Fault.BAD_UTF8, FailureKind.MALFORMED, True),
-        (Fault.HTML, FailureKind.MALFORMED, True),
-        (Fault.NOT_STREAMED, FailureKind.MALFORMED, True),
-        (Fault.ERROR_EVENT, FailureKind.SERVER_ERROR, True),
-    ],
-    ids=str,
-)
-async def test_every_fault_ends_as_its_kind_within_the_deadline_and_closes_the_stream(
-    vertex_server: ScriptedVertex, fault: Fault | int, kind: FailureKind, transient: bool
-) -> None:
-    async with closing(provider_for(vertex_server)) as provider:
-        await provider.prepare(vertex_entry(vertex_server.url))
-        vertex_server.scripts[TUNED] = Script("slow and steady wins", fault=fault, fault_after=2)
-        progress = await ask(provider, vertex_entry(vertex_server.url), deadlines=HASTY)
-        await vertex_server.until(lambda server: not server.open_streams)
-
-    assert progress.error is not None
-    assert progress.error.kind is kind
-    assert isinstance(progress.error, ProviderUnavailable) is transient
-    assert progress.finish is None
-    assert "slow" not in progress.error.detail
-    assert progress.total_ms is not None
-    assert progress.total_ms < 3_000
-
-
 @pytest.mark.parametrize("code", [401, 404])
 async def test_an_error_in_mid_stream_is_never_answered_by_asking_again(
     vertex_server: ScriptedVertex, code: int
@@ -209,20 +143,6 @@ async def test_a_withheld_answer_is_blocked(vertex_server: ScriptedVertex, reaso
     assert progress.error.kind is FailureKind.BLOCKED
 
 
-@pytest.mark.parametrize("fault", [Fault.STALL_END, Fault.DROP_END])
-async def test_what_goes_wrong_after_the_finish_reason_spoils_nothing(
-    vertex_server: ScriptedVertex, fault: Fault
-) -> None:
-    vertex_server.scripts[TUNED] = Script("slow and steady", fault=fault)
-
-    async with closing(provider_for(vertex_server)) as provider:
-        progress = await ask(provider, vertex_entry(vertex_server.url))
-        await vertex_server.until(lambda server: not server.open_streams)
-
-    assert progress.complete
-    assert progress.text == "slow and steady"
-
-
 async def test_an_answer_at_its_token_limit_is_an_answer_and_has_the_common_word(vertex_server: ScriptedVertex) -> None:
     vertex_server.scripts[TUNED] = Script("slow and", finish="MAX_TOKENS", usage=False)
 
@@ -243,21 +163,6 @@ async def test_an_answer_that_stopped_for_another_reason_failed(vertex_server: S
 
     assert progress.error is not None
     assert progress.error.kind is FailureKind.SERVER_ERROR
-
-
-async def test_cancelling_closes_the_connection_upstream_at_once(vertex_server: ScriptedVertex) -> None:
-    vertex_server.scripts[TUNED] = Script("slow and steady wins", fault=Fault.STALL_MIDWAY, fault_after=2)
-    async with closing(provider_for(vertex_server)) as provider:
-        events = provider.stream(vertex_entry(vertex_server.url), [Message("user", "Hello")], Sampling())
-        task = asyncio.create_task(pump(events, PATIENT, AnswerProgress()))
-        await vertex_server.until(lambda server: server.stalled[TUNED] == 1)
-
-        task.cancel()
-        await vertex_server.until(lambda server: server.hung_up == (TUNED,), timeout_s=1.0)
-
-        with pytest.raises(asyncio.CancelledError):
-            await task
-    assert vertex_server.open_streams == {}
 
 
 async def test_an_answer_that_grows_too_long_is_hung_up_on(vertex_server: ScriptedVertex) -> None:
@@ -480,164 +385,3 @@ async def test_an_endpoint_that_is_gone_is_looked_up_once_and_then_not_found(ver
     assert progress.error.kind is FailureKind.NOT_FOUND
     assert vertex_server.lookups == [TUNED, TUNED]
     assert len(vertex_server.requests) == 1
-
-
-# ── credentials ─────────────────────────────────────────────────────────────────────────────────────────────────────
-
-
-async def test_one_signed_token_serves_all_requests(vertex_server: ScriptedVertex) -> None:
-    async with closing(provider_for(vertex_server)) as provider:
-        await asyncio.gather(*(ask(provider, vertex_entry(vertex_server.url)) for _ in range(5)))
-
-    assert len(vertex_server.token_requests) == 1
-    assert vertex_server.token_requests[0]["iss"] == CLIENT_EMAIL
-    assert len({request.authorization for request in vertex_server.requests}) == 1
-
-
-async def test_a_key_file_is_read_from_where_googles_variable_points(
-    vertex_server: ScriptedVertex, tmp_path: Path
-) -> None:
-    path = vertex_server.write_credentials(tmp_path / "key.json")
-    credentials = GoogleCredentials(CredentialSource(path=str(path)))
-
-    async with closing(VertexProvider(credentials, PATIENT)) as provider:
-        progress = await ask(provider, vertex_entry(vertex_server.url))
-
-    assert progress.complete
-
-
-async def test_a_revoked_token_is_replaced_within_the_same_answer(vertex_server: ScriptedVertex) -> None:
-    async with closing(provider_for(vertex_server)) as provider:
-        await ask(provider, vertex_entry(vertex_server.url))
-        vertex_server.revoke_tokens()
-        progress = await ask(provider, vertex_entry(vertex_server.url))
-
-    assert progress.complete
-    assert len(vertex_server.token_requests) == 2
-
-
-async def test_a_token_that_is_about_to_end_is_replaced(vertex_server: ScriptedVertex) -> None:
-    vertex_server.token_lifetime_s = 60  # google-auth calls a token invalid minutes before its end
-
-    async with closing(provider_for(vertex_server)) as provider:
-        await ask(provider, vertex_entry(vertex_server.url))
-        vertex_server.token_lifetime_s = 3600
-        progress = await ask(provider, vertex_entry(vertex_server.url))
-        granted = len(vertex_server.token_requests)
-        await ask(provider, vertex_entry(vertex_server.url))
-
-    assert progress.complete
-    assert len(vertex_server.token_requests) == granted
-
-
-@pytest.mark.parametrize(
-    ("fault", "kind", "words"),
-    [
-        (401, FailureKind.UNAUTHORISED, "Google refused the credentials: check GOOGLE_APPLICATION_CREDENTIALS"),
-        (Fault.DROP_AT_ONCE, FailureKind.CONNECTION, "Google cannot be reached"),
-        (Fault.HTML, FailureKind.MALFORMED, "Google gave no usable answer: the token endpoint's answer is no token"),
-    ],
-    ids=str,
-)
-async def test_a_token_endpoint_that_fails_is_told_apart_from_a_model_that_does(
-    vertex_server: ScriptedVertex, fault: Fault | int, kind: FailureKind, words: str
-) -> None:
-    vertex_server.token_fault = fault
-
-    async with closing(provider_for(vertex_server)) as provider:
-        readiness = await provider.prepare(vertex_entry(vertex_server.url))
-        progress = await ask(provider, vertex_entry(vertex_server.url))
-
-    assert readiness.reason.startswith(words)
-    assert progress.error is not None
-    assert progress.error.kind is kind
-    assert vertex_server.requests == ()
-
-
-async def test_a_stalled_token_endpoint_blocks_neither_the_loop_nor_the_end_and_is_shared_by_all_who_wait(
-    vertex_server: ScriptedVertex,
-) -> None:
-    vertex_server.token_fault = Fault.STALL_HEADERS
-    impatient = replace(PATIENT, first_token_s=0.3)
-    credentials = GoogleCredentials(CredentialSource(json.dumps(vertex_server.credentials())))
-
-    async with closing(VertexProvider(credentials, impatient)) as provider:
-        readiness = await provider.prepare(vertex_entry(vertex_server.url))
-        progress = await ask(provider, vertex_entry(vertex_server.url), deadlines=impatient)
-        await vertex_server.until(lambda server: server.stalled["token"] == 1)
-        vertex_server.release("token")
-        late = await ask(provider, vertex_entry(vertex_server.url))
-
-    assert readiness.reason == "Google did not answer in time: check this machine's way to the network."
-    assert progress.error is not None
-    assert progress.error.kind is FailureKind.NO_FIRST_TOKEN
-    assert late.complete
-    assert len(vertex_server.token_requests) == 1
-
-
-_FROM_A_SLOW_DISK = """
-import asyncio, sys
-from arena.providers.google_credentials import CredentialSource, GoogleCredentials
-from arena.providers.vertex import VertexProvider
-from tests.provider_asking import PATIENT, closing, vertex_entry
-
-class SlowDisk:
-    took_s = 0
-    def find_spec(self, name, *_):
-        if name == "google.genai":
-            self.took_s = 600
-
-async def main():
-    disk, loop = SlowDisk(), asyncio.get_running_loop()
-    sys.meta_path.insert(0, disk)
-    clock = loop.time
-    loop.time = lambda: clock() + disk.took_s
-    credentials = GoogleCredentials(CredentialSource(sys.argv[2]))
-    async with closing(VertexProvider(credentials, PATIENT)) as provider:
-        print(await provider.prepare(vertex_entry(sys.argv[1])))
-
-asyncio.run(main())
-"""
-
-
-def test_google_is_not_blamed_for_the_time_that_its_sdk_takes_to_load(vertex_server: ScriptedVertex) -> None:
-    program = [sys.executable, "-c", _FROM_A_SLOW_DISK, vertex_server.url, json.dumps(vertex_server.credentials())]
-
-    said = subprocess.run(program, capture_output=True, text=True, check=True, cwd=Path(__file__).parent.parent)
-
-    assert said.stdout.startswith("Readiness(ready=True")
-
-
-@pytest.mark.parametrize("text", ["not json", "[]", "{}", '{"type": "service_account", "private_key": "s3cret"}'])
-async def test_unusable_credentials_are_named_without_a_word_of_what_is_in_them(
-    text: str, caplog: pytest.LogCaptureFixture
-) -> None:
-    caplog.set_level(logging.DEBUG)
-
-    async with closing(VertexProvider(GoogleCredentials(CredentialSource(text)), PATIENT)) as provider:
-        readiness = await provider.prepare(vertex_entry("http://127.0.0.1:9"))
-
-    assert readiness.reason.startswith("ARENA_GOOGLE_CREDENTIALS_JSON holds no usable Google credentials")
-    assert "s3cret" not in readiness.reason + caplog.text
-
-
-async def test_a_key_file_that_is_not_there_is_named() -> None:
-    credentials = GoogleCredentials(CredentialSource(path="/nowhere/key.json"))
-
-    async with closing(VertexProvider(credentials, PATIENT)) as provider:
-        readiness = await provider.prepare(vertex_entry("http://127.0.0.1:9"))
-
-    assert (
-        readiness.reason
-        == "GOOGLE_APPLICATION_CREDENTIALS: /nowhere/key.json cannot be read: No such file or directory."
-    )
-
-
-async def test_nothing_secret_is_logged(vertex_server: ScriptedVertex, caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level(logging.INFO)
-
-    async with closing(provider_for(vertex_server)) as provider:
-        await ask(provider, vertex_entry(vertex_server.url), "my private question")
-
-    for word in ("private", "ya29", "steady", "BEGIN"):
-        assert word not in caplog.text
