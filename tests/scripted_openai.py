@@ -3,7 +3,6 @@
 By hand: `python -m tests.scripted_openai --port 9001`, then point a roster entry's `api_base` at http://127.0.0.1:9001/v1.
 """
 
-import argparse
 import itertools
 import json
 import urllib.parse
@@ -18,6 +17,7 @@ from tests.scripting import (
     ScriptedServer,
     begin_badly,
     end_badly,
+    parser_by_hand,
     serve_by_hand,
     stream_pieces,
 )
@@ -190,10 +190,7 @@ def openai_error(status: int, message: str, param: str | None = None) -> dict[st
 
 def main() -> None:
     """Serve every model name with a pleasant answer at a real pace."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--host", default="127.0.0.1")
-    parser.add_argument("--port", type=int, default=9001)
-    arguments = parser.parse_args()
+    arguments = parser_by_hand(__doc__, 9001).parse_args()
     script = Script(text=pleasant_answer, first_delay_s=0.4, chunk_delay_s=0.016)
     server = ScriptedOpenAI(default=script, host=arguments.host, port=arguments.port)
     serve_by_hand(server, f"OpenAI's protocol on http://{arguments.host}:{arguments.port}/v1, any model name")

@@ -4,7 +4,6 @@ It holds uploaded files to the published rules, and a job that succeeds leaves a
 `python -m tests.scripted_openai_tuning --port 9003`, then OPENAI_BASE_URL=http://127.0.0.1:9003/v1 OPENAI_API_KEY=any.
 """
 
-import argparse
 import email.parser
 import email.policy
 import itertools
@@ -13,7 +12,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from tests.scripted_openai import ScriptedOpenAI, openai_error, pleasant_answer
-from tests.scripting import Exchange, Script, serve_by_hand
+from tests.scripting import Exchange, Script, parser_by_hand, serve_by_hand
 from tests.tuning_rules import refuse_openai
 from tests.tuning_scripts import JobScript, Mishap, ScriptedJob, Trouble, Troubles
 
@@ -216,10 +215,7 @@ def _listed(data: list[dict[str, Any]]) -> dict[str, Any]:
 
 def main() -> None:
     """Take files and jobs; each look at a job brings it one status further."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--host", default="127.0.0.1")
-    parser.add_argument("--port", type=int, default=9003)
-    arguments = parser.parse_args()
+    arguments = parser_by_hand(__doc__, 9003).parse_args()
     script = Script(text=pleasant_answer, first_delay_s=0.4, chunk_delay_s=0.016)
     server = ScriptedOpenAITuning({BASE: script}, default=script, host=arguments.host, port=arguments.port)
     serve_by_hand(server, f"OpenAI with tuning on http://{arguments.host}:{arguments.port}/v1; the key is {KEY}")

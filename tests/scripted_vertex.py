@@ -7,7 +7,6 @@ By hand: `python -m tests.scripted_vertex --port 9002 --credentials /tmp/vertex.
 GOOGLE_APPLICATION_CREDENTIALS to that file and give roster entries `api_base: http://127.0.0.1:9002`.
 """
 
-import argparse
 import base64
 import itertools
 import json
@@ -34,6 +33,7 @@ from tests.scripting import (
     ScriptedServer,
     begin_badly,
     end_badly,
+    parser_by_hand,
     serve_by_hand,
     stream_pieces,
 )
@@ -345,9 +345,7 @@ def _unbase64(text: str) -> bytes:
 
 def main() -> None:
     """Serve every model and endpoint with a pleasant answer at a real pace."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--host", default="127.0.0.1")
-    parser.add_argument("--port", type=int, default=9002)
+    parser = parser_by_hand(__doc__, 9002)
     parser.add_argument("--credentials", type=Path, default=Path("scripted-vertex-credentials.json"))
     arguments = parser.parse_args()
     script = Script(text=pleasant_answer, first_delay_s=0.5, chunk_delay_s=0.02)

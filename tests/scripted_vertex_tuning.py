@@ -5,7 +5,6 @@ GOOGLE_APPLICATION_CREDENTIALS=vertex.json, and in ARENA_TUNING_FILE under verte
 `bucket: votes`, `api_base: http://127.0.0.1:9004` and `storage_base: http://127.0.0.1:9005`.
 """
 
-import argparse
 import itertools
 import re
 from collections.abc import Mapping
@@ -15,7 +14,7 @@ from typing import Any
 from tests.scripted_openai import pleasant_answer
 from tests.scripted_storage import ScriptedStorage
 from tests.scripted_vertex import ScriptedVertex, vertex_error
-from tests.scripting import Exchange, Script, serve_by_hand
+from tests.scripting import Exchange, Script, parser_by_hand, serve_by_hand
 from tests.tuning_rules import refuse_vertex
 from tests.tuning_scripts import JobScript, Mishap, ScriptedJob, Troubles
 
@@ -157,9 +156,7 @@ def _stats(job: ScriptedJob) -> dict[str, Any]:
 
 def main() -> None:
     """Take files and jobs; each look at a job brings it one status further."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--host", default="127.0.0.1")
-    parser.add_argument("--port", type=int, default=9004)
+    parser = parser_by_hand(__doc__, 9004)
     parser.add_argument("--storage-port", type=int, default=9005)
     parser.add_argument("--credentials", type=Path, default=Path("scripted-vertex-credentials.json"))
     arguments = parser.parse_args()

@@ -4,6 +4,7 @@ The server runs an event loop of its own in a thread, so that it works for synch
 browsers alike. Tests wait for what it has seen (`wait_for`, `until`), never for time to pass.
 """
 
+import argparse
 import asyncio
 import json
 import random
@@ -494,6 +495,14 @@ async def _strike(exchange: Exchange, fault: Fault | int | None, error: bytes) -
         case _:
             return False
     return True
+
+
+def parser_by_hand(description: str | None, port: int) -> argparse.ArgumentParser:
+    """The options of every `python -m tests.scripted_…`; `port` is the one that it listens at by default."""
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--host", default="127.0.0.1")
+    parser.add_argument("--port", type=int, default=port)
+    return parser
 
 
 def serve_by_hand(server: ScriptedServer, note: str) -> None:
