@@ -122,6 +122,14 @@ async def test_with_a_page_ends_what_ran_for_it_and_nothing_else(*, stopped: boo
     assert closed == {SESSION: True, "another": False}
 
 
+async def test_a_page_that_comes_back_is_not_taken_for_a_closed_one() -> None:
+    blocks = some_page()
+    StateHolder().set_blocks(blocks)  # type: ignore[no-untyped-call]
+    blocks.state_holder[SESSION].is_closed = True
+    async with Page().opened(blocks):
+        assert not blocks.state_holder[SESSION].is_closed
+
+
 def _event(blocks: gr.Blocks, session: str) -> Event:
     """An event that runs for a session."""
     function = next(iter(blocks.fns.values()))

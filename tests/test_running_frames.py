@@ -13,6 +13,7 @@ from gradio.utils import diff
 from starlette.requests import Request
 
 from arena.ui.lean import LeanBlocks
+from arena.ui.lean_sessions import LeanSessions
 from arena.ui.panes import asked, said
 from arena.ui.running_frames import UNCHANGED, RunningFrames
 
@@ -82,6 +83,21 @@ def _plain(message: BaseMessage | bytes) -> dict[str, Any]:
         for name in _DIFFERENT:
             times.pop(name, None)
     return told
+
+
+async def test_what_an_event_says_when_its_page_is_gone_is_not_kept() -> None:
+    page = Page(LeanBlocks)
+    sessions = LeanSessions()  # type: ignore[no-untyped-call]
+    sessions.set_blocks(page.demo)
+    queue, ended = page.demo._queue, asyncio.Event()
+    for gone in (False, True):
+        sessions["s"].is_closed = gone
+        await page.ask()
+        (running,) = queue._asyncio_tasks
+        running.add_done_callback(lambda _: ended.set())
+        await asyncio.wait_for(ended.wait(), 10)
+        ended.clear()
+        assert ("s" in queue.pending_messages_per_session) is not gone
 
 
 async def test_a_page_hears_the_story_as_gradio_would_tell_it() -> None:

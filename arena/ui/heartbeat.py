@@ -33,6 +33,7 @@ class Heartbeat:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one page's request for its heartbeat."""
         session = scope["path"].removeprefix(PREFIX)
+        self._mark(session, closed=False)
         try:
             await send(_HEAD)
             await send(_ALIVE)
@@ -43,15 +44,20 @@ class Heartbeat:
 
     def _close(self, session: str) -> None:
         """End the page's events and mark its session as Gradio does, so that both are soon forgotten."""
-        queue, sessions = self._blocks._queue, self._blocks.state_holder.session_data
-        if session in sessions:
-            sessions[session].is_closed = True
+        queue = self._blocks._queue
+        self._mark(session, closed=True)
         for event_id in queue.pending_event_ids_session.get(session, ()):
             if event := queue.event_ids_to_events.get(event_id):
                 event.run_time = math.inf
                 event.closed = True
                 event.signal.set()
         self._leave(session)
+
+    def _mark(self, session: str, *, closed: bool) -> None:
+        """Note whether the page is there; one that had only lost its connection comes back."""
+        sessions = self._blocks.state_holder.session_data
+        if session in sessions:
+            sessions[session].is_closed = closed
 
 
 async def _gone_within(seconds: float, receive: Receive) -> bool:

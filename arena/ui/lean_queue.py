@@ -14,6 +14,7 @@ from gradio.server_messages import ProcessCompletedMessage, ProcessGeneratingMes
 from gradio.utils import set_task_name
 
 from arena.ui.gradio_errors import answer_to
+from arena.ui.lean_sessions import empty_mailbox, is_gone
 
 _LOOK_FOR_THE_END_S = 1.0
 
@@ -71,10 +72,13 @@ class LeanQueue(Queue):
                 self.send_message(event, ProcessStartsMessage())
                 await self._run(event, fn)
         finally:
+            blocks = self._app.get_blocks()
             self._free(events, begin_time, fn)
-            self._app.get_blocks()._drop_run_streams(event.session_hash, self._app.iterators.get(event._id))
+            blocks._drop_run_streams(event.session_hash, self._app.iterators.get(event._id))
             await self.reset_iterators(event._id)
             self.event_ids_to_events.pop(event._id, None)
+            if is_gone(blocks, event.session_hash):  # the last words of an event that ended with its page
+                empty_mailbox(blocks, event.session_hash)
 
     async def _run(self, event: Event, fn: BlockFunction) -> None:
         body = event.data

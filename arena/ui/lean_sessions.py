@@ -89,6 +89,12 @@ def empty_mailbox(blocks: gr.Blocks, session_id: str) -> None:
         queue.pending_messages_per_session.pop(session_id, None)
 
 
+def is_gone(blocks: gr.Blocks, session_id: str) -> bool:
+    """Whether a page has been closed, or has lost its connection and not come back yet."""
+    session = blocks.state_holder.session_data.get(session_id)
+    return session is not None and session.is_closed
+
+
 def lighten_sessions(app: App) -> None:
     """Let Gradio's application, whose blocks are known, keep lean sessions."""
     blocks = app.get_blocks()
