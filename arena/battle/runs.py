@@ -1,7 +1,6 @@
 """What streams in this process: each run is started, shown and ended once, whoever ends it."""
 
 import asyncio
-import logging
 from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import aclosing, suppress
@@ -13,7 +12,6 @@ from arena.errors import BattleError
 from arena.outages import DatabaseUnavailable
 from arena.voters import VoterIdentity
 
-log = logging.getLogger(__name__)
 View = TypeVar("View")
 INTERRUPTED = "the arena was stopped"
 """Why a battle was abandoned that its visitor did not leave."""
