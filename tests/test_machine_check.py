@@ -240,7 +240,7 @@ def test_what_several_arenas_must_share_is_asked_for_on_postgresql_only(make_set
 
     assert [sentence.split(" is not set")[0] for sentence in told] == ["ARENA_ADMIN_PASSWORD"]
     assert check_shared_secrets(make_settings(database_url=url, secret="s", admin_password="p")) == []
-    assert check_shared_secrets(make_settings()) == []
+    assert check_shared_secrets(make_settings(database_url="sqlite:///arena.db")) == []
 
 
 def test_a_free_port_is_free() -> None:

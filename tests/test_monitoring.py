@@ -112,6 +112,7 @@ async def test_the_operator_learns_why_a_model_is_not_ready(parts: Parts, llm: S
     assert models["one"]["reason"]
 
 
+@pytest.mark.sqlite
 async def test_the_operator_learns_that_votes_are_not_kept_safe(
     parts: Parts, capsys: pytest.CaptureFixture[str]
 ) -> None:
