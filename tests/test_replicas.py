@@ -45,14 +45,21 @@ def counts_of(database: Database) -> Sequence[tuple[object, ...]]:
 
 
 def standings_of(address: str) -> Sequence[Mapping[str, Any]]:
-    """A replica's public leaderboard."""
+    """A replica's public leaderboard once everybody is counted in it: meanwhile intervals are those of fewer people."""
     with httpx.Client(base_url=address, timeout=30, verify=False) as client:
-        event = client.post("/gradio_api/call/leaderboard", json={"data": []}).raise_for_status().json()["event_id"]
-        told = client.get(f"/gradio_api/call/leaderboard/{event}").text
-    data = next(line for line in told.splitlines() if line.startswith("data:")).removeprefix("data:")
-    (table,) = json.loads(data)
+        while (table := _table_of(client))["computed_from"]["people"] < VISITORS:
+            pass
     standings: Sequence[Mapping[str, Any]] = table["standings"]
     return standings
+
+
+def _table_of(client: httpx.Client) -> Mapping[str, Any]:
+    event = client.post("/gradio_api/call/leaderboard", json={"data": []}).raise_for_status().json()["event_id"]
+    told = client.get(f"/gradio_api/call/leaderboard/{event}").text
+    data = next(line for line in told.splitlines() if line.startswith("data:")).removeprefix("data:")
+    table: Mapping[str, Any]
+    (table,) = json.loads(data)
+    return table
 
 
 def test_replicas_share_votes_and_limits_and_lose_nothing_when_one_is_killed(
