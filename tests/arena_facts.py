@@ -80,6 +80,8 @@ def add_vote(
     at: datetime | None = None,
     history: Sequence[Mapping[str, str]] = (),
     challenge_id: str | None = None,
+    language: str | None = None,
+    tags: Sequence[str] = (),
 ) -> str:
     """A voted battle whose `turns` are (prompt, answer A, answer B), after a shared `history`; returns its id."""
     with database.write() as session:
@@ -93,6 +95,8 @@ def add_vote(
             created_at=at,
             history=[dict(message) for message in history],
             challenge_id=challenge_id,
+            challenge_tags=list(tags),
+            language=language,
         )
         session.add(conversation)
         session.flush()

@@ -5,12 +5,11 @@ from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, expect
-from sqlalchemy import update
 
-from arena.tables import Battle, Conversation, Winner
+from arena.tables import Winner
 from tests.arena_facts import add_models, add_vote
 from tests.test_accessibility import assert_accessible
-from tests.ui_fixtures import PATIENCE_MS, Site, arena_site, browser, hurry
+from tests.ui_fixtures import PATIENCE_MS, Site, arena_site, browser, hurry, never_rest
 
 __all__ = ["browser"]
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(240)]
@@ -18,25 +17,18 @@ pytestmark = [pytest.mark.browser, pytest.mark.timeout(240)]
 
 def fill(site: Site, models: Sequence[int], times: int) -> None:
     """Each model beats each that comes after it in two of three battles, on an English challenge about work."""
-    battles = [
-        add_vote(
-            site.parts.database,
-            first,
-            second,
-            Winner.MODEL_B if number % 3 == 2 else Winner.MODEL_A,
-            voter=f"voter {number % 5}",
-        )
-        for place, first in enumerate(models)
-        for second in models[place + 1 :]
-        for number in range(times)
-    ]
-    with site.parts.database.write() as session:
-        conversations = [session.get_one(Battle, battle).conversation_id for battle in battles]
-        facts = {"language": "en", "challenge_tags": ["work"]}
-        session.execute(update(Conversation).where(Conversation.id.in_(conversations)).values(facts))
+    for place, first in enumerate(models):
+        for second in models[place + 1 :]:
+            for number in range(times):
+                winner = Winner.MODEL_B if number % 3 == 2 else Winner.MODEL_A
+                voter = f"voter {number % 5}"
+                add_vote(site.parts.database, first, second, winner, voter=voter, language="en", tags=["work"])
 
 
-def test_an_open_page_says_what_votes_have_settled_without_being_reloaded(browser: Browser, tmp_path: Path) -> None:
+def test_an_open_page_says_what_votes_have_settled_without_being_reloaded(
+    browser: Browser, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    never_rest(monkeypatch)
     with arena_site(tmp_path) as site, browser.new_page() as page:
         hurry(page)
         page.goto(f"{site.url}/leaderboard")

@@ -31,7 +31,7 @@ from tests.scripting import Script
 from tests.test_accessibility import assert_accessible
 from tests.tuning_fixtures import rewrite_manifest, write_training_file, write_tuning_config
 from tests.tuning_scripts import JobScript
-from tests.ui_fixtures import FAST, PATIENCE_MS, Site, Visitor, arena_site, browser, hurry, listed_models
+from tests.ui_fixtures import FAST, PATIENCE_MS, Site, Visitor, arena_site, browser, hurry, listed_models, never_rest
 
 __all__ = ["browser"]
 pytestmark = [pytest.mark.timeout(180)]
@@ -66,6 +66,7 @@ def works(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Works]:
         vertex.job_script = JobScript(("JOB_STATE_RUNNING", "JOB_STATE_SUCCEEDED"), dropped={3: "Too long."})
         openai.scripts["quartz"] = Script("The first of its line.")
         vertex.scripts["velvet"] = Script("The first of the other line.")
+        never_rest(patch)
         patch.setenv("OPENAI_API_KEY", KEY)
         patch.setenv("OPENAI_BASE_URL", openai.url)
         credentials = vertex.write_credentials(folder / "vertex.json")
