@@ -56,12 +56,13 @@ class AnalyticsCache:
         self._looking: asyncio.Task[None] | None = None
         self._look_at = float("-inf")
         self._slices: Slices | None = None
-        self._sliced_at = -1
+        self._sliced_at: float = -1
+        self._slice_at = float("-inf")
         self._slicing: asyncio.Task[None] | None = None
         self._fragility: str | None = None
         self._foretold_at = -1
         self._foretelling: asyncio.Task[None] | None = None
-        self._key: tuple[datetime, datetime | None, int, str | None] | None = None
+        self._key: tuple[datetime, datetime | None, float, str | None] | None = None
         self._html = ("", "")
         self._pending = True
         self._started = f"{time.time_ns():x}"
@@ -134,37 +135,52 @@ class AnalyticsCache:
         self._foretold_at = sequence
 
     async def _have_sliced(self, sequence: int) -> None:
-        if self._slicing is None or (self._slicing.done() and sequence != self._sliced_at):
+        idle = self._slicing is None or self._slicing.done()
+        if self._slicing is None or (idle and sequence != self._sliced_at and self._clock() >= self._slice_at):
             self._slicing = asyncio.create_task(self._slice(sequence))
         await asyncio.wait({self._slicing}, timeout=_PATIENCE_S)
         if self._slicing.done():
             self._slicing.result()
 
     async def _slice(self, sequence: int) -> None:
-        self._slices = await asyncio.to_thread(read_slices, self._context, self._tags)
-        self._sliced_at = sequence
+        began = self._clock()
+        slices, oldest = await asyncio.to_thread(read_slices, self._context, self._tags)
+        self._slices, self._sliced_at = slices, min(sequence, oldest)
+        ended = self._clock()
+        self._slice_at = ended + (ended - began) / _BUSY_SHARE
 
 
-def read_slices(context: PageContext, tags: list[str]) -> Slices:
-    """The standings of each part of the votes that has enough of them; blocking."""
+def read_slices(context: PageContext, tags: list[str]) -> tuple[Slices, float]:
+    """The standings of each part of the votes that has enough of them, and the oldest one's newest vote; blocking.
+
+    The leaderboard keeps a part for a while, so that one of them may be older than the latest vote.
+    """
     board = context.leaderboard
-    by_tag = [tabulate_slice(tag.replace("-", " "), board.sliced(Slice(tag=tag))) for tag in tags]
+    oldest = float("inf")
+
+    def table(name: str, part: Slice) -> SliceTable | None:
+        nonlocal oldest
+        standings = board.sliced(part)
+        oldest = min(oldest, standings.sequence)
+        return tabulate_slice(name, standings)
+
+    by_tag = [table(tag.replace("-", " "), Slice(tag=tag)) for tag in tags]
     by_language = [
-        tabulate_slice(name_language(code), board.sliced(Slice(language=code)))
-        for code in board.languages(ENOUGH_VOTES)[:_MOST_LANGUAGES]
+        table(name_language(code), Slice(language=code)) for code in board.languages(ENOUGH_VOTES)[:_MOST_LANGUAGES]
     ]
     found = context.boards.facets().votes
     by_turns = [
-        tabulate_slice("One turn" if turns == 1 else f"{turns} turns", board.sliced(Slice(turns=turns)))
+        table("One turn" if turns == 1 else f"{turns} turns", Slice(turns=turns))
         for turns in (found.turns if found else ())[:_MOST_TURNS]
     ]
     by_voters = [tabulate_slice(name, standings) for name, standings in read_voter_groups(context.database).items()]
-    return Slices(
+    slices = Slices(
         _most_votes_first(by_tag),
         _most_votes_first(by_language),
-        [table for table in by_turns if table is not None],
-        [table for table in by_voters if table is not None],
+        [told for told in by_turns if told is not None],
+        [told for told in by_voters if told is not None],
     )
+    return slices, oldest
 
 
 def _most_votes_first(tables: list[SliceTable | None]) -> list[SliceTable]:
