@@ -94,7 +94,7 @@ async def test_named_models_are_never_replaced(world: World, llm: ScriptedOpenAI
 async def test_with_a_third_of_one_models_requests_failing_nearly_every_battle_becomes_votable(
     make_world: MakeWorld, llm: ScriptedOpenAI
 ) -> None:
-    world = await make_world(rng=random.Random(2), first_token_s=1, first_text_s=8, rest_s=0.2, max_battles=200)
+    world = await make_world(rng=random.Random(2), first_token_s=2, first_text_s=16, rest_s=0.2, max_battles=200)
     faults = random.Random(4)
 
     def unsteady(_: Recorded) -> Script:
@@ -105,8 +105,8 @@ async def test_with_a_third_of_one_models_requests_failing_nearly_every_battle_b
 
     llm.scripts["hare"] = unsteady
     views: list[BattleView] = []
-    for _ in range(10):
-        views += await asyncio.gather(*(world.battle() for _ in range(15)))
+    for _ in range(6):
+        views += await asyncio.gather(*(world.battle() for _ in range(25)))
 
     votable = sum(view.phase is Phase.VOTABLE for view in views)
     assert votable >= 0.98 * len(views)

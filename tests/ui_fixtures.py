@@ -24,7 +24,7 @@ from tests.scripted_openai import ScriptedOpenAI
 from tests.scripting import Behaviour, Script
 from tests.serving import served
 
-PATIENCE_MS = 15_000
+PATIENCE_MS = 30_000
 FAST: Mapping[str, Any] = {
     "frames_per_s": 20,
     "pace_characters_per_s": 50_000,
