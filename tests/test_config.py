@@ -1,10 +1,13 @@
 """Settings: where they come from, and what a wrong one says."""
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from arena.config import load_settings, read_environment
+from arena.config import SHIPPED_DIR, load_settings, read_environment
 from arena.errors import ConfigError
 
 
@@ -76,3 +79,28 @@ def test_settings_turned_into_a_demo_never_keep_the_real_database(monkeypatch: p
     assert real.resolved_database_url.endswith("arena.db")
 
     assert real.model_copy(update={"demo": True}).resolved_database_url.endswith("demo.db")
+
+
+def test_memory_that_is_no_longer_used_goes_back_to_the_system_though_what_came_after_it_stays() -> None:
+    program = """
+from arena.config import prepare_process
+prepare_process()
+def resident_mb():
+    return int(open("/proc/self/statm").read().split()[1]) * 4096 / 2**20
+largest = b"x" * 2**24
+del largest
+before, votes, stays = resident_mb(), [], []
+for number in range(20):
+    votes.append(b"x" * 2**21)
+    stays.append(b"y" * 1000)
+held = resident_mb() - before
+del votes
+print(round(held), round(resident_mb() - before))
+"""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("MALLOC_")}
+    command = [sys.executable, "-c", program]
+    done = subprocess.run(command, cwd=SHIPPED_DIR, env=environment, capture_output=True, text=True, check=True)
+
+    held, left = map(int, done.stdout.split())
+    assert held > 35
+    assert left <= 4
