@@ -25,7 +25,7 @@ def frames_per_s(tempo: Tempo, runs: int) -> float:
     return round(1 / tempo.frame_s(runs), 6)
 
 
-@pytest.mark.parametrize(("runs", "frames"), [(1, 10), (45, 10), (46, 8.5), (85, 8.5), (86, 8.5), (200, 8.5)])
+@pytest.mark.parametrize(("runs", "frames"), [(1, 10), (45, 10), (46, 8.5), (85, 8.5), (86, 8.5), (110, 8.5)])
 def test_with_room_on_the_core_many_battles_are_shown_nearly_as_often_as_few(runs: int, frames: float) -> None:
     core = Core()
     tempo = core.tempo()
@@ -39,6 +39,10 @@ def test_on_a_full_core_very_many_battles_are_shown_less_often_instead_of_late(r
     tempo = core.tempo()
     core.run(0.9)
     assert frames_per_s(tempo, runs) == frames
+
+
+def test_more_battles_than_any_core_has_room_for_are_shown_less_often_from_the_first_moment() -> None:
+    assert frames_per_s(Core().tempo(), 111) == 5
 
 
 def test_what_fewer_frames_have_saved_is_not_spent_at_once() -> None:
