@@ -16,9 +16,8 @@ _LOOK_S = 2.0
 class Tempo:
     """How often each run is refreshed; better fewer frames than late ones.
 
-    An interpreter runs on one core, so what it takes of a core tells how much room there is. That decides from 86 to 110
-    runs at once, which one processor has room for and another has not. Fewer are shown often on any, more on none: 200
-    took 98% of a core before the first look at it, and two battles were lost.
+    An interpreter runs on one core, so what it takes of a core tells how much room there is. That decides from 86 to
+    110 runs at once, which one processor has room for and another has not. Fewer are shown often on any, more on none.
     """
 
     def __init__(
