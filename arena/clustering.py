@@ -22,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from arena.ratings import Z95, Estimate, Fit, Floats, Inflation, Places, centred, differences, fit
+from arena.strengths import information_of
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
@@ -145,9 +146,8 @@ def clustered(fit: Fit, votes: VotesByVoter) -> tuple[Floats, int]:
     unnamed = np.zeros((n, n))
     pair = first[~named], second[~named]
     np.add.at(unnamed, pair, games[~named] * fit.vote_variance[pair])
-    unnamed = unnamed + unnamed.T
     voters = len(people) + int(games[~named].sum())
-    meat = squared + np.diag(unnamed.sum(axis=1)) - unnamed
+    meat = squared + information_of(unnamed + unnamed.T)
     meat *= (voters - 1) / voters if voters > 1 else 1.0
     bread = fit.inverse - fit.inverse.mean(axis=0)
     return np.asarray(bread @ meat @ bread.T), voters
@@ -192,11 +192,7 @@ def _informations(voters: Places, of: int, rows: Places, votes: tuple[Places, Pl
     theirs = place[rows] >= 0
     pairs = np.zeros((len(voters), models, models))
     np.add.at(pairs, (place[rows[theirs]], first[theirs], second[theirs]), told[theirs])
-    pairs += pairs.transpose(0, 2, 1)
-    informations = -pairs
-    diagonal = np.arange(models)
-    informations[:, diagonal, diagonal] += pairs.sum(axis=2)
-    return informations
+    return information_of(pairs + pairs.transpose(0, 2, 1))
 
 
 def _freed(scores: Floats, inverse: Floats, own: Floats) -> Floats:

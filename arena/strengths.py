@@ -116,8 +116,11 @@ def anchor_chance(theta: Floats) -> Floats:
     return np.asarray(1 / (1 + np.exp(-theta)))
 
 
-def information_of(pairs: Floats, anchor: Floats) -> Floats:
-    """The Laplacian of what each pair tells, plus what the anchor tells of each model."""
-    whole = -pairs
-    whole[np.diag_indices_from(whole)] += pairs.sum(axis=1) + anchor
+def information_of(pairs: Floats, anchor: Floats | float = 0.0) -> Floats:
+    """The Laplacian of what each pair tells, plus what the anchor tells of each model; of a stack of them, each one's.
+
+    `pairs` is symmetric in its last two axes.
+    """
+    whole, place = -pairs, np.arange(pairs.shape[-1])
+    whole[..., place, place] += pairs.sum(axis=-1) + anchor
     return np.asarray(whole)

@@ -1,10 +1,10 @@
-"""How often what streams is shown: pure, fed with the number of runs, the time and the processor time."""
+"""How often what streams is shown, by how many runs there are and how full the core is."""
 
 import time
 from collections.abc import Callable
 
-_EASY, _BUSY, _FULL = float("inf"), 8.5, 5.0
-"""Frames a second, at most: with few runs, with many, and where the processor has no room for more."""
+_BUSY, _FULL = 8.5, 5.0
+"""Frames a second, at most: with many runs, and where the processor has no room for more."""
 _MANY, _VERY_MANY, _TOO_MANY = 45, 85, 110
 """Above so many runs at once they are many; above so many they may be, or surely are, too many to be shown as often."""
 _TOO_FULL, _ROOM_AGAIN = 0.78, 0.58
@@ -37,7 +37,7 @@ class Tempo:
         """Seconds between two frames of one run, with so many at once."""
         self._look()
         if runs <= _MANY:
-            return 1.0 / min(self._most, _EASY)
+            return 1.0 / self._most
         full = runs > (_VERY_MANY if self._full else _TOO_MANY)
         return 1.0 / min(self._most, _FULL if full else _BUSY)
 
