@@ -10,6 +10,7 @@ import pytest
 from arena.battle.pacing import STILL_S, CommonPace, LivePace, Progress, Shown
 from arena.battle.seats import Part
 from arena.battle.stage import Frame, Stage
+from arena.battle.tempo import Tempo
 from arena.errors import FailureKind
 from arena.providers.base import Message
 from tests.battle_fixtures import LONG, MakeWorld, World, hung_up, llm, make_world, world
@@ -166,7 +167,7 @@ def _stage(world: World, replacements: Sequence[str] | None = None, a: str = "to
         world.settings,
         parts,
         None if replacements is None else draw,
-        frame_s=lambda: 1.0 / world.settings.frames_per_s,
+        tempo=Tempo(world.settings.frames_per_s, lambda: 1),
     )
 
 

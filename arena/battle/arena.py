@@ -67,7 +67,7 @@ class Arena:
         self._retelling = Retelling(database, leaderboard, rubric, max_turns=settings.max_turns, demo=settings.demo)
         self._runs = Runs(settings.max_battles, settings.max_waiting, settings.frames_per_s)
         if gathering is not None:
-            gathering.seconds = self._runs.frame_s
+            gathering.seconds = self._runs.tempo.reading_s
         self._admission = Admission(database, fleet, self._runs, settings, limits, moderation or Moderation())
         self._beside = Beside(database, self._evidence, learns=settings.draw != "uniform")
         self._turns = Turns(

@@ -12,6 +12,7 @@ from arena.battle.line import place_in_line
 from arena.battle.runs import Run
 from arena.battle.seats import Attempt, Seat
 from arena.battle.store import write_attempt
+from arena.battle.tempo import Tempo
 from arena.battle.views import ChatView
 from arena.database import Database
 from arena.errors import BattleError
@@ -71,20 +72,17 @@ class ChatRun(Run[ChatView]):
         seat: Callable[[Callable[[], bool]], Seat],
         chat: ChatRecord,
         prompt: str,
-        frame_s: Callable[[], float],
+        tempo: Tempo,
         answered: Callable[[Attempt], None],
     ) -> None:
-        """`seat` makes the seat, given what tells whether an attempt may still be replaced unseen.
-
-        `frame_s` are the seconds to the next frame.
-        """
+        """`seat` makes the seat, given what tells whether an attempt may still be replaced unseen."""
         super().__init__(chat.conversation_id, voter)
         self._database = database
         self._shown = False
         self.seat = seat(lambda: not self._shown)
         self._chat = chat
         self._prompt = prompt
-        self._frame_s = frame_s
+        self._tempo = tempo
         self._answered = answered
         self._turn = 0
         self._task: asyncio.Task[None] | None = None
@@ -108,7 +106,8 @@ class ChatRun(Run[ChatView]):
             if self._task.done() and not self._halted:
                 self._task.result()  # a bug surfaces here
                 return
-            await asyncio.sleep(self._frame_s())
+            now = self._loop.time()
+            await asyncio.sleep(self._tempo.next_frame(now) - now)
 
     def halt(self) -> None:
         """See `Run.halt`."""

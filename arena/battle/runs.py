@@ -144,7 +144,7 @@ class Runs:
     def __init__(self, most: int, most_waiting: int, frames_per_s: float) -> None:
         """`most` may stream at once, and `most_waiting` wait; `frames_per_s` is how often each is shown, uncrowded."""
         self._line = Line(most, most_waiting)
-        self._tempo = Tempo(frames_per_s)
+        self.tempo = Tempo(frames_per_s, lambda: len(self))
         self._runs: set[Run[Any]] = set()
         self._late: set[asyncio.Task[None]] = set()
         self._draining = False
@@ -161,10 +161,6 @@ class Runs:
     def waiting(self) -> int:
         """How many stand in line."""
         return self._line.waiting
-
-    def frame_s(self) -> float:
-        """Seconds between two frames of one run, now."""
-        return self._tempo.frame_s(len(self))
 
     def admit(self, voter: VoterIdentity) -> None:
         """Refuse a further run with a `BattleError` where it has no place, not even in line."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from arena.battle.pacing import CommonPace, LivePace, Pace
 from arena.battle.seats import Afford, Attempt, Part, Seat, free
+from arena.battle.tempo import Tempo
 from arena.config import Settings
 from arena.fleet import Fleet
 
@@ -37,16 +38,16 @@ class Stage:
         parts: tuple[Part, Part],
         replacement: Replacement | None = None,
         *,
-        frame_s: Callable[[], float],
+        tempo: Tempo,
         affords: Afford = free,
     ) -> None:
         """`replacement` is `None` where nobody may take a seat: named models, and turns after the first.
 
-        `frame_s` are the seconds to the next frame; `affords` is asked before each further attempt.
+        `tempo` tells when frames are shown; `affords` is asked before each further attempt.
         """
-        self._frame_s = frame_s
+        self._tempo = tempo
         self._pace: Pace = (
-            LivePace() if settings.pace == "live" else CommonPace(settings.pace_characters_per_s, frame_s())
+            LivePace() if settings.pace == "live" else CommonPace(settings.pace_characters_per_s, tempo.frame_s())
         )
         self._tasks: tuple[asyncio.Task[None], ...] = ()
         self._sent_at = 0.0
@@ -140,17 +141,16 @@ class Stage:
                 await self._first_texts()
                 due = loop.time()
                 continue
-            # Frames keep their times, whatever showing one took; after a late one the next ones are not hurried.
-            due = max(due + self._frame_s(), loop.time() + self._frame_s() / 2)
+            due = self._tempo.next_frame(due)
             await asyncio.sleep(due - loop.time())
 
     async def _first_texts(self) -> None:
         """Wait until both sides have text, or for a frame: a side may fail, be replaced or be stopped meanwhile."""
         if all(seat.progress.length for seat in self.seats):
-            await asyncio.sleep(self._frame_s())
+            await asyncio.sleep(self._tempo.frame_s())
             return
         with suppress(TimeoutError):
-            async with asyncio.timeout(self._frame_s()):
+            async with asyncio.timeout(self._tempo.frame_s()):
                 for seat in self.seats:
                     while not seat.progress.length:
                         changed = seat.current.progress.changed

@@ -108,7 +108,7 @@ class Turns:
             seat=lambda unseen: Seat(self._fleet, self._settings, part, may_restart=unseen, affords=bill.affords),
             chat=chat,
             prompt=part.messages[-1].content,
-            frame_s=self._runs.frame_s,
+            tempo=self._runs.tempo,
             answered=self._answered,
         )
         bill.seats = (run.seat,)
@@ -121,8 +121,8 @@ class Turns:
     def _stage(self, parts: tuple[Part, Part], bill: Bill, *, replaceable: bool) -> Stage:
         replacement = self._casting.replacement if replaceable else None
         try:
-            frame_s = self._runs.frame_s
-            stage = Stage(self._fleet, self._settings, parts, replacement, frame_s=frame_s, affords=bill.affords)
+            tempo = self._runs.tempo
+            stage = Stage(self._fleet, self._settings, parts, replacement, tempo=tempo, affords=bill.affords)
         except KeyError as error:
             raise BattleError("This conversation cannot go on: a model has left. You can still vote.") from error
         bill.seats = stage.seats
