@@ -13,6 +13,7 @@ from fastapi import FastAPI
 from sqlalchemy import make_url
 
 from arena.config import SHIPPED_DIR, load_settings
+from arena.web.server import server_config
 from tests.replica_fixtures import nginx
 from tests.serving import served
 
@@ -105,3 +106,10 @@ def test_nginx_does_not_write_down_who_asked_for_what(tmp_path: Path) -> None:
 
     log = tmp_path / "nginx" / "access.log"
     assert not log.exists() or log.read_text() == ""
+
+
+def test_nginx_closes_its_idle_connections_to_an_arena_before_the_arena_does() -> None:
+    told = re.search(r"keepalive_timeout (\d+)s;", (SHIPPED_DIR / "hosting" / "nginx.conf").read_text(encoding="utf-8"))
+
+    assert told is not None
+    assert int(told[1]) < server_config(FastAPI()).timeout_keep_alive

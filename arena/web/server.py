@@ -14,6 +14,9 @@ from arena.web.connections import PatientProtocol, allow_many_files, limit_unrea
 
 _CLOSING_S = 3
 """How long connections may take to close once the battles are drained."""
+_IDLE_S = 75
+"""How long a connection is kept for a further request: longer than proxies keep theirs (nginx and cloud balancers 60
+seconds). Whoever closes first closes under a request that the other side has just sent, which no proxy sends again."""
 
 
 def bind(host: str, port: int) -> socket.socket:
@@ -104,5 +107,6 @@ def server_config(app: Callable[..., Awaitable[None]]) -> uvicorn.Config:
         proxy_headers=False,
         server_header=False,
         ws="none",
+        timeout_keep_alive=_IDLE_S,
         timeout_graceful_shutdown=_CLOSING_S,
     )
