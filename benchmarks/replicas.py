@@ -1,10 +1,10 @@
 """What a second arena costs: processor time for each battle, of one and of two replicas, on PostgreSQL behind nginx.
 
-    python -m benchmarks.replicas                        # three rounds, 20 battles at once in all
+    python -m benchmarks.replicas                        # three rounds, 20 battles at once for one
     python -m benchmarks.replicas --rounds 1 --at-once 40
 
-One and two replicas take turns, with as many visitors in all. Every arena runs on one core and everything else on the
-others, where the machine has two. Needs nginx and PostgreSQL's server programs.
+Three cases take turns: one replica, two that share as many visitors, and two that have as many each. Every arena runs
+on one core and everything else on the others, where the machine has two. Needs nginx and PostgreSQL's server programs.
 """
 
 import argparse
@@ -29,7 +29,7 @@ from tests.replica_fixtures import SECRETS, nginx
 _TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 _IDLE_S = 5.0
 _HEAD = (
-    "replicas  battles  incomplete  frames a battle   CPU a battle, ms: arenas  nginx  PostgreSQL   "
+    "replicas  at once  battles  incomplete  frames a battle   CPU a battle, ms: arenas  nginx  PostgreSQL   "
     "idle arenas, ms a second"
 )
 
@@ -93,23 +93,23 @@ def cores_of_all() -> tuple[set[int], set[int]]:
     return split
 
 
-def measure(replicas: int, given: argparse.Namespace) -> float:
+def measure(replicas: int, at_once: int, given: argparse.Namespace) -> float:
     """Run one row of the table and print it; milliseconds of the arenas' processor time for each battle."""
     battle_s = (FIRST_TICKS + given.tokens) * TICK_S
     with tempfile.TemporaryDirectory() as folder, site(Path(folder), replicas, given.tokens) as measured:
-        asyncio.run(stream(measured.nginx, given.at_once, 0, battle_s, "", 0))  # what is done once, is done
+        asyncio.run(stream(measured.nginx, at_once, 0, battle_s, "", 0))  # what is done once, is done
         before = measured.cpu_s()
         time.sleep(_IDLE_S)
         idle = (measured.cpu_s()[0] - before[0]) / _IDLE_S * 1000
         before = measured.cpu_s()
-        row = asyncio.run(stream(measured.nginx, given.at_once, given.seconds, battle_s, "", 0))
+        row = asyncio.run(stream(measured.nginx, at_once, given.seconds, battle_s, "", 0))
         spent = [after - earlier for earlier, after in zip(before, measured.cpu_s(), strict=True)]
     seen = [*row.ended, *row.others]
     incomplete = sum(not w.complete or w.vote is None for w in seen)
     frames = sum(w.frames for w in seen) / len(seen)  # a core that is too busy draws fewer, and each costs
     arenas, proxy, postgres = (1000 * s / len(seen) for s in spent)
     print(
-        f"{replicas:>8}  {len(seen):>7}  {incomplete:>10}  {frames:>15.0f}  "
+        f"{replicas:>8}  {at_once:>7}  {len(seen):>7}  {incomplete:>10}  {frames:>15.0f}  "
         f"{arenas:>24.1f}  {proxy:>5.1f}  {postgres:>10.1f}  {idle:>25.1f}",
         flush=True,
     )
@@ -120,14 +120,18 @@ def main() -> None:
     """Let one and two replicas take turns, and tell how they compare."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--at-once", type=int, default=20, help="visitors in all")
+    parser.add_argument("--at-once", type=int, default=20, help="visitors of one replica")
     parser.add_argument("--seconds", type=float, default=15, help="how long each row lasts")
     parser.add_argument("--tokens", type=int, default=300, help="tokens of an answer, 60 a second")
     given = parser.parse_args()
     print(f"load average {os.getloadavg()[0]:.1f}\n{_HEAD}")
-    rounds = [(measure(1, given), measure(2, given)) for _ in range(given.rounds)]
-    ratio = median(two / one for one, two in rounds)
-    print(f"two replicas over one: {ratio:.2f} (median of {given.rounds}); load average {os.getloadavg()[0]:.1f}")
+    cases = [(1, given.at_once), (2, given.at_once), (2, 2 * given.at_once)]
+    rounds = [[measure(replicas, at_once, given) for replicas, at_once in cases] for _ in range(given.rounds)]
+    shared, each = (median(row[case] / row[0] for row in rounds) for case in (1, 2))
+    print(
+        f"two replicas over one: {shared:.2f} with as many visitors in all, {each:.2f} with as many each "
+        f"(median of {given.rounds}); load average {os.getloadavg()[0]:.1f}"
+    )
 
 
 if __name__ == "__main__":
