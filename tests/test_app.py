@@ -108,6 +108,7 @@ def test_with_keys_for_two_models_it_is_the_real_thing(
     parts.database.close()
 
 
+@pytest.mark.slow
 def test_no_platforms_library_is_imported_before_it_is_needed() -> None:
     """It would make every start slower, also of arenas that never ask that platform."""
     script = (
@@ -234,6 +235,7 @@ def test_signing_out_closes_the_session_wherever_its_cookie_went(operator: httpx
     assert httpx.get(address + "/metrics", cookies=copied).status_code == 401
 
 
+@pytest.mark.slow
 def test_a_session_that_was_signed_out_stays_closed_at_the_next_start_and_at_every_process(tmp_path: Path) -> None:
     settings = load_settings(data_dir=tmp_path, demo=True, admin_password=PASSWORD)
 
@@ -434,6 +436,7 @@ def test_help_answers_with_every_option_and_an_example() -> None:
     assert "--service" not in told.stdout
 
 
+@pytest.mark.slow
 def test_a_polite_stop_ends_open_pages_and_the_process_and_no_output_held_the_password(tmp_path: Path) -> None:
     with (
         running(tmp_path) as (process, address),
@@ -506,6 +509,7 @@ def test_a_wrong_option_is_one_sentence(capsys: pytest.CaptureFixture[str]) -> N
     assert capsys.readouterr().err == "Argument --port: invalid int value: 'eighty'; see app.py --help.\n"
 
 
+@pytest.mark.slow
 def test_the_password_is_shown_on_a_terminal(tmp_path: Path) -> None:
     theirs, ours = pty.openpty()
     command = [sys.executable, str(SHIPPED_DIR / "app.py"), "--port", "0", "--data", str(tmp_path), "--demo"]

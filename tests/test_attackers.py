@@ -79,6 +79,7 @@ def thief(site: Site) -> Iterator[ScriptedVisitor]:
         yield visitor
 
 
+@pytest.mark.slow
 def test_nobody_tells_from_what_is_sent_which_side_is_the_quick_model(site: Site) -> None:
     assert guessed(site) < surely_more_than_chance(ASKED)
 
@@ -128,6 +129,7 @@ def told_of_both(visitor: ScriptedVisitor, held: Callable[[], object]) -> Sequen
     raise AssertionError("the stream ended without a word")
 
 
+@pytest.mark.slow
 def test_the_same_guesser_wins_where_text_is_shown_as_it_comes(tmp_path: Path) -> None:
     with two_rhythms(tmp_path, pace="live") as site:
         assert guessed(site) >= surely_more_than_chance(ASKED)

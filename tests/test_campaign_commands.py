@@ -30,6 +30,7 @@ def run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Run:
     return run_command
 
 
+@pytest.mark.slow
 def test_a_campaign_from_its_making_to_its_end(run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert "No campaigns yet" in run("status")[1]
     made = run(*CREATE)

@@ -288,6 +288,7 @@ def test_rebuilding_the_counts_says_how_many_votes_were_counted(votes: Database,
     assert moments.endswith("of the ratings' history worked out")
 
 
+@pytest.mark.slow
 def test_a_reader_that_has_seen_enough_is_no_error(tmp_path: Path, run: Run) -> None:
     table = tmp_path / "votes.csv"
     table.write_text("model_a,model_b,winner\n" + "gull,tern,tie\n" * 3000, encoding="utf-8")

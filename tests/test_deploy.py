@@ -192,6 +192,7 @@ def wait_until(true: Callable[[], bool], seconds: float = 30) -> None:
         threading.Event().wait(0.02)
 
 
+@pytest.mark.slow
 def test_a_pid_that_went_to_another_program_is_stale(arena: Deployment) -> None:
     """That program must neither be taken for the arena nor be stopped."""
     with subprocess.Popen(["sleep", "100"]) as other:
@@ -207,6 +208,7 @@ def test_a_pid_that_went_to_another_program_is_stale(arena: Deployment) -> None:
     assert not (arena.data / "arena.pid").exists()
 
 
+@pytest.mark.slow
 def test_a_port_in_use_stops_the_start_with_one_sentence(arena: Deployment) -> None:
     with socket.create_server(("127.0.0.1", arena.port)):
         started = arena.run("start")

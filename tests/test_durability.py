@@ -3,6 +3,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from arena.database import open_database
 from tests.databases import database_of
 from tests.killing import wrongs
@@ -25,6 +27,7 @@ def _vote_until_killed(url: str, seed: int, rng: random.Random) -> list[str]:
     return [line.strip() for line in told if line.endswith("\n")]
 
 
+@pytest.mark.slow
 def test_a_killed_process_loses_no_acknowledged_vote_and_counts_none_twice(tmp_path: Path) -> None:
     url = database_of(tmp_path / "data")
     open_database(url).close()

@@ -494,12 +494,14 @@ def imported_by(*arguments: str, **environment: str) -> list[str]:
     return finished.stdout.splitlines()
 
 
+@pytest.mark.slow
 def test_an_arena_without_vertex_never_imports_googles_sdk(openai_server: ScriptedOpenAI) -> None:
     said = imported_by("openai", openai_server.url, "tortoise")
 
     assert said == ["built", "prepared openai", "ready"]
 
 
+@pytest.mark.slow
 def test_an_arena_without_openai_never_imports_its_sdk(vertex_server: ScriptedVertex, google_account: str) -> None:
     said = imported_by("vertex", vertex_server.url, TUNED, ARENA_GOOGLE_CREDENTIALS_JSON=google_account)
 

@@ -135,6 +135,7 @@ asyncio.run(main())
 """
 
 
+@pytest.mark.slow
 def test_google_is_not_blamed_for_the_time_that_its_sdk_takes_to_load(vertex_server: ScriptedVertex) -> None:
     program = [sys.executable, "-c", _FROM_A_SLOW_DISK, vertex_server.url, json.dumps(vertex_server.credentials())]
 

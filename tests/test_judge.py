@@ -258,6 +258,7 @@ async def vote_against_the_heron(database: Database) -> None:
         await judging.vote(view.battle.battle_id, VoterIdentity("ben"), winner)
 
 
+@pytest.mark.slow
 def test_an_interrupted_run_says_what_it_did_and_how_to_go_on(
     roster: Path, database: Database, llm: ScriptedOpenAI, tmp_path: Path
 ) -> None:
@@ -313,6 +314,7 @@ def test_tokens_that_the_platform_does_not_tell_are_counted_by_the_bytes(
     assert row.input_tokens == -(-len(latest_prompt(llm.requests[0]).encode()) // 4)
 
 
+@pytest.mark.slow
 def test_a_killed_run_goes_on_where_it_was_and_asks_nothing_twice(
     judge: Judge, roster: Path, database: Database, llm: ScriptedOpenAI, tmp_path: Path
 ) -> None:

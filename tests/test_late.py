@@ -81,6 +81,7 @@ def test_a_package_that_cannot_be_imported_leaves_no_stand_in_behind(tmp_path: P
     assert loaded() == []
 
 
+@pytest.mark.slow
 def test_the_arena_runs_without_what_nobody_of_it_uses_and_choix_and_gradio_still_can(tmp_path: Path) -> None:
     """Together 70 MB, a fifth of what an arena took that had just started."""
     asked = [sys.executable, "-c", WITHOUT, str(tmp_path)]
@@ -106,6 +107,7 @@ def test_a_function_is_replaced_before_whoever_imports_its_module_can_call_it() 
     assert sys.modules["shop_crane"].lift(20) == "20 by rope"
 
 
+@pytest.mark.slow
 def test_gradios_components_have_their_events_though_no_stub_is_written_at_each_start() -> None:
     """Reading its own source for them took a quarter of its import."""
     probe = """

@@ -55,6 +55,7 @@ async def test_while_visitors_wait_in_line_votes_and_pages_are_answered(tmp_path
             visitor.leave()
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(180)
 def test_some_seconds_of_mixed_traffic_leave_nothing_behind() -> None:
     assert soak.run(3, 3, 0.05) == []

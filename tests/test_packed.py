@@ -8,6 +8,7 @@ import pytest
 from arena.packed import Stretches
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("code", ["H", "I", "L"])
 @pytest.mark.parametrize("different", [1, 40, 70_000])
 def test_every_number_is_read_as_it_was(code: str, different: int) -> None:

@@ -129,6 +129,7 @@ async def test_while_the_database_does_not_answer_each_process_counts_for_itself
     away.rename(database.file)
 
 
+@pytest.mark.slow
 def test_two_arenas_on_one_database_refuse_whoever_guessed_five_times_in_all(make_settings: SettingsFactory) -> None:
     settings = make_settings(demo=True, admin_password=PASSWORD)
     with served(build_app(settings)) as first, served(build_app(settings)) as second:

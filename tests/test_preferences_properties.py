@@ -85,6 +85,7 @@ def tell(database: Database, stories: Sequence[Story]) -> None:
         )
 
 
+@pytest.mark.slow
 @settings(
     max_examples=8,
     phases=[Phase.generate],  # a failing example is small enough; making it smaller takes minutes

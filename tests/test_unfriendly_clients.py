@@ -47,6 +47,7 @@ def address(site: Site) -> tuple[str, int]:
     return url.host, url.port or 0
 
 
+@pytest.mark.slow
 def test_thousands_of_half_open_connections_keep_nobody_from_playing_and_are_given_up(
     site: Site, visitor: ScriptedVisitor
 ) -> None:
