@@ -126,9 +126,10 @@ class Settings(BaseSettings):
     """Most turns of one conversation."""
 
     max_battles: int = Field(default=200, ge=1)
-    """Most battles and chat turns running at once; further ones wait in line and are told their place."""
+    """Most battles and chat turns running at once; further ones wait in line and are told their place. While the
+    processor cannot keep up, fewer."""
 
-    max_waiting: int = Field(default=200, ge=0)
+    max_waiting: int = Field(default=500, ge=0)
     """Longest line before a full arena; whoever finds it full is asked to come back."""
 
     battles_per_minute: int = Field(default=20, ge=1)

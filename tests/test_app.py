@@ -23,10 +23,13 @@ from sqlalchemy import make_url, select
 
 from app import build_app, main
 from arena import closings
-from arena.config import SHIPPED_DIR, load_settings
+from arena.config import SHIPPED_DIR, Settings, load_settings
 from arena.errors import ConfigError
 from arena.parts import build_parts
 from arena.passwords import PER_ADDRESS, WINDOW_S
+from arena.providers.base import Gathering, Provider
+from arena.providers.factory import build_providers
+from arena.roster import Roster
 from arena.tables import ModelRevision
 from arena.web.routes import safe_next
 from arena.web.server import bind
@@ -105,6 +108,22 @@ def test_with_keys_for_two_models_it_is_the_real_thing(
     assert parts.database.engine.url == make_url(database_of(tmp_path / "data"))
     with parts.database.read() as session:
         assert session.scalars(select(ModelRevision)).all() == []
+    parts.database.close()
+
+
+async def test_providers_read_answers_as_often_as_the_arena_shows_them(
+    make_settings: SettingsFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[Gathering] = []
+
+    def build(settings: Settings, roster: Roster, gathering: Gathering) -> dict[str, Provider]:
+        told.append(gathering)
+        return build_providers(settings, roster, gathering)
+
+    monkeypatch.setattr("arena.parts.build_providers", build)
+    parts = build_parts(make_settings(models=SHIPPED_ROSTER, frames_per_s=1))
+
+    assert 0.5 <= told[0].seconds() <= 1.5
     parts.database.close()
 
 

@@ -1,6 +1,7 @@
 """What stands before a battle: prompts that are refused, limits, the line before a full arena."""
 
 import asyncio
+import time
 
 import pytest
 
@@ -10,7 +11,7 @@ from arena.errors import BattleError
 from arena.providers.base import Sampling
 from arena.tables import Battle
 from arena.voters import VoterIdentity
-from tests.battle_fixtures import BEN, MakeWorld, count, llm, make_world, only, streaming
+from tests.battle_fixtures import ANIMALS, BEN, STALLED, MakeWorld, count, llm, make_world, only, streaming
 from tests.scripted_openai import ScriptedOpenAI
 from tests.scripting import Script
 
@@ -96,6 +97,36 @@ async def test_who_finds_a_full_arena_waits_in_line_and_is_served_in_turn(
         assert views[0].turns[0].prompt == "Me too"
         assert views[-1].phase is Phase.VOTABLE
         assert views[-1].notice is None
+
+
+async def test_who_comes_while_the_processor_cannot_keep_up_waits_in_line_and_is_served_afterwards(
+    make_world: MakeWorld, llm: ScriptedOpenAI
+) -> None:
+    world = await make_world()
+    only(llm, STALLED)
+
+    async def fight(name: str) -> list[BattleView]:
+        return [view async for view in world.arena.fight("Hello", VoterIdentity(name))]
+
+    streams = [asyncio.create_task(fight(f"voter {number}")) for number in range(25)]
+    await llm.until(lambda server: sum(server.stalled.values()) == 50)
+    for _ in range(8):  # whatever else the processor is busy with
+        time.sleep(0.25)
+        await asyncio.sleep(0)
+
+    latecomer = asyncio.create_task(fight("latecomer"))
+    async with asyncio.timeout(10):
+        while not world.arena.waiting:
+            await asyncio.sleep(0)
+    for model in ANIMALS:
+        llm.release(model)
+    only(llm, Script())
+
+    first, *_, latest = await latecomer
+    assert first.phase is Phase.QUEUED
+    assert latest.phase is Phase.VOTABLE
+    for views in await asyncio.gather(*streams):
+        assert views[-1].phase is Phase.VOTABLE
 
 
 @pytest.mark.parametrize("departs", ["stop", "leave", "close", "drain"])

@@ -96,7 +96,7 @@ class ChatRun(Run[ChatView]):
 
     async def frames(self) -> AsyncGenerator[ChatView]:
         """See `Run.frames`."""
-        shown = -1
+        shown, due = -1, self._loop.time()
         while self._task is not None and not self._halted:
             length = len(self.seat.current.progress.text)
             if length != shown:
@@ -106,8 +106,8 @@ class ChatRun(Run[ChatView]):
             if self._task.done() and not self._halted:
                 self._task.result()  # a bug surfaces here
                 return
-            now = self._loop.time()
-            await asyncio.sleep(self._tempo.next_frame(now) - now)
+            due = self._tempo.next_frame(due)
+            await asyncio.sleep(due - self._loop.time())
 
     def halt(self) -> None:
         """See `Run.halt`."""

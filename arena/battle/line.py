@@ -6,8 +6,8 @@ from collections.abc import AsyncGenerator
 
 from arena.errors import BattleError
 
-TOLD_EVERY_S = 2.0
-"""How often somebody in line learns their place; being served is told at once."""
+TOLD_EVERY_S, PER_PLACE_S = 2.0, 0.1
+"""How often somebody in line learns their place: the further behind, the less often. Being served is told at once."""
 
 MOST_OF_ONE = 3
 """Most places in line of one voter, so that nobody keeps the others waiting alone."""
@@ -27,12 +27,22 @@ class Ticket:
 class Line:
     """A number of places to run, and a bounded line for them. Used from the event loop only."""
 
-    def __init__(self, places: int, longest: int) -> None:
-        """`places` may run at once, and `longest` wait behind them."""
-        self._places = places
+    def __init__(self, limit: int, longest: int) -> None:
+        """`limit` may run at once, and `longest` wait behind them."""
+        self._limit = limit
         self._longest = longest
         self._served: set[Ticket] = set()
         self._waiting: deque[Ticket] = deque()
+
+    @property
+    def limit(self) -> int:
+        """How many may run at once; where more run already, nobody is served until they have become fewer."""
+        return self._limit
+
+    @limit.setter
+    def limit(self, limit: int) -> None:
+        self._limit = limit
+        self._serve()
 
     @property
     def running(self) -> int:
@@ -46,7 +56,7 @@ class Line:
 
     def check(self, voter_id: str) -> None:
         """Refuse with a `BattleError` whoever finds no place, not even in the line."""
-        if self.running < self._places and not self._waiting:
+        if self.running < self._limit and not self._waiting:
             return
         if self.waiting >= self._longest:
             raise BattleError(
@@ -81,10 +91,10 @@ class Line:
             if place != told:
                 told = place
                 yield place
-            await _wait(ticket.called, TOLD_EVERY_S)
+            await _wait(ticket.called, max(TOLD_EVERY_S, place * PER_PLACE_S))
 
     def _serve(self) -> None:
-        while self._waiting and self.running < self._places:
+        while self._waiting and self.running < self._limit:
             ticket = self._waiting.popleft()
             self._served.add(ticket)
             ticket.served = True

@@ -6,8 +6,9 @@ from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import aclosing, suppress
 from typing import Any, Generic, TypeVar
 
+from arena.battle.headroom import Headroom
 from arena.battle.line import Line
-from arena.battle.tempo import Tempo
+from arena.battle.tempo import Tempo, loop_s
 from arena.errors import BattleError
 from arena.outages import DatabaseUnavailable
 from arena.voters import VoterIdentity
@@ -144,7 +145,8 @@ class Runs:
     def __init__(self, most: int, most_waiting: int, frames_per_s: float) -> None:
         """`most` may stream at once, and `most_waiting` wait; `frames_per_s` is how often each is shown, uncrowded."""
         self._line = Line(most, most_waiting)
-        self.tempo = Tempo(frames_per_s, lambda: len(self))
+        headroom = Headroom(self._line, loop_s)
+        self.tempo = Tempo(frames_per_s, lambda: len(self), late=headroom.note)
         self._runs: set[Run[Any]] = set()
         self._late: set[asyncio.Task[None]] = set()
         self._draining = False

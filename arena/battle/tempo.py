@@ -41,15 +41,17 @@ class Tempo:
         runs: Callable[[], int],
         clock: Callable[[], float] = loop_s,
         processor_s: Callable[[], float] = time.process_time,
+        late: Callable[[float], None] | None = None,
     ) -> None:
         """`frames_per_s` is how often a run is shown where there is room, `runs` how many there are now.
 
-        The others tell seconds.
+        `late` is told of each frame how many seconds after its time it was shown. The others tell seconds.
         """
         self._most = frames_per_s
         self._runs = runs
         self._clock = clock
         self._processor_s = processor_s
+        self._late = late
         self._looked: tuple[float, float] | None = None
         self._full = False
 
@@ -68,6 +70,8 @@ class Tempo:
         Frames keep their times, whatever showing one took; after a late one the next ones are not hurried.
         """
         frame_s, now = self.frame_s(), self._clock()
+        if self._late is not None:
+            self._late(now - due)
         at = self._in_common(due + frame_s, frame_s, _SHOWN_LATER_S)
         return at if at >= now + frame_s / 2 else self._in_common(now + frame_s, frame_s, _SHOWN_LATER_S)
 

@@ -118,9 +118,9 @@ class Deadlines:
 
 @dataclass(slots=True)
 class Gathering:
-    """How long an answer that has begun gathers before it is read on: the time between two frames.
+    """How long an answer that has begun gathers before it is read on: about the time between two frames.
 
-    Waking up for each token took most of what an answer costs.
+    Waking up for each token took most of what an answer costs. An arena says when, so that answers are read together.
     """
 
     seconds: Callable[[], float] = lambda: LEAST_GATHERING_S
