@@ -1,5 +1,8 @@
 """The connections of OpenAI's SDK, which speaks through httpx2."""
 
+import ssl
+from functools import cache
+
 import httpx2
 
 from arena.providers.answer_bodies import Connections, errors_as
@@ -13,7 +16,7 @@ class OpenAITransport(httpx2.AsyncBaseTransport):
 
         May be called in any thread: reading the machine's certificates takes a while.
         """
-        self._connections = Connections(httpx2.create_ssl_context(), connect_s)
+        self._connections = Connections(_certificates(), connect_s)
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
         """Send `request`; of an answer that is wanted the SDK is told without a word in it."""
@@ -25,3 +28,9 @@ class OpenAITransport(httpx2.AsyncBaseTransport):
     async def aclose(self) -> None:
         """Close every connection."""
         await self._connections.aclose()
+
+
+@cache
+def _certificates() -> ssl.SSLContext:
+    """Whom to trust: read once for all servers and keys."""
+    return httpx2.create_ssl_context()

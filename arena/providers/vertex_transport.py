@@ -1,5 +1,8 @@
 """The connections of Vertex AI's SDK, which speaks through httpx."""
 
+import ssl
+from functools import cache
+
 import httpx
 
 from arena.providers.answer_bodies import Connections, errors_as
@@ -10,7 +13,7 @@ class VertexTransport(httpx.AsyncBaseTransport):
 
     def __init__(self) -> None:
         """May be called in any thread: reading the machine's certificates takes a while."""
-        self._connections = Connections(httpx.create_ssl_context())
+        self._connections = Connections(_certificates())
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Send `request`; of an answer that is wanted the SDK is told without a word in it."""
@@ -22,3 +25,9 @@ class VertexTransport(httpx.AsyncBaseTransport):
     async def aclose(self) -> None:
         """Close every connection."""
         await self._connections.aclose()
+
+
+@cache
+def _certificates() -> ssl.SSLContext:
+    """Whom to trust: read once for all regions and projects."""
+    return httpx.create_ssl_context()
