@@ -42,6 +42,7 @@ def test_units_judged_once_say_nothing() -> None:
     assert agree(table_of(("12", ".."))).sentence.startswith("Nothing was judged by two people yet")
 
 
+@pytest.mark.slow
 def test_the_interval_is_that_of_drawing_units_one_by_one() -> None:
     table = table_of(FOUR_OBSERVERS)
     rng = np.random.default_rng(5)
@@ -72,6 +73,7 @@ def judgements(rng: np.random.Generator, units: int, people: int, care: float) -
     return tabulate(np.tile(np.arange(units), people), said.ravel(), 3)
 
 
+@pytest.mark.slow
 def test_the_interval_covers_the_truth_about_as_often_as_it_says() -> None:
     rng = np.random.default_rng(7)
     truth = agree(judgements(rng, 200_000, 3, 0.7), draws=1).value

@@ -84,6 +84,7 @@ def test_nobody_tells_from_what_is_sent_which_side_is_the_quick_model(site: Site
     assert guessed(site) < surely_more_than_chance(ASKED)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "slow",
     [

@@ -155,6 +155,7 @@ def test_a_folder_that_cannot_be_written_is_one_sentence(
     assert folder_of(data / "arena.db") == {"arena.db"}
 
 
+@pytest.mark.slow
 def test_a_disk_that_fills_up_leaves_no_partial_file(data: Path, tmp_path: Path) -> None:
     # A limit on the size of any file this one process writes fails SQLite's writes as a full disk does.
     def limit() -> None:

@@ -105,6 +105,7 @@ async def test_five_voters_make_five_battles_over_the_same_two_answers(database:
     assert {text for _, side, text in seats if side is Side.A} == {"hare on p1", "tortoise on p1"}  # seats are drawn
 
 
+@pytest.mark.slow
 def test_under_a_crowd_no_item_has_too_many_voters_and_nobody_an_item_twice(
     any_database: Database, make_judging: MakeJudging
 ) -> None:

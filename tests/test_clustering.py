@@ -145,6 +145,7 @@ def test_votes_on_models_that_are_not_rated_are_left_out() -> None:
     assert clustered(fit, stray)[1] == 8
 
 
+@pytest.mark.slow
 def test_clustered_intervals_hold_what_new_people_say_and_plain_ones_do_not() -> None:
     """The truth is the mean over all people; twenty of them vote 60 times each, with tastes of their own."""
     chance = np.random.default_rng(8)

@@ -97,6 +97,7 @@ def test_further_votes_solve_for_the_power_they_promise() -> None:
         assert 0.1 / np.sqrt(before) < wanted + 1e-4
 
 
+@pytest.mark.slow
 def test_as_many_further_votes_as_promised_separate_half_and_four_fifths_of_the_time() -> None:
     chance = np.random.default_rng(3)
     truth = np.array([0.2, -0.2])
@@ -169,6 +170,7 @@ def test_a_model_new_to_a_platform_does_not_make_the_whole_platform_uncertain() 
     assert after.comparison.settled
 
 
+@pytest.mark.slow
 def test_a_platform_verdict_holds_the_truth_95_percent_of_the_time() -> None:
     chance = np.random.default_rng(9)
     truth = np.array([0.4, -0.1, 0.2, -0.3])

@@ -86,7 +86,7 @@ def behind(_served: tuple[str, Everything]) -> Everything:
 
 @pytest.fixture
 def arena(_served: tuple[str, Everything]) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=_served[0]) as client:
+    with httpx.Client(base_url=_served[0], verify=False) as client:
         yield client
 
 

@@ -113,7 +113,7 @@ class Browser:
 
     def get(self, path: str, **params: str) -> httpx.Response:
         cookie = "; ".join(f"{name}={value}" for name, value in self.cookies.items())
-        answer = httpx.get(self.url + path, params=params or None, headers={"Cookie": cookie}, timeout=30)
+        answer = httpx.get(self.url + path, params=params or None, headers={"Cookie": cookie}, timeout=30, verify=False)
         for line in answer.headers.get_list("set-cookie"):
             name, _, rest = line.partition("=")
             self.cookies[name] = rest.partition(";")[0]

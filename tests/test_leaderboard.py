@@ -337,6 +337,7 @@ def test_standings_kept_current_vote_by_vote_are_those_computed_afresh(any_datab
         assert_level(board.refresh(by=by), Leaderboard(any_database).refresh(by=by))
 
 
+@pytest.mark.slow
 def test_a_few_people_with_many_votes_prove_less_than_as_many_people(database: Database) -> None:
     heron, wren = add_models(database, "heron", "wren")
     for number in range(60):  # twelve people in all: eight always say heron, four always wren

@@ -244,6 +244,7 @@ def _votes_until_separated(strategy: Strategy, seed: int) -> tuple[int, np.ndarr
     raise AssertionError("never separated")
 
 
+@pytest.mark.slow
 def test_separate_tells_four_models_apart_with_far_fewer_votes_and_leaves_the_ratings_alone() -> None:
     """Gaps of 160, 80 and 80 points: the close pairs need most of the votes."""
     separate = [_votes_until_separated("separate", seed) for seed in range(12)]
@@ -252,6 +253,7 @@ def test_separate_tells_four_models_apart_with_far_fewer_votes_and_leaves_the_ra
     assert sum(votes for votes, _ in separate) < 0.8 * sum(votes for votes, _ in uniform)
 
 
+@pytest.mark.slow
 def test_separate_does_not_bend_the_ratings() -> None:
     """After 400 votes each, drawn by `separate`, the mean estimate of each model is its true rating."""
     truth = np.array([150.0, 20.0, 0.0, -170.0])

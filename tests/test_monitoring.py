@@ -13,6 +13,7 @@ from arena.parts import Parts, build_parts
 from arena.service import Service
 from arena.tables import Winner, now
 from arena.voters import VoterIdentity
+from tests.databases import sqlite_in
 from tests.scripted_openai import ScriptedOpenAI
 from tests.scripting import Script
 
@@ -33,6 +34,7 @@ async def parts(llm: ScriptedOpenAI, tmp_path: Path) -> AsyncIterator[Parts]:
     built = build_parts(
         load_settings(
             data_dir=tmp_path / "data",
+            database_url=sqlite_in(tmp_path / "data"),
             models=roster,
             pace_characters_per_s=50_000,
             rest_after_failures=1,

@@ -307,6 +307,7 @@ def test_lopsided_arenas_of_any_size_are_rated(strongest: float) -> None:
             assert (rated.low < rated.rating).all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("spread", "per_pair", "tie_share"), [(1.0, 10, 0.0), (1.0, 50, 0.35), (4.0, 10, 0.35), (4.0, 50, 0.0)]
 )

@@ -114,6 +114,7 @@ def test_true_coefficients_are_recovered_and_nine_in_ten_or_more_lie_in_their_in
     assert 0.9 <= held <= 0.99
 
 
+@pytest.mark.slow
 def test_few_people_with_tastes_of_their_own_widen_the_intervals_until_they_hold_what_everybody_thinks() -> None:
     coefficients, ratings, plain = coverage(people=25, each=40, taste=0.6, runs=40)
 

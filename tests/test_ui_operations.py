@@ -202,6 +202,7 @@ def decisions(site: Site) -> list[tuple[str, str, str, int]]:
         return [(d.voter_id, d.decision.value, d.reason, d.votes) for d in session.scalars(select(VoterDecision))]
 
 
+@pytest.mark.slow
 def test_a_strangers_decision_changes_nothing(tmp_path: Path) -> None:
     with arena_site(tmp_path) as site, ScriptedVisitor(site.url) as stranger:
         vote_alike(site)

@@ -12,6 +12,7 @@ from arena.database import Database, open_database
 from arena.tables import Answer, Battle, PairCount, Prompt, Seat, Vote, VoteState, Winner, now
 from arena.vote_log import VoteLog
 from tests.arena_facts import add_models, add_vote
+from tests.databases import sqlite_in
 
 
 @pytest.fixture
@@ -20,7 +21,7 @@ def vote_log(tmp_path: Path) -> VoteLog:
 
 
 def empty(folder: Path) -> Database:
-    return open_database(f"sqlite:///{folder / 'after.db'}")
+    return open_database(sqlite_in(folder / "after"))
 
 
 def facts(database: Database) -> tuple[object, ...]:

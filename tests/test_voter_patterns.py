@@ -80,6 +80,7 @@ def _found(choose: Choice, votes: int = 20) -> tuple[float, set[Pattern | None]]
     return float(np.mean([check.state is CheckState.FLAGGED for check in flagged])), {c.pattern for c in flagged}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("choose", "share", "pattern"),
     [
