@@ -7,7 +7,7 @@ from arena.battle.line import Line
 
 log = logging.getLogger(__name__)
 
-_LATE_S, _EASED_S = 0.06, 0.03
+_LATE_S, _EASED_S = 0.1, 0.05
 """Frames that are so late on average are late; those below the second are in time again."""
 _WORST_S = 0.3
 """No frame counts as later than this: one page that stalls is no full processor."""
