@@ -1,6 +1,7 @@
 """Fewer runs while frames are late: what visitors in line meet."""
 
 import logging
+from itertools import pairwise
 
 import pytest
 
@@ -63,9 +64,21 @@ def test_once_frames_are_in_time_those_who_waited_are_served_a_few_at_a_time() -
         crowd.show(IN_TIME)
         came.append(served(newcomers))
 
-    steps = [later - earlier for earlier, later in zip([0, *came], came, strict=False)]
+    steps = [later - earlier for earlier, later in pairwise([0, *came])]
     assert came[-1] == 30
     assert max(steps) <= 6
+
+
+def test_those_who_still_wait_long_after_late_frames_do_not_begin_all_at_once() -> None:
+    crowd = Crowd(100)
+    crowd.show(LATE, seconds=3)
+    crowd.leave(crowd.line.running - crowd.line.limit)
+    newcomers = crowd.come(60)
+
+    crowd.show(0.07, seconds=12)
+    crowd.show(IN_TIME, seconds=3)
+
+    assert 1 <= served(newcomers) <= 20
 
 
 @pytest.mark.parametrize("late_s", [0.0, 0.05])

@@ -19,7 +19,7 @@ _KEPT = 0.95
 _MORE = 0.05
 """So many more may begin at each look with frames in time: who waited does not begin all at once."""
 _FORGOTTEN_S = 10.0
-"""So long after the last late frames nobody is held back any more."""
+"""So long after the last late frames nobody is held back any more, once the line is empty."""
 
 
 class Headroom:
@@ -53,13 +53,17 @@ class Headroom:
     def _look(self, now: float, late_s: float) -> None:
         if late_s > _LATE_S:
             self._hold_back(now)
-        elif self._late_at is not None and now - self._late_at > _FORGOTTEN_S:
+        elif late_s < _EASED_S:
+            self._let_in(now)
+
+    def _let_in(self, now: float) -> None:
+        line = self._line
+        if self._late_at is not None and now - self._late_at > _FORGOTTEN_S and not line.waiting:
             log.info("The processor keeps up again: no battle is held back.")
             self._late_at = None
-            self._line.limit = self._most
-        elif late_s < _EASED_S:
-            more = max(2, int(self._line.running * _MORE))
-            self._line.limit = min(self._most, self._line.limit + more)
+            line.limit = self._most
+        else:
+            line.limit = min(self._most, line.limit + max(2, int(line.running * _MORE)))
 
     def _hold_back(self, now: float) -> None:
         running = self._line.running
