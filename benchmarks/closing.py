@@ -1,7 +1,8 @@
 """How soon a silent model's stream is closed once its visitor is gone: `python -m benchmarks.closing [--rounds 20]`.
 
 The app runs over a scripted platform that says nothing, before its first word or after some. The visitor then presses
-Stop, closes the page, or loads it again, and the time to the end of both connections is taken at the platform.
+Stop, closes the page, loads it again, or loses the connection that tells of the battle, and the time to the end of both
+streams is taken at the platform.
 """
 
 import argparse
@@ -15,6 +16,8 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from uuid import uuid4
+
+import httpx
 
 from benchmarks.load_site import cores, free_port, running
 from tests.scripted_openai import ScriptedOpenAI
@@ -33,6 +36,7 @@ class OpenPage:
     visitor: ScriptedVisitor
     session: str
     battle: str
+    events: httpx.Response
     connections: ExitStack
 
 
@@ -52,10 +56,16 @@ def load_again(page: OpenPage) -> None:
     page.visitor.client.get("/").raise_for_status()
 
 
+def lose_events(page: OpenPage) -> None:
+    """Lose the connection that the battle is told in; the page itself stays."""
+    page.events.close()
+
+
 WAYS: Mapping[str, Callable[[OpenPage], None]] = {
     "stop": press_stop,
     "closed page": close,
     "page loaded again": load_again,
+    "lost connection": lose_events,
 }
 
 
@@ -69,7 +79,8 @@ def seconds_to_close(visitor: ScriptedVisitor, platform: ScriptedServer, leave: 
         visitor.join(visitor.function("send")["id"], ["Is anybody there?"], session).raise_for_status()
         asked = {"session_hash": session}
         events = connections.enter_context(client.stream("GET", "/gradio_api/queue/data", params=asked))
-        page = OpenPage(visitor, session, visitor.battle_of(events.iter_lines()), connections)
+        lines = events.iter_lines()  # kept: with the last reference to it, the connection is closed
+        page = OpenPage(visitor, session, visitor.battle_of(lines), events, connections)
         if not page.battle:
             raise SystemExit("the arena refused a battle")
         platform.wait_for(lambda server: sum(server.stalled.values()) == 2, 30)

@@ -44,6 +44,7 @@ class Browser:
     def __init__(self) -> None:
         self.heard: asyncio.Queue[dict[str, Any] | None] = asyncio.Queue()
         self.left = asyncio.Event()
+        self.gone: list[str] = []
 
     async def receive(self) -> dict[str, Any]:
         """Nothing, until the browser leaves."""
@@ -61,7 +62,7 @@ class Browser:
     async def asking(self, page: LeanBlocks, session: str = SESSION) -> AsyncIterator["asyncio.Task[None]"]:
         """The stream, while it runs."""
         scope = {"type": "http", "path": PATH, "query_string": f"session_hash={session}".encode()}
-        task = asyncio.create_task(EventStream(page)(scope, self.receive, self.send))
+        task = asyncio.create_task(EventStream(page, self.gone.append)(scope, self.receive, self.send))
         try:
             yield task
         finally:
@@ -90,6 +91,7 @@ async def test_messages_are_spelled_as_gradio_spells_them_and_the_last_event_clo
     told = [browser.heard.get_nowait() for _ in range(browser.heard.qsize())]
     spelled = [orjson.loads(orjson.dumps(message.model_dump())) for message in (*MESSAGES, CloseStreamMessage())]
     assert told == [*spelled, None]
+    assert browser.gone == []
 
 
 async def test_a_stream_stays_open_while_another_event_of_the_page_runs(page: LeanBlocks) -> None:
@@ -117,6 +119,7 @@ async def test_the_events_of_a_page_that_is_gone_are_ended_and_its_next_stream_h
         browser.left.set()
         await asyncio.wait_for(stream, 10)
 
+    assert browser.gone == [SESSION]
     assert not event.alive
     assert page._queue.pending_messages_per_session[SESSION].empty()
 

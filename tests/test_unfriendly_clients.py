@@ -19,7 +19,7 @@ from arena.tables import Battle, BattleState, Prompt
 from arena.web import connections
 from arena.web.connections import limit_unread
 from tests.scripted_visitor import ScriptedVisitor
-from tests.scripting import Script
+from tests.scripting import Fault, Script
 from tests.test_faults import lock_held
 from tests.ui_fixtures import FAST, NAMES, Site, arena_site
 
@@ -290,6 +290,23 @@ def test_a_client_that_never_reads_holds_up_nobody_and_its_battle_comes_to_an_en
                 battle = other.fight().battle
                 assert any(name in other.vote(battle) for name in NAMES.values())
             assert ends(site, "Is anybody there?") is BattleState.VOTABLE
+    finally:
+        site.script(Script(text="Short."))
+
+
+def test_a_battle_whose_events_are_heard_by_nobody_ends_though_its_page_is_open_and_its_models_say_nothing(
+    site: Site, visitor: ScriptedVisitor
+) -> None:
+    session, before = uuid4().hex, len(site.llm.hung_up)
+    site.script(Script(text="Never said.", fault=Fault.STALL_FIRST))
+    try:
+        with visitor.client.stream("GET", f"/gradio_api/heartbeat/{session}"):
+            visitor.join(visitor.function("send"), ["Do you hear me?"], session).raise_for_status()
+            asked = {"session_hash": session}
+            with visitor.client.stream("GET", "/gradio_api/queue/data", params=asked):
+                site.llm.wait_for(lambda server: sum(server.stalled.values()) == 2, 30)
+            site.llm.wait_for(lambda server: len(server.hung_up) == before + 2, 5)
+            assert ends(site, "Do you hear me?") is BattleState.ABANDONED
     finally:
         site.script(Script(text="Short."))
 

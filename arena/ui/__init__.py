@@ -72,7 +72,7 @@ def _page_traffic(context: PageContext, demo: LeanBlocks, calls: EventCalls) -> 
         context.arena.leave(session)
         empty_mailbox(demo, session)
 
-    events, heartbeat = EventStream(demo), Heartbeat(demo, leave)
+    events, heartbeat = EventStream(demo, context.arena.leave), Heartbeat(demo, leave)
     posts = {JOIN: calls.join, CALL: calls.call}
 
     async def answer(scope: Scope, receive: Receive, send: Send) -> None:

@@ -5,7 +5,7 @@ whether the browser is still there, sets a timer, copies the message, and hands 
 """
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Any, cast
 
 import orjson
@@ -36,8 +36,10 @@ _HEAD = {
 class EventStream:
     """Pure ASGI: tells one session's messages until its events are over or its page is gone."""
 
-    def __init__(self, blocks: LeanBlocks) -> None:
+    def __init__(self, blocks: LeanBlocks, leave: Callable[[str], None]) -> None:
+        """`leave` is told the session of each page that closes its stream before its events are over."""
         self._blocks = blocks
+        self._leave = leave
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one page's request for its events."""
@@ -53,7 +55,8 @@ class EventStream:
         self._blocks.lines[session] = line
         watching = [asyncio.create_task(work) for work in (_tell_when_gone(receive, line), _beat(line))]
         try:
-            await _tell_all(line, queue, session)
+            if not await _tell_all(line, queue, session):
+                self._leave(session)
         finally:
             if self._blocks.lines.get(session) is line:
                 del self._blocks.lines[session]
@@ -61,20 +64,24 @@ class EventStream:
                 task.cancel()
 
 
-async def _tell_all(line: "_Line", queue: Queue, session: str) -> None:
-    """Tell what there is to tell, until the session's events are over, its page is gone or the arena stops."""
+async def _tell_all(line: "_Line", queue: Queue, session: str) -> bool:
+    """Tell what there is to tell, until the session's events are over, its page is gone or the arena stops.
+
+    Returns whether the page stayed to its last message.
+    """
     try:
         while (message := await line.next()) is not None and not queue.stopped:
             await _tell(line.send, message)
             if isinstance(message, ProcessCompletedMessage) and not _expects_more(queue, session, message.event_id):
                 await _tell(line.send, CloseStreamMessage(), last=True)
-                return
+                return True
         if queue.stopped:
             await _tell(line.send, UnexpectedErrorMessage(message="The arena was stopped."), last=True)
-        await queue.clean_events(session_hash=session)
     except asyncio.CancelledError:
         await queue.clean_events(session_hash=session)
         raise
+    await queue.clean_events(session_hash=session)
+    return queue.stopped
 
 
 class _Line:
