@@ -2,6 +2,7 @@
 
 import re
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 
 import httpx
@@ -21,6 +22,7 @@ from tests.ui_fixtures import (
     shared_site,
     site,
 )
+from tests.wire import wire_to
 
 __all__ = ["browser", "open_page", "shared_site", "site"]
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(180)]
@@ -193,6 +195,43 @@ def test_a_page_reloaded_during_a_battle_has_its_prompt_in_the_box(open_page: Op
 
     expect(visitor.box()).to_have_value("I will be back")
     site.llm.wait_for(lambda server: not server.open_streams)
+
+
+def test_a_page_whose_connection_was_lost_during_a_battle_comes_back_by_itself_with_its_prompt_in_the_box(
+    browser: Browser, site: Site
+) -> None:
+    site.script(Script(text="A long answer that stops in mid-sentence and says no more.", fault=Fault.STALL_MIDWAY))
+    with wire_to(site.url) as wire, browser.new_context() as context:
+        visitor = Visitor(context.new_page(), replace(site, url=wire.url))
+        visitor.goto("/")
+        visitor.send("Through the tunnel")
+        expect(visitor.pane("B")).to_contain_text("A long answer")
+
+        wire.cut()
+        site.llm.wait_for(lambda server: not server.open_streams)
+
+        expect(visitor.box()).to_have_value("Through the tunnel")
+        site.script(Script(text="Short."))
+        visitor.button("Send").click()
+        expect(visitor.button("A is better")).to_be_enabled()
+
+
+@pytest.mark.parametrize(
+    ("path", "name"), [("/", "Your challenge"), ("/side-by-side", "Your prompt"), ("/chat", "Your message")]
+)
+def test_what_somebody_is_writing_outlives_a_reload_and_what_was_erased_does_not_come_back(
+    path: str, name: str, open_page: OpenPage
+) -> None:
+    visitor = open_page(path)
+    box = visitor.box(name)
+    box.fill("Not sent yet")
+    visitor.page.reload()
+    expect(box).to_have_value("Not sent yet")
+
+    box.fill("")
+    visitor.page.reload()
+    expect(visitor.button("Send")).to_be_enabled()
+    expect(box).to_have_value("")
 
 
 def test_a_void_battle_takes_no_vote_and_runs_again_with_one_click(open_page: OpenPage, site: Site) -> None:

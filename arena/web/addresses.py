@@ -27,6 +27,7 @@ _GRADIO_GETS = frozenset(
         "/favicon.ico",
         "/robots.txt",
         "/gradio_api/info",
+        "/gradio_api/app_id",  # asked by a page that lost its connection, which then loads itself again
         EVENTS,
     }
 )

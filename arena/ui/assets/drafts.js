@@ -1,0 +1,43 @@
+// What somebody is writing outlives a reload of the page: their own, or the one that follows a lost connection.
+(() => {
+  "use strict";
+  const KEY = `arena-drafts:${window.location.pathname}`;
+  const BOXES = ["challenge-box", "next-prompt", "chat-prompt"];
+  const box = (id) => document.querySelector(`#${id} textarea`);
+
+  const taken = () => {
+    try {
+      return JSON.parse(sessionStorage.getItem(KEY)) ?? {};
+    } catch {
+      return {}; // storage is refused in some frames
+    }
+  };
+
+  const keep = (drafts) => {
+    try {
+      if (Object.keys(drafts).length) sessionStorage.setItem(KEY, JSON.stringify(drafts));
+      else sessionStorage.removeItem(KEY);
+    } catch {
+      // the draft then lasts as long as the page
+    }
+  };
+
+  const waiting = taken(); // for their boxes, of which some are drawn later than others
+  const putBack = () => {
+    for (const id of BOXES) {
+      const place = box(id);
+      if (!place || !(id in waiting)) continue;
+      if (!place.value) {
+        place.value = waiting[id];
+        place.dispatchEvent(new Event("input", { bubbles: true }));
+      }
+      delete waiting[id];
+    }
+  };
+  document.addEventListener("arena:drawn", putBack);
+
+  window.addEventListener("pagehide", () => {
+    const written = BOXES.filter((id) => box(id)?.value.trim()).map((id) => [id, box(id).value]);
+    keep({ ...waiting, ...Object.fromEntries(written) });
+  });
+})();
