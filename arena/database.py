@@ -255,6 +255,13 @@ def _prepare_postgresql(engine: Engine) -> None:
         def dump(self, obj: str) -> "Buffer | None":
             return super().dump(obj.replace("\x00", "\ufffd"))
 
-    @event.listens_for(engine, "connect")
+    @event.listens_for(
+        engine, "connect", insert=True
+    )  # before SQLAlchemy asks what it could not read in such a database
     def _configure(connection: PostgresConnection, _: object) -> None:
+        if (encoding := connection.info.parameter_status("server_encoding")) != "UTF8":
+            raise ConfigError(
+                f"The PostgreSQL database keeps text as {encoding}, which cannot hold all that people write: make one "
+                "with `createdb --encoding=UTF8 --template=template0 NAME`, and name it in ARENA_DATABASE_URL."
+            )
         connection.adapters.register_dumper(str, Text)

@@ -12,7 +12,7 @@ from sqlalchemy.exc import IntegrityError, StatementError
 from arena.database import Database, open_database
 from arena.errors import ConfigError
 from arena.tables import Base, Conversation, ConversationKind, Voter
-from tests.databases import database_of
+from tests.databases import a_new_one, database_of
 
 
 def test_the_migrations_make_exactly_the_tables_of_the_code(database: Database) -> None:
@@ -130,6 +130,17 @@ def test_two_writers_take_turns_so_that_no_update_is_lost(database: Database) ->
 def test_an_unsupported_database_says_what_is_supported(url: str) -> None:
     with pytest.raises(ConfigError, match="ARENA_DATABASE_URL must"):
         Database(url)
+
+
+@pytest.mark.postgres
+@pytest.mark.parametrize("encoding", ["SQL_ASCII", "LATIN1"])
+def test_a_postgresql_database_that_cannot_hold_all_text_is_refused_with_what_to_do(
+    encoding: str, postgres_socket: Path
+) -> None:
+    url = a_new_one(postgres_socket, f"template0 ENCODING '{encoding}'")
+
+    with pytest.raises(ConfigError, match=f"keeps text as {encoding}, .* `createdb --encoding=UTF8"):
+        open_database(url)
 
 
 def test_a_file_that_is_no_database_is_told_by_name(tmp_path: Path) -> None:
