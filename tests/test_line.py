@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from arena.battle.line import place_in_line
+from arena.battle import line
+from arena.battle.line import Line, place_in_line
 from benchmarks import soak
 from benchmarks.visitor import Visitor
 from tests.scripting import Fault, Script
@@ -17,6 +18,24 @@ from tests.ui_fixtures import arena_site
 )
 def test_a_place_is_told_as_people_count(place: int, told: str) -> None:
     assert f"You are {told} in line" in place_in_line(place)
+
+
+async def test_whoever_stands_far_behind_learns_their_place_less_often(monkeypatch: pytest.MonkeyPatch) -> None:
+    waited: list[float] = []
+
+    async def wait(served: asyncio.Event, seconds: float) -> None:
+        waited.append(seconds)
+        served.set()
+
+    monkeypatch.setattr(line, "_wait", wait)
+    full = Line(limit=1, longest=500)
+    full.join("whoever plays")
+    tickets = [full.join(f"visitor {number}") for number in range(400)]
+
+    told = [[place async for place in full.places(tickets[place - 1])] for place in (1, 20, 200, 400)]
+
+    assert told == [[1], [20], [200], [400]]
+    assert waited == [2.0, 2.0, 20.0, 40.0]
 
 
 async def test_while_visitors_wait_in_line_votes_and_pages_are_answered(tmp_path: Path) -> None:
