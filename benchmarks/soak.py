@@ -41,8 +41,8 @@ _FAULTS = (Fault.DROP, Fault.CUT, Fault.DROP_AT_ONCE, Fault.EMPTY, Fault.BAD_JSO
 _LEAVES = 0.1
 """The share of visits that end in mid-answer."""
 _COMPLETION = 0.98
-_SETTLE_S = 30.0
-"""How long after the last visitor every stream must have ended, and connections to the platform that nobody uses."""
+_SETTLE_S = 90.0
+"""How long after the last visitor every stream must have ended, and connections that nobody uses (kept for 75 s)."""
 _STAYS = 4
 """With this seed a visitor stays to the end of a battle."""
 _SAMPLES, _ROWS = 200, 20
@@ -188,7 +188,7 @@ async def soak(process: Measured, seconds: float, visitors: int) -> Tally:
     before, until = tally.samples[0], time.monotonic() + _SETTLE_S
     while True:
         after = await asyncio.to_thread(look, process, began, tally.fought)
-        settled = not after.streams and after.sockets <= before.sockets + _SPARE
+        settled = not after.streams and not surplus(before, after)
         if settled or time.monotonic() >= until:
             tally.samples.append(after)
             return tally
@@ -249,6 +249,12 @@ def run(seconds: float, visitors: int, faults: float) -> list[str]:
     return problems + left_over(tally.samples, seconds)
 
 
+def surplus(before: Sample, after: Sample) -> dict[str, int]:
+    """How many more there are of what there are too many of."""
+    more = {name: getattr(after, name) - getattr(before, name) for name in ("tasks", "sockets", "files")}
+    return {name: count for name, count in more.items() if count > _SPARE}
+
+
 def left_over(samples: Sequence[Sample], seconds: float) -> list[str]:
     """Print what was there before and after the visitors; what there is too much of."""
     before, *during, after = samples
@@ -257,8 +263,7 @@ def left_over(samples: Sequence[Sample], seconds: float) -> list[str]:
         counts = f"{seen.tasks} tasks, {seen.threads} threads, {seen.sockets} sockets, {seen.files} files"
         print(f"{when} the visitors: {counts}, {seen.streams} streams")
     print(f"memory of the last third against the middle one: {grown:+.1%}")
-    more = {name: getattr(after, name) - getattr(before, name) for name in ("tasks", "sockets", "files")}
-    problems = [f"{count} {name} are left over" for name, count in more.items() if count > _SPARE]
+    problems = [f"{count} {name} are left over" for name, count in surplus(before, after).items()]
     problems += [f"{after.streams} streams are open to nobody"] if after.streams else []
     problems += [f"{after.threads} threads run for nobody"] if after.threads > _MOST_THREADS else []
     problems += [f"memory still grows by {grown:.1%}"] if seconds >= _TELLING_S and grown > _FLAT else []

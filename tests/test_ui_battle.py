@@ -78,6 +78,7 @@ def test_keys_are_letters_while_somebody_writes(open_page: OpenPage) -> None:
 def test_a_key_for_a_new_battle_leads_back_to_the_box(open_page: OpenPage) -> None:
     visitor = open_page()
     visitor.fight()
+    expect(visitor.button("New battle")).to_be_visible()
 
     visitor.page.keyboard.press("n")
 
