@@ -235,6 +235,26 @@ def test_what_somebody_is_writing_outlives_a_reload_and_what_was_erased_does_not
     expect(box).to_have_value("")
 
 
+@pytest.mark.parametrize(("path", "name"), [("/side-by-side", "Your prompt"), ("/chat", "Your message")])
+def test_what_was_asked_outlives_a_reload_until_it_is_answered(
+    path: str, name: str, open_page: OpenPage, site: Site
+) -> None:
+    site.script(Script(text="Some words, and then none.", fault=Fault.STALL_MIDWAY, fault_after=1))
+    visitor = open_page(path, forgive=True)
+    visitor.send("Not answered yet", name)
+    expect(visitor.button("Stop")).to_be_visible()
+    visitor.page.reload()
+    expect(visitor.box(name)).to_have_value("Not answered yet")
+
+    site.script(Script(text="Short."))
+    visitor.button("Send").click()
+    expect(visitor.page.get_by_text("Short.").first).to_be_visible()
+    expect(visitor.button("Stop")).to_have_count(0)
+    visitor.page.reload()
+    expect(visitor.button("Send")).to_be_enabled()
+    expect(visitor.box(name)).to_have_value("")
+
+
 def test_a_void_battle_takes_no_vote_and_runs_again_with_one_click(open_page: OpenPage, site: Site) -> None:
     site.script(Script(text="Some words that break off in the middle of it all. " * 9, fault=Fault.CUT, fault_after=30))
     visitor = open_page()
@@ -436,6 +456,10 @@ def test_who_finds_the_arena_full_is_told_their_place_and_served_in_turn(browser
         with httpx.Client(base_url=full.url) as operator:
             operator.post("/login", data={"password": FAST["admin_password"]})
             assert "arena_waiting_visitors 2.0" in operator.get("/metrics").text
+        phone.page.reload()
+        expect(phone.box()).to_have_value("First served")
+        phone.button("Send").click()
+        expect(phone.page.locator("#status")).to_contain_text("in line")
         desk.button("Leave the line").click()
         expect(desk.box()).to_have_value("I had rather go")
         desk.page.get_by_role("link", name="Leaderboard").click()

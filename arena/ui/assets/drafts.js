@@ -1,8 +1,10 @@
-// What somebody is writing outlives a reload of the page: their own, or the one that follows a lost connection.
+// What somebody is writing, or has asked and got no answer to, outlives a reload of the page: their own, or the one that
+// follows a lost connection. An interrupted battle's challenge comes from the arena, which knows how the battle ended.
 (() => {
   "use strict";
   const KEY = `arena-drafts:${window.location.pathname}`;
   const BOXES = ["challenge-box", "next-prompt", "chat-prompt"];
+  const UNANSWERED = window.location.pathname === "/" ? ["queued"] : ["queued", "waiting", "streaming", "chatting"];
   const box = (id) => document.querySelector(`#${id} textarea`);
 
   const taken = () => {
@@ -36,8 +38,19 @@
   };
   document.addEventListener("arena:drawn", putBack);
 
+  const written = () =>
+    Object.fromEntries(BOXES.filter((id) => box(id)?.value.trim()).map((id) => [id, box(id).value]));
+
+  let sent = {};
+  const note = () => {
+    const now = written();
+    if (Object.keys(now).length) sent = now;
+  };
+  document.addEventListener("click", note, true);
+  document.addEventListener("keydown", (event) => event.key === "Enter" && note(), true);
+
   window.addEventListener("pagehide", () => {
-    const written = BOXES.filter((id) => box(id)?.value.trim()).map((id) => [id, box(id).value]);
-    keep({ ...waiting, ...Object.fromEntries(written) });
+    const phase = document.querySelector("#status .status")?.dataset.phase;
+    keep({ ...waiting, ...(UNANSWERED.includes(phase) ? sent : {}), ...written() });
   });
 })();
