@@ -124,7 +124,7 @@ class Database:
         """Bring the tables up to date; a fresh database gets all of them. Of arenas that start at once one does it.
 
         Raises:
-            ConfigError: the database does not answer, or is newer than this arena.
+            ConfigError: the database does not answer, cannot hold all text, or is newer than this arena.
 
         """
         from alembic import command  # noqa: PLC0415 - 0.2 s that `--help` need not pay
@@ -244,9 +244,10 @@ def _prepare_sqlite(engine: Engine) -> None:
 
 
 def _prepare_postgresql(engine: Engine) -> None:
-    """Let text hold NUL, which PostgreSQL refuses and SQLite does not: it becomes the replacement mark.
+    """Refuse a database that cannot hold all text, and let text hold NUL: it becomes the replacement mark.
 
-    A forged id is then looked for and not found, as on SQLite, and is no error of the arena's.
+    PostgreSQL would refuse NUL, and SQLite does not. A forged id is then looked for and not found, as on SQLite, and
+    is no error of the arena's.
     """
     from psycopg import Connection as PostgresConnection  # noqa: PLC0415 - loaded with the engine, and only for it
     from psycopg.types.string import StrDumperUnknown  # noqa: PLC0415
@@ -255,9 +256,8 @@ def _prepare_postgresql(engine: Engine) -> None:
         def dump(self, obj: str) -> "Buffer | None":
             return super().dump(obj.replace("\x00", "\ufffd"))
 
-    @event.listens_for(
-        engine, "connect", insert=True
-    )  # before SQLAlchemy asks what it could not read in such a database
+    # Before SQLAlchemy asks for the server's version: in a database of another encoding it could not read the answer.
+    @event.listens_for(engine, "connect", insert=True)
     def _configure(connection: PostgresConnection, _: object) -> None:
         if (encoding := connection.info.parameter_status("server_encoding")) != "UTF8":
             raise ConfigError(
